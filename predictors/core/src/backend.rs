@@ -1,0 +1,132 @@
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+
+use crate::{Feature, Features, ModelUri, RawPrediction, Result};
+
+/// Opens model files of some formats.
+///
+/// # Behavior
+///
+/// - [`open`](Backend::open) reads all it needs: the file may change or vanish afterwards.
+/// - A file that cannot be served is an error that names it; it is never a panic.
+/// - A parameter of the URI that the backend does not know is left to others.
+pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// What this backend is called and which files it claims.
+    fn formats(&self) -> &'static Formats;
+
+    /// Opens the model that a URI names.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a missing file, `Invalid` for a malformed one, `Unsupported` for one that
+    /// is well formed but beyond this backend.
+    fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>>;
+
+    /// Opens every model in a file: one without a name, unless the format holds several.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Backend::open).
+    fn open_all(&self, uri: &ModelUri) -> Result<Vec<Opened>> {
+        Ok(vec![Opened { image: None, predictor: self.open(uri)? }])
+    }
+}
+
+/// A loaded model: shared and immutable.
+pub trait Predictor: fmt::Debug + Send + Sync + 'static {
+    /// Where the model came from and what it takes.
+    fn info(&self) -> &ModelInfo;
+
+    /// One thread's state for this model.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be made, for example for want of memory.
+    fn session(&self) -> Result<Box<dyn Session>>;
+}
+
+/// One thread's state for a model: its buffers, or a runtime's session.
+///
+/// # Behavior
+///
+/// - The same features give the same answer, in every session of the model, unless the model is
+///   meant to be random.
+/// - After an error the session may be used again.
+pub trait Session: Send {
+    /// Predicts one call. The answer is as the model gave it, in the units of [`RawPrediction`].
+    ///
+    /// # Errors
+    ///
+    /// When the model's runtime fails. Numbers that make no sense are not an error.
+    fn predict(&mut self, features: &Features) -> Result<RawPrediction>;
+
+    /// Predicts many calls, as if one by one; the slices have the same length.
+    ///
+    /// # Errors
+    ///
+    /// As [`predict`](Session::predict); then `out` holds nothing of use.
+    fn predict_batch(&mut self, features: &[Features], out: &mut [RawPrediction]) -> Result<()> {
+        debug_assert_eq!(features.len(), out.len());
+        for (features, out) in features.iter().zip(out) {
+            *out = self.predict(features)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a backend is called and which files it claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Formats {
+    /// The backend's name, for messages.
+    pub name: &'static str,
+    /// The URI schemes that choose it, as in `tract:models/echo.onnx`.
+    pub schemes: &'static [&'static str],
+    /// The file extensions that it claims, without the dot.
+    pub extensions: &'static [&'static str],
+}
+
+/// One model of a file.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The image that the file itself names, if it does.
+    pub image: Option<String>,
+    /// The model.
+    pub predictor: Arc<dyn Predictor>,
+}
+
+/// Where a model came from and what it takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelInfo {
+    /// The file, as it was named.
+    pub path: PathBuf,
+    /// The backend that serves it.
+    pub backend: &'static str,
+    /// Its input columns, in order.
+    pub inputs: Vec<Feature>,
+    /// The units in the file; answers are always in those of [`RawPrediction`].
+    pub units: Units,
+    /// What the file says about how it should be served, such as `response` or `cold_start`.
+    /// The names are those of URI parameters; whoever serves the model gives them a meaning.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// The units of a model's three outputs, as they stand in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Units {
+    /// Of the run time.
+    pub runtime: &'static str,
+    /// Of the CPU.
+    pub cpu: &'static str,
+    /// Of the memory.
+    pub ram: &'static str,
+}
+
+impl Units {
+    /// The units of [`RawPrediction`]: nothing to convert.
+    pub const NATIVE: Self = Self { runtime: "ns", cpu: "cores", ram: "bytes" };
+}
+
+impl fmt::Display for Units {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, {}", self.runtime, self.cpu, self.ram)
+    }
+}

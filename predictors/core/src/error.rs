@@ -1,0 +1,150 @@
+use std::{error::Error as StdError, fmt};
+
+/// The result of anything that can fail in a predictor or around one.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, for code that has to decide what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A file, function, instance or image that does not exist.
+    NotFound,
+    /// Input that breaks a rule: a malformed file, a wrong shape, a bad parameter.
+    Invalid,
+    /// Input that is well formed but that this software cannot handle.
+    Unsupported,
+    /// Two things that exclude each other, such as two files for one image.
+    Conflict,
+    /// Something outside, such as a registry, does not answer. Trying again may help.
+    Unavailable,
+    /// A limit was reached. Trying again later may help.
+    Exhausted,
+    /// A fault of this software or of a model's runtime.
+    Internal,
+}
+
+/// The one error of the workspace: a kind, what it is about, a message, and a source.
+///
+/// `Display` is one line, `Debug` is one line for each layer.
+///
+/// ```
+/// use hyperfake_predictor::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Invalid, "found 4 inputs, expected 5").at("models/a.onnx");
+/// assert_eq!(error.to_string(), "models/a.onnx: found 4 inputs, expected 5");
+/// assert!(!error.is_retryable());
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    /// Outermost last: a file, then the flag that named it.
+    subjects: Vec<String>,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind. The message says what was found, what was expected and what to do.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, subjects: Vec::new(), message: message.into(), source: None }))
+    }
+
+    /// Names what the error is about: a file, a flag, a field.
+    #[must_use]
+    pub fn at(mut self, subject: impl fmt::Display) -> Self {
+        self.0.subjects.push(subject.to_string());
+        self
+    }
+
+    /// Keeps the error that caused this one.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What went wrong, for code.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Unavailable | ErrorKind::Exhausted)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = String::new();
+        for subject in self.0.subjects.iter().rev() {
+            line.push_str(subject);
+            line.push_str(": ");
+        }
+        line.push_str(&self.0.message);
+        let mut source = self.0.source.as_deref().map(|source| source as &dyn StdError);
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // Many libraries repeat their source in their own text.
+            if !line.contains(&text) {
+                line.push_str(": ");
+                line.push_str(&text);
+            }
+            source = cause.source();
+        }
+        // One line, whatever a library or a file put into its text.
+        f.write_str(&line.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, self.0.message)?;
+        for subject in &self.0.subjects {
+            write!(f, "\n  at {subject}")?;
+        }
+        let mut source = self.0.source.as_deref().map(|source| source as &dyn StdError);
+        while let Some(cause) = source {
+            write!(f, "\n  caused by: {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_is_one_line_with_the_outermost_subject_first() {
+        let error = Error::new(ErrorKind::Invalid, "bad\nnumber")
+            .with_source(std::io::Error::other("disk\r\n on fire"))
+            .at("a.json")
+            .at("--model");
+        assert_eq!(error.to_string(), "--model: a.json: bad number: disk on fire");
+    }
+
+    #[test]
+    fn a_source_that_is_already_in_the_text_is_not_repeated() {
+        let error = Error::new(ErrorKind::Internal, "cannot open: no such thing")
+            .with_source(std::io::Error::other("no such thing"));
+        assert_eq!(error.to_string(), "cannot open: no such thing");
+    }
+
+    #[test]
+    fn only_outside_trouble_is_worth_a_retry() {
+        assert!(Error::new(ErrorKind::Unavailable, "").is_retryable());
+        assert!(Error::new(ErrorKind::Exhausted, "").is_retryable());
+        assert!(!Error::new(ErrorKind::NotFound, "").is_retryable());
+    }
+}

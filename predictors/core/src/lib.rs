@@ -1,0 +1,35 @@
+//! What every predictor of HyperFake Worker shares.
+//!
+//! A *predictor* answers one question: for a call that arrives at a worker in a given state, how
+//! long will the function run, how many CPU cores and how much memory will it hold? The state is
+//! five numbers ([`Features`]), the answer is three ([`RawPrediction`], made trustworthy by
+//! [`Limits::check`] as a [`Prediction`]).
+//!
+//! Three traits, from a file to an answer:
+//!
+//! | trait | is | shared by |
+//! |---|---|---|
+//! | [`Backend`] | opens model files of some formats | the process |
+//! | [`Predictor`] | a loaded model, immutable | all threads |
+//! | [`Session`] | one thread's buffers for a model | nobody |
+//!
+//! Backends are naive: they turn numbers into numbers. What is the same for all of them is done
+//! once, here: [`Backends`] chooses who opens a file, [`file::read`] refuses what is no file,
+//! [`Limits`] bounds what comes back.
+
+mod backend;
+mod checks;
+mod error;
+mod features;
+pub mod file;
+mod prediction;
+mod registry;
+mod uri;
+
+pub use backend::{Backend, Formats, ModelInfo, Opened, Predictor, Session, Units};
+pub use checks::{Checked, Fault, Limits};
+pub use error::{Error, ErrorKind, Result};
+pub use features::{Feature, Features};
+pub use prediction::{Output, Prediction, RawPrediction};
+pub use registry::{Backends, Declined, Loaded};
+pub use uri::ModelUri;

@@ -1,0 +1,72 @@
+use std::{fmt, time::Duration};
+
+/// What a model says, as numbers in the units of [`Prediction`], not yet checked: a model can
+/// answer NaN, a negative time or a thousand years.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RawPrediction {
+    /// Run time, in nanoseconds.
+    pub runtime_ns: f64,
+    /// CPU held while it runs, in cores.
+    pub cpu_cores: f64,
+    /// Memory held while it runs, in bytes.
+    pub ram_bytes: f64,
+}
+
+impl RawPrediction {
+    /// From the three numbers in the order of [`Output::ALL`], which is a model's column order.
+    #[must_use]
+    pub fn from_array([runtime_ns, cpu_cores, ram_bytes]: [f64; 3]) -> Self {
+        Self { runtime_ns, cpu_cores, ram_bytes }
+    }
+
+    /// The opposite of [`RawPrediction::from_array`].
+    #[must_use]
+    pub fn to_array(&self) -> [f64; 3] {
+        [self.runtime_ns, self.cpu_cores, self.ram_bytes]
+    }
+}
+
+/// How a call will behave: finite, not negative, and within the worker's limits.
+///
+/// Made by [`Limits::check`](crate::Limits::check) alone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// How long the function runs.
+    pub runtime: Duration,
+    /// CPU held while it runs, in cores.
+    pub cpu_cores: f64,
+    /// Memory held while it runs, in bytes.
+    pub ram_bytes: u64,
+}
+
+/// The name of one output column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// See [`RawPrediction::runtime_ns`].
+    RuntimeNs,
+    /// See [`RawPrediction::cpu_cores`].
+    CpuCores,
+    /// See [`RawPrediction::ram_bytes`].
+    RamBytes,
+}
+
+impl Output {
+    /// All outputs, in the order in which a model gives them.
+    pub const ALL: [Self; 3] = [Self::RuntimeNs, Self::CpuCores, Self::RamBytes];
+
+    /// The name used in files and messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RuntimeNs => "runtime_ns",
+            Self::CpuCores => "cpu_cores",
+            Self::RamBytes => "ram_bytes",
+        }
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,211 @@
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use crate::{Backend, Error, ErrorKind, ModelUri, Opened, Result};
+
+/// The backends that a program has, in the order in which they are asked.
+#[derive(Debug, Clone, Default)]
+pub struct Backends(Vec<Arc<dyn Backend>>);
+
+/// What a file turned out to hold.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Its models; at least one.
+    pub models: Vec<Opened>,
+    /// The backends that were asked first and could not open the file.
+    pub declined: Vec<Declined>,
+}
+
+/// A backend that claims a file's format but could not open the file.
+#[derive(Debug)]
+pub struct Declined {
+    /// The backend's name.
+    pub backend: &'static str,
+    /// Why.
+    pub error: Error,
+}
+
+impl Backends {
+    /// Backends that claim the same extension are asked in this order.
+    pub fn new(backends: impl IntoIterator<Item = Arc<dyn Backend>>) -> Self {
+        Self(backends.into_iter().collect())
+    }
+
+    /// Every extension that some backend claims.
+    #[must_use]
+    pub fn extensions(&self) -> BTreeSet<&'static str> {
+        self.0.iter().flat_map(|backend| backend.formats().extensions).copied().collect()
+    }
+
+    /// Opens every model of a file with the first backend that can.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`, with a list of what there is, when no backend claims the file; otherwise
+    /// the error of the only backend asked, or one error with all their reasons.
+    pub fn open(&self, uri: &ModelUri) -> Result<Loaded> {
+        let mut declined = Vec::new();
+        for backend in self.candidates(uri)? {
+            match open_guarded(backend.as_ref(), uri) {
+                Ok(models) => return Ok(Loaded { models, declined }),
+                // No other backend will find a file that is not there.
+                Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
+                Err(error) => declined.push(Declined { backend: backend.formats().name, error }),
+            }
+        }
+        Err(match declined.len() {
+            1 => declined.remove(0).error,
+            _ => {
+                let reasons: Vec<_> = declined
+                    .iter()
+                    .map(|declined| format!("{}: {}", declined.backend, declined.error))
+                    .collect();
+                Error::new(
+                    ErrorKind::Invalid,
+                    "no backend can open it: ".to_owned() + &reasons.join("; "),
+                )
+                .at(uri)
+            }
+        })
+    }
+
+    fn candidates(&self, uri: &ModelUri) -> Result<Vec<&Arc<dyn Backend>>> {
+        let miss = |message| Err(Error::new(ErrorKind::Unsupported, message).at(uri));
+        if let Some(scheme) = uri.scheme() {
+            let chosen = self.claiming(|backend| backend.formats().schemes.contains(&scheme));
+            if chosen.is_empty() {
+                let known: Vec<_> =
+                    self.0.iter().flat_map(|backend| backend.formats().schemes).copied().collect();
+                return miss(format!(
+                    "no backend is called '{scheme}'; there are {}",
+                    known.join(", ")
+                ));
+            }
+            return Ok(chosen);
+        }
+        let extension = uri.extension().unwrap_or_default();
+        let chosen =
+            self.claiming(|backend| backend.formats().extensions.contains(&extension.as_str()));
+        if chosen.is_empty() {
+            let known: Vec<_> = self.extensions().iter().map(|known| format!(".{known}")).collect();
+            let found = match extension.as_str() {
+                "" => "a file without an extension".to_owned(),
+                extension => format!("'.{extension}'"),
+            };
+            return miss(format!("found {found}, expected one of {}", known.join(", ")));
+        }
+        Ok(chosen)
+    }
+
+    fn claiming(&self, claims: impl Fn(&dyn Backend) -> bool) -> Vec<&Arc<dyn Backend>> {
+        self.0.iter().filter(|backend| claims(backend.as_ref())).collect()
+    }
+}
+
+/// A model file is input from outside: a library that panics on it must not take the worker down.
+fn open_guarded(backend: &dyn Backend, uri: &ModelUri) -> Result<Vec<Opened>> {
+    catch_unwind(AssertUnwindSafe(|| backend.open_all(uri))).unwrap_or_else(|_| {
+        let name = backend.formats().name;
+        Err(Error::new(ErrorKind::Invalid, format!("the backend '{name}' panicked on this file"))
+            .at(uri))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{Feature, Features, Formats, ModelInfo, Predictor, RawPrediction, Session, Units};
+
+    /// A backend that does what it is told.
+    #[derive(Debug)]
+    struct Scripted(&'static Formats, fn(&ModelUri) -> Result<Arc<dyn Predictor>>);
+
+    impl Backend for Scripted {
+        fn formats(&self) -> &'static Formats {
+            self.0
+        }
+        fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
+            (self.1)(uri)
+        }
+    }
+
+    #[derive(Debug)]
+    struct Zero(ModelInfo);
+
+    impl Predictor for Zero {
+        fn info(&self) -> &ModelInfo {
+            &self.0
+        }
+        fn session(&self) -> Result<Box<dyn Session>> {
+            struct ZeroSession;
+            impl Session for ZeroSession {
+                fn predict(&mut self, _: &Features) -> Result<RawPrediction> {
+                    Ok(RawPrediction::default())
+                }
+            }
+            Ok(Box::new(ZeroSession))
+        }
+    }
+
+    const FIRST: &Formats =
+        &Formats { name: "first", schemes: &["first"], extensions: &["x", "y"] };
+    const SECOND: &Formats = &Formats { name: "second", schemes: &["second"], extensions: &["x"] };
+
+    fn refuse(uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
+        Err(Error::new(ErrorKind::Unsupported, "too modern").at(uri))
+    }
+
+    fn open(uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
+        Ok(Arc::new(Zero(ModelInfo {
+            path: uri.path().to_owned(),
+            backend: "second",
+            inputs: Feature::ALL.to_vec(),
+            units: Units::NATIVE,
+            settings: BTreeMap::new(),
+        })))
+    }
+
+    fn backends(first: fn(&ModelUri) -> Result<Arc<dyn Predictor>>) -> Backends {
+        let pair: [Arc<dyn Backend>; 2] =
+            [Arc::new(Scripted(FIRST, first)), Arc::new(Scripted(SECOND, open))];
+        Backends::new(pair)
+    }
+
+    fn refusal(backends: &Backends, uri: &str) -> String {
+        backends.open(&uri.parse().unwrap()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_next_backend_serves_what_an_earlier_one_declined_and_the_reason_is_kept() {
+        let loaded = backends(refuse).open(&"a.x".parse().unwrap()).unwrap();
+        assert_eq!(loaded.models[0].predictor.info().backend, "second");
+        assert_eq!(loaded.declined[0].backend, "first");
+        assert!(loaded.declined[0].error.to_string().contains("too modern"));
+    }
+
+    #[test]
+    fn a_scheme_asks_that_backend_alone() {
+        assert_eq!(refusal(&backends(refuse), "first:a.x"), "first:a.x: too modern");
+        assert!(backends(refuse).open(&"second:a.x".parse().unwrap()).unwrap().declined.is_empty());
+    }
+
+    #[test]
+    fn a_miss_lists_what_there_is() {
+        let backends = backends(refuse);
+        assert_eq!(refusal(&backends, "a.pt"), "a.pt: found '.pt', expected one of .x, .y");
+        assert!(refusal(&backends, "a").contains("a file without an extension"));
+        assert!(refusal(&backends, "third:a.x").contains("'third'; there are first, second"));
+    }
+
+    #[test]
+    fn a_backend_that_panics_has_only_declined() {
+        let backends = backends(|_| panic!("corrupt"));
+        assert_eq!(backends.open(&"a.x".parse().unwrap()).unwrap().declined.len(), 1);
+        assert!(refusal(&backends, "a.y").contains("'first' panicked on this file"));
+    }
+}
