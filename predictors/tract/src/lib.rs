@@ -1,1 +1,96 @@
-//! .
+//! Predictors from ONNX files, run by [tract](https://github.com/sonos/tract).
+//!
+//! Any model serves that has
+//!
+//! - one input, `float` or `double`, of the shape `[1,5]`, `[N,5]` or `[?,5]`: the features in the
+//!   order of [`Feature::ALL`], in bytes, calls and cores;
+//! - an output with three numbers for each row, `float` or `double`, of the shape `[1,3]`, `[N,3]`
+//!   or `[3]`: nanoseconds, cores, bytes. Of several outputs it is the one called `output`;
+//! - operators that tract knows. A `Gemm` with a bias in double precision is not among them.
+//!
+//! Anything else is refused when the file is opened, with what was found and what was expected.
+//!
+//! A call is one row. A model with a batch size of its own is run with a batch of one; where its
+//! graph insists on the size, the row is repeated and the first answer taken.
+//!
+//! Features are given to a `float` model in single precision: whole numbers are exact up to 2^24,
+//! above that to one part in 16 million.
+//!
+//! Metadata whose key begins with `hyperfake.` becomes a setting of the model: the pair
+//! `hyperfake.response` and `echo` is the setting `response=echo`.
+
+mod graph;
+mod plan;
+mod session;
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use hyperfake_predictor::{
+    Backend, Error, ErrorKind, Feature, Formats, ModelInfo, ModelUri, Predictor, Result, Session,
+    Units, file,
+};
+
+use crate::{plan::Plan, session::TractSession};
+
+/// Larger files are refused, and so is larger external data: 256 MiB, a thousand times what a
+/// model of five inputs and three outputs needs.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// Opens `.onnx` files; chosen with `tract:`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TractBackend;
+
+impl Backend for TractBackend {
+    fn formats(&self) -> &'static Formats {
+        &Formats { name: "tract", schemes: &["tract"], extensions: &["onnx"] }
+    }
+
+    fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
+        let path = uri.path();
+        let bytes = file::read(path, MAX_FILE_BYTES)?;
+        // tract looks names up without asking whether they are there, and so panics on some
+        // files that contradict themselves.
+        let loaded = catch_unwind(AssertUnwindSafe(|| Plan::load(&bytes, path)));
+        let (plan, settings) = loaded
+            .unwrap_or_else(|panic| {
+                let text = format!("tract panicked on the graph: {}", panic_text(panic.as_ref()));
+                Err(Error::new(ErrorKind::Invalid, text))
+            })
+            .map_err(|error| error.at(path.display()))?;
+        let info = ModelInfo {
+            path: path.to_owned(),
+            backend: self.formats().name,
+            inputs: Feature::ALL.to_vec(),
+            units: Units::NATIVE,
+            settings,
+        };
+        Ok(Arc::new(TractPredictor { info, plan }))
+    }
+}
+
+#[derive(Debug)]
+struct TractPredictor {
+    info: ModelInfo,
+    plan: Arc<Plan>,
+}
+
+impl Predictor for TractPredictor {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        TractSession::new(Arc::clone(&self.plan))
+            .map(|session| Box::new(session) as Box<dyn Session>)
+            .map_err(|error| error.at(self.info.path.display()))
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why")
+}

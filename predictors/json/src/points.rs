@@ -1,0 +1,72 @@
+//! Rows anywhere in space: the nearest one, and a mean that weighs the nearer ones more.
+
+use crate::{
+    document::{Node, Problem},
+    table::{Range, Row},
+};
+
+/// The most rows that are searched one by one in every prediction.
+pub(crate) const MAX_ROWS: usize = 50_000;
+
+/// Squares of distances up to this one count as none, so that its inverse is far from infinite.
+/// A distance is a share of the table's range.
+const SAME_POINT: f64 = 1e-200;
+
+/// The rows of a table, with scaled points.
+#[derive(Debug)]
+pub(crate) struct Points {
+    points: Vec<[f64; 5]>,
+    results: Vec<[f64; 3]>,
+}
+
+impl Points {
+    /// `rows` are sorted; `list` is where they stand.
+    pub(crate) fn new(rows: &[Row<'_>], range: &Range<5>, list: Node<'_>) -> Result<Self, Problem> {
+        if rows.len() > MAX_ROWS {
+            return Err(list.problem(format!(
+                "found {} rows, and every prediction searches them all, so {MAX_ROWS} is the most; \
+                 a grid with the interpolation 'linear' may have more",
+                rows.len()
+            )));
+        }
+        Ok(Self {
+            points: rows.iter().map(|row| range.scale(&row.point)).collect(),
+            results: rows.iter().map(|row| row.result).collect(),
+        })
+    }
+
+    /// The row with the smallest distance; the first of several.
+    pub(crate) fn nearest(&self, at: &[f64; 5]) -> [f64; 3] {
+        let mut nearest = ([0.0; 3], f64::INFINITY);
+        for (point, result) in self.points.iter().zip(&self.results) {
+            let distance = squared_distance(point, at);
+            if distance < nearest.1 {
+                nearest = (*result, distance);
+            }
+        }
+        nearest.0
+    }
+
+    /// The mean of all rows, weighed by the inverse of the squared distance; a row that is hit
+    /// is the answer.
+    pub(crate) fn mean(&self, at: &[f64; 5]) -> [f64; 3] {
+        let mut sums = [0.0; 3];
+        let mut weights = 0.0;
+        for (point, result) in self.points.iter().zip(&self.results) {
+            let distance = squared_distance(point, at);
+            if distance <= SAME_POINT {
+                return *result;
+            }
+            let weight = 1.0 / distance;
+            weights += weight;
+            for (sum, value) in sums.iter_mut().zip(result) {
+                *sum += weight * value;
+            }
+        }
+        sums.map(|sum| sum / weights)
+    }
+}
+
+fn squared_distance(a: &[f64; 5], b: &[f64; 5]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}

@@ -1,0 +1,113 @@
+//! The promises of every backend, kept by each kind of model.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{fs, path::Path};
+
+use hyperfake_predictor::{Feature, Features, ModelUri, Output, RawPrediction};
+use hyperfake_predictor_json::JsonBackend;
+use hyperfake_predictor_testkit::{
+    Conformance, Known,
+    laws::{CONSTANT, LINEAR},
+};
+use tempfile::TempDir;
+
+#[test]
+fn every_kind_keeps_the_promises_of_a_backend() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str, content: String| uri(folder.path(), name, content);
+    Conformance::of(JsonBackend)
+        .known(Known::new(file("constant.json", constant()), |f| CONSTANT.predict(f), 1e-12))
+        .known(Known::new(file("linear.json", linear()), |f| LINEAR.predict(f), 1e-12))
+        .known(Known::new(file("hyperfaas.json#b", hyperfaas()), |f| LINEAR.predict(f), 1e-9))
+        .known(Known::new(file("grid.json", grid()), |f| LINEAR.predict(f), 1e-9))
+        .known(Known::new(file("nearest.json", ends("nearest")), nearest, 1e-12))
+        .known(Known::new(file("mean.json", ends("inverse-distance")), mean, 1e-9))
+        .run();
+}
+
+fn uri(folder: &Path, name: &str, content: String) -> ModelUri {
+    let (file, _) = name.split_once('#').unwrap_or((name, ""));
+    fs::write(folder.join(file), content).unwrap();
+    format!("{}/{name}", folder.display()).parse().unwrap()
+}
+
+fn constant() -> String {
+    let [runtime, cpu, ram] = CONSTANT.intercepts;
+    format!(
+        r#"{{"kind": "constant", "runtime_ns": {runtime}, "cpu_cores": {cpu}, "ram_bytes": {ram}}}"#
+    )
+}
+
+fn linear() -> String {
+    let mut fields = vec![r#""kind": "linear""#.to_owned()];
+    for (output, (weights, intercept)) in
+        Output::ALL.into_iter().zip(LINEAR.weights.iter().zip(LINEAR.intercepts))
+    {
+        let mut coefficients = vec![format!(r#""intercept": {intercept}"#)];
+        for (feature, weight) in Feature::ALL.into_iter().zip(weights) {
+            coefficients.push(format!(r#""{feature}": {weight}"#));
+        }
+        fields.push(format!(r#""{output}": {{{}}}"#, coefficients.join(", ")));
+    }
+    format!("{{{}}}", fields.join(",\n"))
+}
+
+/// The second of two images.
+fn hyperfaas() -> String {
+    let coefficients = |output: usize, unit: f64| {
+        let mut all = LINEAR.weights[output].to_vec();
+        all.push(LINEAR.intercepts[output]);
+        format!("{:?}", all.iter().map(|coefficient| coefficient / unit).collect::<Vec<_>>())
+    };
+    let zeros = "[0, 0, 0, 0, 0, 0]";
+    format!(
+        r#"{{"a": {{"runtime_coeffs": {zeros}, "cpu_coeffs": {zeros}, "ram_coeffs": {zeros}}},
+             "b": {{"runtime_coeffs": {}, "cpu_coeffs": {}, "ram_coeffs": {}}}}}"#,
+        coefficients(0, 1e6),
+        coefficients(1, 1.0),
+        coefficients(2, 1.0),
+    )
+}
+
+/// The linear law at the corners of a box around the questions that are asked.
+fn grid() -> String {
+    const LOW: [f64; 5] = [0.0, 1.0, 0.0, 0.0, 0.0];
+    const HIGH: [f64; 5] = [1e6, 40.0, 100.0, 32.0, 16e9];
+    let corner =
+        |bits: usize| std::array::from_fn(|column| [LOW, HIGH][bits >> column & 1][column]);
+    let rows: Vec<_> = (0..32)
+        .map(|bits| {
+            let point: [f64; 5] = corner(bits);
+            let result = LINEAR.predict(&Features::from_array(point)).to_array();
+            [&point[..], &result].concat()
+        })
+        .collect();
+    format!(r#"{{"kind": "table", "interpolation": "linear", "rows": {rows:?}}}"#)
+}
+
+const FEW_CALLS: [f64; 3] = [1e6, 0.5, 1e7];
+const MANY_CALLS: [f64; 3] = [9e6, 0.25, 3e7];
+
+/// Two rows, for no and for 100 active calls.
+fn ends(interpolation: &str) -> String {
+    let rows = [[&[0.0][..], &FEW_CALLS].concat(), [&[100.0][..], &MANY_CALLS].concat()];
+    format!(
+        r#"{{"kind": "table", "features": ["active_calls"],
+             "interpolation": "{interpolation}", "rows": {rows:?}}}"#
+    )
+}
+
+fn nearest(features: &Features) -> RawPrediction {
+    let few = features.active_calls <= 50.0;
+    RawPrediction::from_array(if few { FEW_CALLS } else { MANY_CALLS })
+}
+
+fn mean(features: &Features) -> RawPrediction {
+    let (few, many) = (features.active_calls, 100.0 - features.active_calls);
+    // Each weighs as much as the square of the way to the other.
+    let share = few * few / (few * few + many * many);
+    RawPrediction::from_array(std::array::from_fn(|output| {
+        FEW_CALLS[output] + share * (MANY_CALLS[output] - FEW_CALLS[output])
+    }))
+}

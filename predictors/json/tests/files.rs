@@ -1,0 +1,197 @@
+//! What a model file does, seen from outside: opened, refused, told apart by image.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+use std::{fs, path::Path};
+
+use hyperfake_predictor::{Backend, ErrorKind, Feature, Features, ModelUri, Units};
+use hyperfake_predictor_json::{JsonBackend, MAX_FILE_BYTES};
+use proptest::prelude::*;
+use tempfile::{NamedTempFile, TempDir};
+
+const MAP: &str = r#"{
+  "a:1": {"kind": "constant", "response": "echo", "runtime_ns": 1, "cpu_cores": 1, "ram_bytes": 1},
+  "b:1": {"kind": "constant", "runtime_ns": 2, "cpu_cores": 1, "ram_bytes": 1}
+}"#;
+
+const SINGLE: &str = r#"{"kind": "linear", "features": ["active_calls", "request_bytes"],
+  "image": "a:1", "response": "random:10", "cold_start": "250ms",
+  "runtime_ns": {"active_calls": 3}, "cpu_cores": {"intercept": -1}, "ram_bytes": {}}"#;
+
+const HYPERFAAS: &str = r#"{"a:1": {"image_tag": "a:1", "runtime_coeffs": [0, 0, 0.5, 0, 0, 2],
+  "cpu_coeffs": [0, 0, 0, 0, 0, 0.5], "ram_coeffs": [0, 0, 0, 0, 0, 8e6],
+  "sample_count": 9, "runtime_r2": 0.5, "cpu_r2": -3, "ram_r2": 1}}"#;
+
+struct File(TempDir);
+
+impl File {
+    fn new(content: impl AsRef<[u8]>) -> Self {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("model.json"), content).unwrap();
+        Self(folder)
+    }
+
+    /// The file, with a name behind it such as `#image`.
+    fn uri(&self, name: &str) -> ModelUri {
+        format!("{}{name}", self.0.path().join("model.json").display()).parse().unwrap()
+    }
+
+    fn images(&self, name: &str) -> Vec<Option<String>> {
+        let opened = JsonBackend.open_all(&self.uri(name)).unwrap();
+        opened.into_iter().map(|opened| opened.image).collect()
+    }
+
+    fn runtime_ns(&self, name: &str) -> f64 {
+        let model = JsonBackend.open(&self.uri(name)).unwrap();
+        model.session().unwrap().predict(&Features::IDLE).unwrap().runtime_ns
+    }
+
+    /// The error without the path that it begins with, which is checked.
+    fn refusal(&self, name: &str) -> (ErrorKind, String) {
+        let uri = self.uri(name);
+        let error = JsonBackend.open(&uri).unwrap_err();
+        let text = error.to_string();
+        assert!(!text.contains('\n'), "{text}");
+        let rest = text.strip_prefix(&format!("{}: ", uri.path().display()));
+        (error.kind(), rest.expect(&text).to_owned())
+    }
+}
+
+#[test]
+fn a_map_gives_each_image_its_model() {
+    let file = File::new(MAP);
+    assert_eq!(file.images(""), [Some("a:1".to_owned()), Some("b:1".to_owned())]);
+    assert_eq!(file.images("#b:1"), [Some("b:1".to_owned())]);
+    assert_eq!((file.runtime_ns("#a:1"), file.runtime_ns("#b:1")), (1.0, 2.0));
+}
+
+#[test]
+fn a_map_without_a_name_or_with_a_wrong_one_lists_its_images() {
+    let file = File::new(MAP);
+    let (kind, text) = file.refusal("");
+    assert_eq!(kind, ErrorKind::Invalid);
+    assert_eq!(text, "the file holds several models, pick one with '#image': a:1, b:1");
+    let (kind, text) = file.refusal("#c:1");
+    assert_eq!(kind, ErrorKind::NotFound);
+    assert_eq!(text, "the file has no model of image 'c:1', it holds a:1, b:1");
+}
+
+#[test]
+fn a_map_of_one_image_needs_no_name() {
+    let file = File::new(HYPERFAAS);
+    assert_eq!(file.runtime_ns(""), 2e6);
+    assert_eq!(file.images(""), [Some("a:1".to_owned())]);
+}
+
+#[test]
+fn a_single_model_may_name_its_image() {
+    let file = File::new(SINGLE);
+    assert_eq!(file.images(""), [Some("a:1".to_owned())]);
+    assert_eq!(file.images("#a:1"), [Some("a:1".to_owned())]);
+    assert!(file.refusal("#b:1").1.ends_with("it holds a:1"));
+
+    let file = File::new(SINGLE.replace(r#""image": "a:1","#, ""));
+    assert_eq!(file.images(""), [None]);
+    assert!(file.refusal("#a:1").1.ends_with("it holds one model that names no image"));
+}
+
+#[test]
+fn a_model_says_what_it_takes_in_which_units_and_how_it_should_be_served() {
+    let file = File::new(SINGLE);
+    let model = JsonBackend.open(&file.uri("")).unwrap();
+    let info = model.info();
+    assert_eq!(info.path, file.uri("").path());
+    assert_eq!(info.backend, "json");
+    assert_eq!(info.inputs, [Feature::ActiveCalls, Feature::RequestBytes]);
+    assert_eq!(info.units, Units::NATIVE);
+    let settings: Vec<_> = info.settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(settings, [("cold_start", "250ms"), ("response", "random:10")]);
+    assert!(!format!("{model:?}").is_empty());
+
+    let model = JsonBackend.open(&File::new(HYPERFAAS).uri("")).unwrap();
+    assert_eq!(model.info().inputs, Feature::ALL);
+    assert_eq!(model.info().units, Units { runtime: "ms", cpu: "cores", ram: "bytes" });
+}
+
+#[test]
+fn a_model_outlives_its_file_and_its_sessions_agree_on_any_thread() {
+    let file = File::new(SINGLE);
+    let model = JsonBackend.open(&file.uri("")).unwrap();
+    drop(file);
+    let features = Features { active_calls: 7.0, ..Features::IDLE };
+    let ask = || model.session().unwrap().predict(&features).unwrap();
+    let answers =
+        std::thread::scope(|scope| [scope.spawn(ask), scope.spawn(ask)].map(|t| t.join().unwrap()));
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0].to_array(), [21.0, -1.0, 0.0]);
+}
+
+#[test]
+fn a_batch_is_answered_as_if_one_by_one() {
+    let file = File::new(SINGLE);
+    let mut session = JsonBackend.open(&file.uri("")).unwrap().session().unwrap();
+    let calls = [1.0, 2.0].map(|active_calls| Features { active_calls, ..Features::IDLE });
+    let mut out = [Default::default(); 2];
+    session.predict_batch(&calls, &mut out).unwrap();
+    assert_eq!(out.map(|answer| answer.runtime_ns), [3.0, 6.0]);
+}
+
+#[test]
+fn a_file_that_is_no_model_is_refused_in_one_line_that_says_where() {
+    let deep = "[".repeat(1 << 20);
+    let deep_in_a_field = format!("{{\n\"kind\": {deep}{}}}", "]".repeat(deep.len()));
+    for (content, expected) in [
+        (&b""[..], "the file is empty"),
+        (b" \n ", "line 2: the file ends too early"),
+        (b"{\n\"kind\": \"const", "line 2: the file ends too early"),
+        (deep.as_bytes(), "line 1: the file ends too early"),
+        (deep_in_a_field.as_bytes(), "line 2: found a list for 'kind', expected a string"),
+        (b"\xEF\xBB\xBF{}", "line 1: the file starts with a byte order mark; save it as UTF-8"),
+        (b"\xFF\xFE{\0}\0", "line 1: this is not UTF-8"),
+        (b"{\n\n\"a\": \"\xFF\"}", "line 3: this is not UTF-8"),
+        (b"\x08\x07\x12\x07pytorch", "line 1: expected value"),
+        (b"null", "line 1: found 'null', expected an object"),
+        (b"{}\n{}", "line 2: trailing characters"),
+        (b"{\n\"kind\": NaN}", "line 2: 'NaN' is no number in JSON"),
+        (b"{\n\"kind\": \"constant\",\n\"kind\": 1}", "line 3: 'kind' was given before, in line 2"),
+        (b"{\n\"a\": {},\n\"a\": {}}", "line 3: 'a' was given before, in line 2"),
+        (b"{\"kind\": \"linear\",\n\"response\": 5}", "line 1: the field 'runtime_ns' is missing"),
+    ] {
+        let (kind, text) = File::new(content).refusal("");
+        assert_eq!(kind, ErrorKind::Invalid);
+        assert!(text.starts_with(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_not_found() {
+    let missing = ModelUri::from_path(Path::new("no/such/model.json"));
+    assert_eq!(JsonBackend.open(&missing).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_file_of_two_gigabytes_is_refused_unread() {
+    let file = NamedTempFile::new().unwrap();
+    file.as_file().set_len(2 << 30).unwrap();
+    let error = JsonBackend.open(&ModelUri::from_path(file.path())).unwrap_err().to_string();
+    assert!(error.contains(&format!("at most {MAX_FILE_BYTES} are read")), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn a_file_of_any_bytes_is_opened_or_refused(content in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = JsonBackend.open_all(&File::new(content).uri(""));
+    }
+
+    #[test]
+    fn a_good_file_with_one_byte_changed_is_opened_or_refused(
+        content in prop::sample::select(vec![MAP, SINGLE, HYPERFAAS]),
+        place in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut content = content.as_bytes().to_vec();
+        let place = place.index(content.len());
+        content[place] = byte;
+        let _ = JsonBackend.open_all(&File::new(content).uri(""));
+    }
+}

@@ -1,0 +1,140 @@
+//! Promises about predictions.
+
+use std::{sync::Barrier, thread};
+
+use hyperfake_predictor::{Features, Predictor, RawPrediction, Session};
+
+use crate::{
+    conformance::{ModelCase, NotKept, OrBroken, Outcome, broken},
+    samples,
+};
+
+/// The model computes the function that it was made from.
+pub(super) fn answers_follow_the_law(case: &ModelCase<'_>) -> Outcome {
+    let samples = samples::ordinary();
+    let answers = ask_all(session(case.open()?.as_ref())?.as_mut(), &samples)?;
+    for (features, answer) in samples.iter().zip(answers) {
+        case.known.compare(features, answer, (case.known.law)(features))?;
+    }
+    Ok(())
+}
+
+/// To the last bit, whatever was asked in between.
+pub(super) fn the_same_question_has_the_same_answer(case: &ModelCase<'_>) -> Outcome {
+    let samples = samples::ordinary();
+    let mut session = session(case.open()?.as_ref())?;
+    let first = ask_all(session.as_mut(), &samples)?;
+    for (features, first) in samples.iter().zip(first).rev() {
+        for _ in 0..2 {
+            same(features, first, ask(session.as_mut(), features)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// To the last bit, with both sessions in use at the same time.
+pub(super) fn two_sessions_give_the_same_answers(case: &ModelCase<'_>) -> Outcome {
+    let predictor = case.open()?;
+    let mut first = session(predictor.as_ref())?;
+    let mut second = session(predictor.as_ref())?;
+    // Whatever the model was opened with has to live in its sessions from here on.
+    drop(predictor);
+    for features in samples::ordinary() {
+        let answer = ask(first.as_mut(), &features)?;
+        same(&features, answer, ask(second.as_mut(), &features)?)?;
+    }
+    Ok(())
+}
+
+/// To the last bit, with a session for each thread, made there or handed over to it.
+pub(super) fn many_threads_get_the_same_answers(case: &ModelCase<'_>) -> Outcome {
+    const THREADS: usize = 8;
+    const ROUNDS: usize = 8;
+    let samples = samples::ordinary();
+    let predictor = case.open()?;
+    let expected = ask_all(session(predictor.as_ref())?.as_mut(), &samples)?;
+    // Those that arrive late would find nobody to disturb.
+    let start = Barrier::new(THREADS);
+    let work = |index: usize, handed_over: Option<Box<dyn Session>>| {
+        let made = handed_over.map_or_else(|| session(predictor.as_ref()), Ok);
+        start.wait();
+        let mut made = made?;
+        for step in 0..ROUNDS * samples.len() {
+            // Each thread is somewhere else in the list.
+            let at = (step + index * samples.len() / THREADS) % samples.len();
+            same(&samples[at], expected[at], ask(made.as_mut(), &samples[at])?)?;
+        }
+        Ok(())
+    };
+    let mut handed_over = Vec::new();
+    for index in 0..THREADS {
+        let even = index % 2 == 0;
+        handed_over.push(even.then(|| session(predictor.as_ref())).transpose()?);
+    }
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = handed_over
+            .into_iter()
+            .enumerate()
+            .map(|(index, session)| scope.spawn(move || work(index, session)))
+            .collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| broken("a thread panicked while it predicted"))
+        })
+    })
+}
+
+/// Batches of every kind of size, empty ones included, to the tolerance.
+pub(super) fn a_batch_answers_as_one_by_one(case: &ModelCase<'_>) -> Outcome {
+    let samples = samples::ordinary();
+    let mut session = session(case.open()?.as_ref())?;
+    let singles = ask_all(session.as_mut(), &samples)?;
+    for size in [1, 0, 2, 3, 7, 64, 1] {
+        let nothing = RawPrediction::from_array([f64::NAN; 3]);
+        let mut answers = vec![nothing; size];
+        session
+            .predict_batch(&samples[..size], &mut answers)
+            .or_broken(&format!("a batch of {size}"))?;
+        for ((features, answer), single) in samples.iter().zip(answers).zip(&singles) {
+            case.known
+                .compare(features, answer, *single)
+                .or_broken(&format!("asking in a batch of {size} what was asked one by one"))?;
+        }
+    }
+    same(&samples[0], singles[0], ask(session.as_mut(), &samples[0])?)
+}
+
+/// Odd features may be an error or any answer, but not a panic, and not the end of the session.
+pub(super) fn odd_features_leave_the_session_usable(case: &ModelCase<'_>) -> Outcome {
+    let samples = samples::ordinary();
+    let mut session = session(case.open()?.as_ref())?;
+    let expected = ask_all(session.as_mut(), &samples)?;
+    for (index, odd) in samples::odd().iter().enumerate() {
+        // What it answers is for the worker's limits to judge.
+        let _ = session.predict(odd);
+        let at = index % samples.len();
+        same(&samples[at], expected[at], ask(session.as_mut(), &samples[at])?)
+            .or_broken(&format!("asking again after {odd:?}"))?;
+    }
+    Ok(())
+}
+
+fn session(predictor: &dyn Predictor) -> Result<Box<dyn Session>, NotKept> {
+    predictor.session().or_broken("making a session")
+}
+
+fn ask(session: &mut dyn Session, features: &Features) -> Result<RawPrediction, NotKept> {
+    session.predict(features).or_broken(&format!("predicting {features:?}"))
+}
+
+fn ask_all(session: &mut dyn Session, samples: &[Features]) -> Result<Vec<RawPrediction>, NotKept> {
+    samples.iter().map(|features| ask(session, features)).collect()
+}
+
+/// To the last bit; unlike `==`, a NaN is the same as itself.
+fn same(features: &Features, first: RawPrediction, second: RawPrediction) -> Outcome {
+    if first.to_array().map(f64::to_bits) == second.to_array().map(f64::to_bits) {
+        return Ok(());
+    }
+    broken(format!("{features:?}: found {second:?} after {first:?}"))
+}

@@ -1,0 +1,71 @@
+//! Promises about what a backend and a model say of themselves.
+
+use std::collections::BTreeSet;
+
+use hyperfake_predictor::{Features, ModelUri};
+
+use crate::conformance::{BackendCase, ModelCase, OrBroken, Outcome, broken};
+
+/// Names are such that a URI can choose the backend.
+pub(super) fn formats_are_well_formed(case: &BackendCase<'_>) -> Outcome {
+    let formats = case.backend.formats();
+    if formats.name.is_empty() {
+        return broken("the backend has no name");
+    }
+    if formats.schemes.is_empty() && formats.extensions.is_empty() {
+        return broken("no URI can choose the backend: it claims no scheme and no extension");
+    }
+    for scheme in formats.schemes {
+        let uri: ModelUri = format!("{scheme}:file").parse().or_broken("parsing a URI")?;
+        if uri.scheme() != Some(scheme) {
+            return broken(format!("'{scheme}' is not the scheme of '{scheme}:file'"));
+        }
+    }
+    for extension in formats.extensions {
+        let uri = ModelUri::from_path(format!("file.{extension}"));
+        if uri.extension().as_deref() != Some(extension) {
+            return broken(format!("'{extension}' is not the extension of 'file.{extension}'"));
+        }
+    }
+    Ok(())
+}
+
+/// The path as it was named, the backend's own name, columns without repeats, units.
+pub(super) fn info_describes_the_model(case: &ModelCase<'_>) -> Outcome {
+    let predictor = case.open()?;
+    let info = predictor.info();
+    if info.path != case.known.uri.path() {
+        return broken(format!("found the path {}, expected it as named", info.path.display()));
+    }
+    let name = case.backend.backend.formats().name;
+    if info.backend != name {
+        return broken(format!("found the backend '{}', expected '{name}'", info.backend));
+    }
+    let columns: BTreeSet<_> = info.inputs.iter().collect();
+    if columns.is_empty() || columns.len() != info.inputs.len() {
+        return broken(format!("found the inputs {:?}, expected each at most once", info.inputs));
+    }
+    let units = [info.units.runtime, info.units.cpu, info.units.ram];
+    if units.contains(&"") {
+        return broken(format!("found the units '{}', expected three", info.units));
+    }
+    if info.settings.keys().any(String::is_empty) {
+        return broken("a setting has no name");
+    }
+    Ok(())
+}
+
+/// A parameter that the backend does not know changes nothing.
+pub(super) fn unknown_parameters_are_left_to_others(case: &ModelCase<'_>) -> Outcome {
+    let uri = case.known.uri.to_string();
+    let (location, name) = uri.split_once('#').unwrap_or((&uri, ""));
+    let separator = if location.contains('?') { '&' } else { '?' };
+    let name = if name.is_empty() { String::new() } else { format!("#{name}") };
+    let uri: ModelUri = format!("{location}{separator}unheard_of=1{name}")
+        .parse()
+        .or_broken("parsing a URI with one more parameter")?;
+    let predictor = case.backend.open(&uri, case.way).or_broken(&format!("opening {uri}"))?;
+    let mut session = predictor.session().or_broken("a session")?;
+    let answer = session.predict(&Features::IDLE).or_broken("predicting")?;
+    case.known.compare(&Features::IDLE, answer, (case.known.law)(&Features::IDLE))
+}

@@ -1,0 +1,258 @@
+//! The suite is as good as the faults that it finds: one backend for each promise that breaks
+//! that promise, and an honest one that keeps them all.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+};
+
+use hyperfake_predictor::{
+    Backend, Error, ErrorKind, Feature, Features, Formats, ModelInfo, ModelUri, Predictor,
+    RawPrediction, Result, Session, Units, file,
+};
+use hyperfake_predictor_testkit::{Conformance, Known};
+
+/// What is wrong with a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flaw {
+    Nothing,
+    UpperCaseScheme,
+    UnnamedMissingFile,
+    OpensEmptyFiles,
+    PanicsOnGarbage,
+    BlamesTheSystemForFolders,
+    ReportsAnotherPath,
+    RefusesParameters,
+    Biased,
+    Drifting,
+    SessionsDiffer,
+    Racing,
+    MixesUpBatches,
+    RemembersNan,
+    OpensTruncatedFiles,
+    ReadsLazily,
+}
+
+/// Opens files of the form `toy 12.5 end`; the number is a price per byte, in nanoseconds.
+#[derive(Debug)]
+struct Toy(Flaw);
+
+impl Backend for Toy {
+    fn formats(&self) -> &'static Formats {
+        match self.0 {
+            Flaw::UpperCaseScheme => {
+                &Formats { name: "toy", schemes: &["Toy"], extensions: &["toy"] }
+            }
+            _ => &Formats { name: "toy", schemes: &["toy"], extensions: &["toy"] },
+        }
+    }
+
+    fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
+        let flaw = self.0;
+        let path = uri.path();
+        let malformed = |what| Error::new(ErrorKind::Invalid, what).at(path.display());
+        match flaw {
+            Flaw::UnnamedMissingFile if !path.exists() => {
+                return Err(Error::new(ErrorKind::NotFound, "no such file"));
+            }
+            Flaw::BlamesTheSystemForFolders if path.is_dir() => {
+                return Err(Error::new(ErrorKind::Unavailable, "try again").at(path.display()));
+            }
+            Flaw::OpensEmptyFiles if fs::read(path).is_ok_and(|bytes| bytes.is_empty()) => {
+                return Ok(Arc::new(Model::new(flaw, uri, 0.0)));
+            }
+            Flaw::RefusesParameters if !uri.parameters().is_empty() => {
+                return Err(malformed("unknown parameter"));
+            }
+            _ => {}
+        }
+        let bytes = file::read(path, 1 << 20)?;
+        let text = String::from_utf8_lossy(&bytes);
+        if flaw == Flaw::PanicsOnGarbage {
+            assert!(text.starts_with('t'), "found garbage");
+        }
+        let body = text.strip_prefix("toy ").ok_or_else(|| malformed("no toy"))?;
+        let body = match flaw {
+            Flaw::OpensTruncatedFiles => body.trim_end_matches(|c: char| !c.is_ascii_digit()),
+            _ => body.strip_suffix(" end").ok_or_else(|| malformed("no end"))?,
+        };
+        let price = body.parse().unwrap_or(0.0);
+        Ok(Arc::new(Model::new(flaw, uri, price)))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Model {
+    flaw: Flaw,
+    price: f64,
+    info: ModelInfo,
+    busy: Arc<AtomicUsize>,
+    sessions: Arc<AtomicUsize>,
+}
+
+impl Model {
+    fn new(flaw: Flaw, uri: &ModelUri, price: f64) -> Self {
+        let path = match flaw {
+            Flaw::ReportsAnotherPath => PathBuf::from("elsewhere.toy"),
+            _ => uri.path().to_owned(),
+        };
+        let info = ModelInfo {
+            path,
+            backend: "toy",
+            inputs: vec![Feature::RequestBytes],
+            units: Units::NATIVE,
+            settings: [].into(),
+        };
+        Self { flaw, price, info, busy: Arc::default(), sessions: Arc::default() }
+    }
+}
+
+impl Predictor for Model {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        if self.flaw == Flaw::ReadsLazily {
+            file::read(&self.info.path, 1 << 20)?;
+        }
+        let number = self.sessions.fetch_add(1, SeqCst);
+        Ok(Box::new(ToySession { model: self.clone(), number, asked: 0, nan_seen: false }))
+    }
+}
+
+struct ToySession {
+    model: Model,
+    number: usize,
+    asked: usize,
+    nan_seen: bool,
+}
+
+impl Session for ToySession {
+    fn predict(&mut self, features: &Features) -> Result<RawPrediction> {
+        self.asked += 1;
+        self.nan_seen |= features.request_bytes.is_nan();
+        let neighbours = self.model.busy.fetch_add(1, SeqCst);
+        if self.model.flaw == Flaw::Racing {
+            thread::yield_now();
+        }
+        self.model.busy.fetch_sub(1, SeqCst);
+        let mut answer = law(features, self.model.price);
+        // All but the first are too small for the tolerance to notice.
+        answer.runtime_ns *= match self.model.flaw {
+            Flaw::Biased => 1.01,
+            Flaw::Drifting => 1.0 + 1e-12 * self.asked as f64,
+            Flaw::SessionsDiffer => 1.0 + 1e-12 * self.number as f64,
+            Flaw::Racing if neighbours > 0 => 1.0 + 1e-12,
+            Flaw::RemembersNan if self.nan_seen => f64::NAN,
+            _ => 1.0,
+        };
+        Ok(answer)
+    }
+
+    fn predict_batch(&mut self, features: &[Features], out: &mut [RawPrediction]) -> Result<()> {
+        for (features, out) in features.iter().zip(out.iter_mut()) {
+            *out = self.predict(features)?;
+        }
+        if self.model.flaw == Flaw::MixesUpBatches {
+            out.reverse();
+        }
+        Ok(())
+    }
+}
+
+fn law(features: &Features, price: f64) -> RawPrediction {
+    RawPrediction {
+        runtime_ns: 1e6 + price * features.request_bytes,
+        cpu_cores: 0.5,
+        ram_bytes: 1e6,
+    }
+}
+
+fn conformance(flaw: Flaw) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.toy");
+    fs::write(&path, "toy 12.5 end").unwrap();
+    let known = Known::new(ModelUri::from_path(path), |features| law(features, 12.5), 1e-9);
+    Conformance::of(Toy(flaw)).known(known).run();
+}
+
+#[test]
+fn an_honest_backend_passes() {
+    conformance(Flaw::Nothing);
+}
+
+/// The promise named is the only one, or the first one, that the suite finds broken.
+macro_rules! caught {
+    ($($test:ident: $flaw:ident, $expected:literal;)*) => {$(
+        #[test]
+        #[should_panic(expected = $expected)]
+        fn $test() {
+            conformance(Flaw::$flaw);
+        }
+    )*};
+}
+
+caught! {
+    a_scheme_that_no_uri_can_have: UpperCaseScheme,
+        "does not keep its promises:\n- formats_are_well_formed (any file)";
+    an_error_that_does_not_name_the_missing_file: UnnamedMissingFile,
+        "does not keep its promises:\n- a_missing_file_is_an_error_that_names_it (any file)";
+    an_empty_file_that_is_opened: OpensEmptyFiles,
+        "does not keep its promises:\n- an_empty_file_is_an_error_that_names_it (any file)";
+    a_panic_on_garbage: PanicsOnGarbage,
+        "- garbage_is_an_error_that_names_the_file (any file): it panicked: found garbage";
+    a_folder_that_is_said_to_be_worth_a_retry: BlamesTheSystemForFolders,
+        "does not keep its promises:\n- a_folder_is_an_error_that_names_it (any file)";
+    a_path_that_nobody_named: ReportsAnotherPath,
+        "does not keep its promises:\n- info_describes_the_model (";
+    a_parameter_that_is_not_left_to_others: RefusesParameters,
+        "does not keep its promises:\n- unknown_parameters_are_left_to_others (";
+    a_wrong_answer: Biased,
+        "- answers_follow_the_law (";
+    an_answer_that_drifts: Drifting,
+        "does not keep its promises:\n- the_same_question_has_the_same_answer (";
+    a_session_that_answers_differently: SessionsDiffer,
+        "does not keep its promises:\n- two_sessions_give_the_same_answers (";
+    threads_that_disturb_each_other: Racing,
+        "does not keep its promises:\n- many_threads_get_the_same_answers (";
+    a_batch_in_the_wrong_order: MixesUpBatches,
+        "does not keep its promises:\n- a_batch_answers_as_one_by_one (";
+    a_session_that_odd_features_spoil: RemembersNan,
+        "does not keep its promises:\n- odd_features_leave_the_session_usable (";
+    a_truncated_file_that_is_opened: OpensTruncatedFiles,
+        "does not keep its promises:\n- a_truncated_file_is_an_error_that_names_it (";
+    a_model_that_needs_its_file_later: ReadsLazily,
+        "does not keep its promises:\n- the_file_may_vanish_once_it_is_open (";
+}
+
+#[test]
+fn a_skipped_promise_is_not_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.toy");
+    fs::write(&path, "toy 12.5 end").unwrap();
+    let known = Known::new(ModelUri::from_path(path), |features| law(features, 12.5), 1e-9);
+    Conformance::of(Toy(Flaw::MixesUpBatches))
+        .known(known)
+        .skip("a_batch_answers_as_one_by_one", "batches are mixed up on purpose")
+        .run();
+}
+
+#[test]
+#[should_panic(expected = "no promise is called 'be_nice'")]
+fn only_what_is_promised_can_be_skipped() {
+    let known = Known::new(ModelUri::from_path("a.toy"), |features| law(features, 0.0), 0.0);
+    Conformance::of(Toy(Flaw::Nothing)).known(known).skip("be_nice", "").run();
+}
+
+#[test]
+#[should_panic(expected = "at least one model")]
+fn a_run_without_models_proves_nothing() {
+    Conformance::of(Toy(Flaw::Nothing)).run();
+}

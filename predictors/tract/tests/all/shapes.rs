@@ -1,0 +1,201 @@
+//! What may differ between models: batch sizes, element types, the number of outputs.
+
+use hyperfake_predictor::{Feature, Features, RawPrediction, Units};
+use hyperfake_predictor_testkit::{
+    Conformance, Known,
+    laws::{LINEAR, Network},
+    onnx::{Dim, ElementType, Model},
+};
+use hyperfake_predictor_tract::TractBackend;
+
+use crate::file::File;
+
+const FIVE: Dim<'_> = Dim::Fixed(5);
+const THREE: Dim<'_> = Dim::Fixed(3);
+
+/// The linear law between an input and an output of any kind; `wire` connects `input` to `x` and
+/// `y` to `output`.
+fn linear(batch: Dim<'_>, output: &[Dim<'_>], wire: fn(Model) -> Model) -> Model {
+    let weights: Vec<f32> = LINEAR.weights.as_flattened().iter().map(|w| *w as f32).collect();
+    let model = Model::new()
+        .input("input", &[batch, FIVE])
+        .initializer("weights", &[3, 5], &weights)
+        .initializer("intercepts", &[3], &LINEAR.intercepts.map(|value| value as f32));
+    wire(model).output("output", output)
+}
+
+fn gemm(model: Model, input: &str, output: &str) -> Model {
+    let inputs = [input, "weights", "intercepts"];
+    model.node("Gemm", &inputs, &[output], &[("transB", 1.into())])
+}
+
+fn conforms(model: &Model) {
+    let file = File::of(model);
+    let known = Known::new(file.uri(), |features| LINEAR.predict(features), 1e-6);
+    Conformance::of(TractBackend).known(known).run();
+}
+
+#[test]
+fn any_batch_size_of_the_input_serves_one_call() {
+    for batch in [Dim::Fixed(1), Dim::Fixed(8), Dim::Named("batch"), Dim::Unknown] {
+        conforms(&linear(batch, &[batch, THREE], |model| gemm(model, "input", "output")));
+        let network = Network::sample(&[16], 5);
+        let file = File::of(&network.to_onnx_with(batch));
+        let known = Known::new(file.uri(), move |features| network.predict(features), 1e-4);
+        Conformance::of(TractBackend).known(known).run();
+    }
+}
+
+#[test]
+fn a_graph_that_insists_on_its_batch_size_gets_it() {
+    conforms(&linear(Dim::Fixed(8), &[Dim::Fixed(8), THREE], |model| {
+        let model = model
+            .initializer("flat", &[1], &[40_i64])
+            .initializer("square", &[2], &[8_i64, 5])
+            .node("Reshape", &["input", "flat"], &["row"], &[])
+            .node("Reshape", &["row", "square"], &["x"], &[]);
+        gemm(model, "x", "output")
+    }));
+}
+
+#[test]
+fn a_batch_size_that_is_too_large_to_repeat_is_refused() {
+    let file = File::of(&linear(Dim::Fixed(5000), &[Dim::Fixed(5000), THREE], |model| {
+        let model = model.initializer("shape", &[2], &[5000_i64, 5]);
+        gemm(model.node("Reshape", &["input", "shape"], &["x"], &[]), "x", "output")
+    }));
+    let refusal = file.refusal();
+    assert!(refusal.contains("tract cannot prepare the graph"), "{refusal}");
+}
+
+#[test]
+fn an_output_without_rows_is_one_answer() {
+    conforms(&linear(Dim::Fixed(1), &[THREE], |model| {
+        let model = gemm(model, "input", "y").initializer("shape", &[1], &[3_i64]);
+        model.node("Reshape", &["y", "shape"], &["output"], &[])
+    }));
+}
+
+/// Weights by column, as `MatMul` takes them.
+fn double_linear(model: Model) -> Model {
+    let columns: Vec<f64> =
+        (0..5).flat_map(|input| LINEAR.weights.map(|weights| weights[input])).collect();
+    model
+        .input_of(ElementType::F64, "input", &[Dim::Fixed(1), FIVE])
+        .initializer("weights", &[5, 3], &columns)
+        .initializer("intercepts", &[3], &LINEAR.intercepts)
+        .output_of(ElementType::F64, "output", &[Dim::Fixed(1), THREE])
+}
+
+#[test]
+fn double_precision_stays_double() {
+    let model = double_linear(Model::new())
+        .node("MatMul", &["input", "weights"], &["sums"], &[])
+        .node("Add", &["sums", "intercepts"], &["output"], &[]);
+    let file = File::of(&model);
+    let known = Known::new(file.uri(), |features| LINEAR.predict(features), 1e-14);
+    Conformance::of(TractBackend).known(known).run();
+}
+
+/// tract multiplies the bias by a factor in single precision. When this fails, tract has learned
+/// better, and the crate's documentation can lose a sentence.
+#[test]
+fn a_double_precision_gemm_with_a_bias_is_refused() {
+    let model = double_linear(Model::new());
+    let inputs = ["input", "weights", "intercepts"];
+    let refusal = File::of(&model.node("Gemm", &inputs, &["output"], &[])).refusal();
+    assert!(refusal.starts_with("tract cannot prepare the graph: "), "{refusal}");
+}
+
+#[test]
+fn input_and_output_may_differ_in_precision() {
+    let model = Model::new()
+        .input_of(ElementType::F64, "input", &[Dim::Fixed(1), FIVE])
+        .node("Cast", &["input"], &["x"], &[("to", 1.into())])
+        .initializer("weights", &[5, 3], &[1.0_f32; 15])
+        .node("MatMul", &["x", "weights"], &["output"], &[])
+        .output("output", &[Dim::Fixed(1), THREE]);
+    let answer = File::of(&model).predict(&Features::from_array([1.0, 2.0, 3.0, 4.0, 5.0]));
+    assert_eq!(answer, RawPrediction::from_array([15.0; 3]));
+}
+
+#[test]
+fn of_several_outputs_the_one_called_output_counts() {
+    let model = linear(Dim::Fixed(1), &[Dim::Fixed(1), THREE], |model| {
+        let model = gemm(model, "input", "output");
+        model.node("Neg", &["output"], &["negated"], &[]).output("negated", &[Dim::Fixed(1), THREE])
+    });
+    conforms(&model);
+}
+
+#[test]
+fn a_single_output_may_have_any_name() {
+    let model = Model::new()
+        .input("x", &[Dim::Named("n"), FIVE])
+        .initializer("weights", &[5, 3], &[1.0_f32; 15])
+        .node("MatMul", &["x", "weights"], &["variable"], &[])
+        .output("variable", &[Dim::Named("n"), THREE]);
+    assert_eq!(File::of(&model).predict(&Features::IDLE).cpu_cores, 1.0);
+}
+
+#[test]
+fn an_initializer_that_is_also_listed_as_an_input_is_a_constant() {
+    let model = Model::new()
+        .ir_version(3)
+        .input("weights", &[FIVE, THREE])
+        .input("x", &[Dim::Fixed(1), FIVE])
+        .initializer("weights", &[5, 3], &[1.0_f32; 15])
+        .node("MatMul", &["x", "weights"], &["y"], &[])
+        .output("y", &[Dim::Fixed(1), THREE]);
+    assert_eq!(File::of(&model).predict(&Features::IDLE).cpu_cores, 1.0);
+}
+
+#[test]
+fn external_data_beside_the_file_is_read() {
+    let model = Model::new()
+        .input("x", &[Dim::Fixed(1), FIVE])
+        .external_initializer("weights", &[5, 3], "weights.bin")
+        .node("MatMul", &["x", "weights"], &["y"], &[])
+        .output("y", &[Dim::Fixed(1), THREE]);
+    let file = File::of(&model);
+    let data: Vec<u8> = (0..15_u8).flat_map(|value| f32::from(value).to_le_bytes()).collect();
+    std::fs::write(file.folder.path().join("weights.bin"), data).unwrap();
+    // The second row: one instance.
+    assert_eq!(file.predict(&Features::IDLE), RawPrediction::from_array([3.0, 4.0, 5.0]));
+}
+
+#[test]
+fn info_says_what_the_file_says() {
+    let model = LINEAR
+        .to_onnx()
+        .metadata("hyperfake.response", "echo")
+        .metadata("hyperfake.cold_start", "250ms")
+        .metadata("author", "somebody else")
+        .metadata("hyperfake.", "no name");
+    let file = File::of(&model);
+    let predictor = file.open().unwrap();
+    let info = predictor.info();
+    let settings: Vec<_> = info.settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(settings, [("cold_start", "250ms"), ("response", "echo")]);
+    assert_eq!((info.backend, info.units), ("tract", Units::NATIVE));
+    assert_eq!(info.inputs, Feature::ALL);
+}
+
+/// Features in single precision are what the model's author saw, too.
+#[test]
+fn a_single_precision_model_sees_features_in_single_precision() {
+    let model = Model::new()
+        .input("x", &[Dim::Fixed(1), FIVE])
+        .initializer("weights", &[5, 3], &[1.0_f32; 15])
+        .node("MatMul", &["x", "weights"], &["y"], &[])
+        .output("y", &[Dim::Fixed(1), THREE]);
+    let file = File::of(&model);
+    let answer = |ram| {
+        let features =
+            Features { worker_ram_bytes: ram, function_instances: 0.0, ..Features::IDLE };
+        file.predict(&features).ram_bytes
+    };
+    assert_eq!(answer(16_777_217.0), 16_777_216.0);
+    assert_eq!(answer(16_777_215.0), 16_777_215.0);
+    assert_eq!(answer(f64::MAX), f64::INFINITY);
+}

@@ -1,0 +1,180 @@
+//! The composition root: the one place that picks concrete types and puts them together.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use hyperfake_predictor::{Error, ErrorKind, Features, Limits, Result};
+
+use crate::{
+    backends,
+    catalog::{self, Catalog, Model},
+    cli::DatabaseType,
+    clock::Lateness,
+    config::{Config, Database},
+    format,
+    functions::{
+        FunctionRegistry,
+        embedded::{self, EmbeddedRegistry},
+        http::HttpRegistry,
+    },
+    grpc::server::{self, Server},
+    worker::Worker,
+};
+
+/// A worker that serves.
+#[derive(Debug)]
+pub struct App {
+    server: Server,
+    worker: Arc<Worker>,
+    address: SocketAddr,
+    registry: String,
+    config: Config,
+}
+
+impl App {
+    /// Opens the models, finds or runs the function registry, and starts to serve.
+    ///
+    /// # Errors
+    ///
+    /// When a model cannot be opened, when there is none, or when an address cannot be had. Then
+    /// nothing serves.
+    pub async fn start(config: Config) -> Result<Self> {
+        let catalog = open_models(&config)?;
+        let listener = server::bind(config.address).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, format!("cannot serve on {}", config.address))
+                .with_source(error)
+                .at("--address")
+        })?;
+        let address = listener.local_addr().unwrap_or(config.address);
+        let (registry, description) = function_registry(&config.database).await?;
+        let worker = Arc::new(Worker::new(config.worker.clone(), catalog, registry));
+        let server = Server::start(Arc::clone(&worker), listener, config.server.clone())
+            .await
+            .map_err(|error| {
+                Error::new(ErrorKind::Unavailable, "cannot start to serve").with_source(error)
+            })?;
+        Ok(Self { server, worker, address, registry: description, config })
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The worker itself.
+    #[must_use]
+    pub fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
+    /// What was loaded and what serves where, for the person who started it.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let worker = self.worker.config();
+        let cold_start = worker.cold_start.unwrap_or(worker.runtime.cold_start());
+        format!(
+            "{}\nserving {} on {} ({} of {} CPUs and {}; {}, cold start {})\n{}",
+            table(self.worker.catalog().models(), &worker.limits),
+            "controller.Controller",
+            self.address,
+            format::count(self.config.server.threads, "thread"),
+            worker.cpus,
+            format::bytes(worker.memory_bytes as f64),
+            worker.runtime,
+            format::duration(cold_start),
+            self.registry,
+        )
+    }
+
+    /// Stops accepting, lets the calls end within the grace period or until `hurry` ends, and
+    /// returns how late the calls' sleeps ended.
+    pub async fn shut_down(self, hurry: impl Future<Output = ()>) -> Lateness {
+        self.server.shut_down(self.config.shutdown_grace, hurry).await
+    }
+}
+
+fn open_models(config: &Config) -> Result<Catalog> {
+    let backends = backends::all();
+    let mut sources = config.models.clone();
+    if let Some(folder) = &config.models_dir {
+        sources.extend(catalog::search(folder, &backends).map_err(|error| {
+            error.at("--models-dir")
+        })?);
+    }
+    let mut catalog = Catalog::default();
+    for source in &sources {
+        match catalog.add(source, &backends) {
+            Err(error) if config.skip_bad_models => tracing::warn!(%error, "left out a model"),
+            added => added?,
+        }
+    }
+    if catalog.models().is_empty() {
+        let known: Vec<_> = backends.extensions().iter().map(|known| format!(".{known}")).collect();
+        let message = format!(
+            "found no model to serve; name one with -m, or a folder that has some ({}) with \
+             --models-dir",
+            known.join(", ")
+        );
+        return Err(Error::new(ErrorKind::NotFound, message));
+    }
+    Ok(catalog)
+}
+
+async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegistry>, String)> {
+    let url = database.url.as_str();
+    let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::new(ErrorKind::Unavailable, "no function registry")
+            .with_source(error)
+            .at(format!("--database-address {url}"))
+    };
+    let client = HttpRegistry::new(database.url.clone()).map_err(|error| unavailable(error.into()))?;
+    let asked = || format!("functions are looked up at {url}");
+    let embed = match database.kind {
+        DatabaseType::Http => false,
+        DatabaseType::Embedded => true,
+        DatabaseType::Auto => !client.answers().await,
+    };
+    if !embed {
+        return Ok((Arc::new(client), asked()));
+    }
+    let host = database.url.host_str().unwrap_or("localhost");
+    match embedded::bind(host, database.url.port_or_known_default().unwrap_or(80)).await {
+        Ok(listeners) => {
+            let registry = EmbeddedRegistry::default();
+            registry.serve(listeners);
+            Ok((Arc::new(registry), format!("functions are registered here, at {url}")))
+        }
+        // The address is another machine's, which may come up later.
+        Err(error)
+            if database.kind == DatabaseType::Auto && error.kind() != io::ErrorKind::AddrInUse =>
+        {
+            tracing::warn!("no function registry answers at {url} yet");
+            Ok((Arc::new(client), asked()))
+        }
+        Err(error) => Err(unavailable(error.into())),
+    }
+}
+
+fn table(models: &[Arc<Model>], limits: &Limits) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["image", "file", "backend", "units in the file", "a call to an idle instance"]);
+    for model in models {
+        let info = model.predictor.info();
+        let sample = model
+            .predictor
+            .session()
+            .and_then(|mut session| session.predict(&Features::IDLE))
+            .map(|raw| format::prediction(&limits.check(raw).prediction))
+            .unwrap_or_else(|error| error.to_string());
+        table.add_row([
+            model.image.to_string(),
+            info.path.display().to_string(),
+            info.backend.to_owned(),
+            info.units.to_string(),
+            sample,
+        ]);
+    }
+    table
+}

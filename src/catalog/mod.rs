@@ -1,0 +1,301 @@
+//! Which model answers for which image. Every model is opened once, at start-up.
+
+mod image;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use hyperfake_predictor::{
+    Backends, Checked, Error, ErrorKind, ModelUri, Opened, Predictor, Result,
+};
+use parking_lot::Mutex;
+
+pub use self::image::Image;
+
+/// The models of a worker, by image.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    models: Vec<Arc<Model>>,
+    by_image: HashMap<Image, Arc<Model>>,
+}
+
+/// A model and the image that it stands for.
+#[derive(Debug)]
+pub struct Model {
+    /// Its place in [`Catalog::models`].
+    pub index: usize,
+    /// The image.
+    pub image: Image,
+    /// What predicts.
+    pub predictor: Arc<dyn Predictor>,
+    /// The answers' bodies, if the model says.
+    pub response: Option<Response>,
+    /// The cold start of its instances, if the model says.
+    pub cold_start: Option<Duration>,
+    faults: Faults,
+}
+
+/// A model as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The file.
+    pub uri: ModelUri,
+    /// The image; without one, the file's own or its stem.
+    pub image: Option<Image>,
+}
+
+impl Catalog {
+    /// Opens a model and adds it, or all of them if the file holds several.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened, when a setting in it makes no sense, and `Conflict` when
+    /// an image has a model already. Then nothing was added.
+    pub fn add(&mut self, source: &Source, backends: &Backends) -> Result<()> {
+        let uri = &source.uri;
+        let loaded = backends.open(uri)?;
+        for declined in &loaded.declined {
+            tracing::info!(model = %uri, backend = declined.backend, reason = %declined.error, "declined");
+        }
+        if source.image.is_some() && loaded.models.len() > 1 {
+            let message = format!(
+                "the file holds {} images, so it cannot be given the name of one; choose one of \
+                 them with '#image'",
+                loaded.models.len()
+            );
+            return Err(Error::new(ErrorKind::Invalid, message).at(uri));
+        }
+        let first_new = self.models.len();
+        let added = loaded.models.into_iter().try_for_each(|opened| self.insert(source, opened));
+        if added.is_err() {
+            self.models.truncate(first_new);
+            self.by_image.retain(|_, model| model.index < first_new);
+        }
+        added
+    }
+
+    /// The model for an image: the one for its tag, else the one for any tag.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, with a list of the images that there are; `Invalid` for what is no image.
+    pub fn resolve(&self, image: &str) -> Result<Arc<Model>> {
+        let image: Image = image.parse()?;
+        let found = image.candidates().find_map(|candidate| self.by_image.get(&candidate));
+        found.cloned().ok_or_else(|| {
+            let mut known: Vec<_> = self.models.iter().map(|model| model.image.to_string()).collect();
+            known.sort();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let message = format!("no model stands for the image '{image}'; there are {known}");
+            Error::new(ErrorKind::NotFound, message)
+        })
+    }
+
+    /// All models, in the order in which they were added.
+    #[must_use]
+    pub fn models(&self) -> &[Arc<Model>] {
+        &self.models
+    }
+
+    fn insert(&mut self, source: &Source, opened: Opened) -> Result<()> {
+        let uri = &source.uri;
+        let image = match (&source.image, &opened.image) {
+            (Some(given), _) => given.clone(),
+            (None, Some(own)) => own.parse().map_err(|error: Error| error.at(uri))?,
+            (None, None) => stem(uri.path()).parse().map_err(|error: Error| error.at(uri))?,
+        };
+        let image = image.without_digest();
+        if let Some(other) = self.by_image.get(&image) {
+            let other = other.predictor.info().path.display();
+            let message = format!(
+                "two models for the image '{image}': {other} and {}; name one of them with -m",
+                uri.path().display()
+            );
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        let settings = Settings::of(uri, &*opened.predictor).map_err(|error| error.at(uri))?;
+        let model = Arc::new(Model {
+            index: self.models.len(),
+            image: image.clone(),
+            predictor: opened.predictor,
+            response: settings.response,
+            cold_start: settings.cold_start,
+            faults: Faults::default(),
+        });
+        self.models.push(Arc::clone(&model));
+        self.by_image.insert(image, model);
+        Ok(())
+    }
+}
+
+/// The model files of a folder: every file with a known extension, in the order of their names.
+/// Folders inside it are not searched.
+///
+/// # Errors
+///
+/// When the folder cannot be read.
+pub fn search(folder: &Path, backends: &Backends) -> Result<Vec<Source>> {
+    let failed = |error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Unavailable,
+        };
+        Error::new(kind, "cannot search the folder for models").with_source(error).at(folder.display())
+    };
+    let extensions = backends.extensions();
+    let mut files = Vec::<PathBuf>::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let extension = ModelUri::from_path(&path).extension().unwrap_or_default();
+        if extensions.contains(extension.as_str()) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files.into_iter().map(|path| Source { uri: ModelUri::from_path(path), image: None }).collect())
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What the body of an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Response {
+    /// This many random bytes.
+    Random(usize),
+    /// The request's body.
+    Echo,
+    /// Nothing.
+    Empty,
+}
+
+/// The longest random answer: more than a client would take.
+const MAX_RANDOM: usize = 64 << 20;
+
+impl Response {
+    /// The answer to a request with this body.
+    #[must_use]
+    pub fn body(self, request: Bytes) -> Bytes {
+        match self {
+            Self::Random(length) => {
+                let mut bytes = vec![0; length];
+                fastrand::fill(&mut bytes);
+                bytes.into()
+            }
+            Self::Echo => request,
+            Self::Empty => Bytes::new(),
+        }
+    }
+}
+
+impl FromStr for Response {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "echo" => Ok(Self::Echo),
+            "empty" => Ok(Self::Empty),
+            _ => text
+                .strip_prefix("random:")
+                .and_then(|length| length.parse().ok())
+                .filter(|length| *length <= MAX_RANDOM)
+                .map(Self::Random)
+                .ok_or_else(|| {
+                    format!(
+                        "found '{text}', expected random:N with N bytes up to {MAX_RANDOM}, echo, \
+                         or empty"
+                    )
+                }),
+        }
+    }
+}
+
+impl fmt::Display for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Random(length) => write!(f, "random:{length}"),
+            Self::Echo => f.write_str("echo"),
+            Self::Empty => f.write_str("empty"),
+        }
+    }
+}
+
+/// What a model says about how it is served. The URI's word counts before the file's.
+#[derive(Default)]
+struct Settings {
+    response: Option<Response>,
+    cold_start: Option<Duration>,
+}
+
+impl Settings {
+    fn of(uri: &ModelUri, predictor: &dyn Predictor) -> Result<Self> {
+        let mut settings = Self::default();
+        for (key, value) in predictor.info().settings.iter().chain(uri.parameters()) {
+            let invalid = |message: String| Error::new(ErrorKind::Invalid, message).at(key);
+            match key.as_str() {
+                "response" => settings.response = Some(value.parse().map_err(invalid)?),
+                "cold_start" => {
+                    let duration = humantime::parse_duration(value).map_err(|error| {
+                        invalid(format!("found '{value}', expected a duration such as 250ms: {error}"))
+                    })?;
+                    settings.cold_start = Some(duration);
+                }
+                _ => {
+                    return Err(Error::new(
+                        ErrorKind::Invalid,
+                        format!("unknown setting '{key}'; there are cold_start, response"),
+                    ));
+                }
+            }
+        }
+        Ok(settings)
+    }
+}
+
+/// Predictions of a model that broke the rule of [`Limits`](hyperfake_predictor::Limits).
+#[derive(Debug, Default)]
+struct Faults {
+    total: AtomicU64,
+    /// When they were last reported, and how many there were by then.
+    reported: Mutex<Option<(Instant, u64)>>,
+}
+
+impl Model {
+    /// Counts a prediction that had to be corrected, and says so at most once a minute.
+    pub fn report(&self, checked: &Checked, now: Instant) {
+        let total = self.faults.total.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut reported = self.faults.reported.lock();
+        let before = match *reported {
+            Some((last, _)) if now < last + Duration::from_secs(60) => return,
+            Some((_, before)) => before,
+            None => 0,
+        };
+        *reported = Some((now, total));
+        drop(reported);
+        let faults: Vec<_> =
+            checked.faults().map(|(output, fault)| format!("{output} {fault}")).collect();
+        tracing::warn!(
+            image = %self.image,
+            count = total - before,
+            latest = faults.join(", "),
+            "predictions out of bounds were corrected"
+        );
+    }
+
+    /// How many predictions had to be corrected so far.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.faults.total.load(Ordering::Relaxed)
+    }
+}

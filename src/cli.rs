@@ -1,0 +1,437 @@
+//! The command line: what was typed. What it means is decided in [`crate::config`].
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use bytesize::ByteSize;
+use clap::{
+    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    builder::BoolishValueParser, value_parser,
+};
+use hyperfake_predictor::ModelUri;
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use crate::{catalog::Response, worker::Runtime};
+
+/// A FaaS worker that predicts what its functions would do instead of running them.
+#[derive(Debug, Parser)]
+#[command(name = "hyperfake", version = VERSION, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The version and the commit that it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("HYPERFAKE_COMMIT"), ")");
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve as a worker
+    Server(Box<ServerArgs>),
+    /// Register a function at a running worker, start it, call it, and show what happened
+    Call(CallArgs),
+    /// Ask a model for one prediction, without a server
+    Predict(PredictArgs),
+    /// Print a script that completes this program's options in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The options of `hyperfake server`.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// Where to serve gRPC; [::] takes IPv4 as well
+    #[arg(long, env = "HYPERFAKE_ADDRESS", value_name = "HOST:PORT", default_value = "[::]:50051")]
+    pub address: String,
+
+    /// Where functions are looked up: ask the key-value store at --database-address if one
+    /// answers and else be one (auto), always be one (embedded), or always ask (http)
+    #[arg(long, env = "HYPERFAKE_DATABASE_TYPE", value_name = "TYPE", default_value = "auto")]
+    pub database_type: DatabaseType,
+
+    /// The key-value store's address [default: http://localhost:8999, or http://database:8999
+    /// with --containerized]
+    #[arg(long, env = "HYPERFAKE_DATABASE_ADDRESS", value_name = "URL")]
+    pub database_address: Option<String>,
+
+    /// The worker runs in a container beside the platform's other parts
+    #[arg(long, env = "HYPERFAKE_CONTAINERIZED", value_parser = BoolishValueParser::new())]
+    pub containerized: bool,
+
+    /// A model file and, unless it is the file's name, the image that it stands for; may be
+    /// repeated. Given this, ./models is not searched [env: HYPERFAKE_MODEL="PATH [IMAGE];…"]
+    #[arg(short, long, value_names = ["PATH", "IMAGE"], num_args = 1..=2)]
+    pub model: Vec<String>,
+
+    /// `model`, one entry each time that it was given.
+    #[arg(skip)]
+    pub models: Vec<(ModelUri, Option<String>)>,
+
+    /// A folder in which every file with a known extension is a model [default: ./models]
+    #[arg(long, env = "HYPERFAKE_MODELS_DIR", value_name = "FOLDER")]
+    pub models_dir: Option<PathBuf>,
+
+    /// Serve without the models that cannot be opened
+    #[arg(long, env = "HYPERFAKE_SKIP_BAD_MODELS", value_parser = BoolishValueParser::new())]
+    pub skip_bad_models: bool,
+
+    /// The container runtime whose cold start is imitated: docker (541 ms), firecracker (125 ms)
+    /// or instant (none)
+    #[arg(long, env = "HYPERFAKE_RUNTIME", value_name = "NAME", default_value = "docker")]
+    pub runtime: Runtime,
+
+    /// The cold start of every instance, whatever the runtime and the model say
+    #[arg(long, env = "HYPERFAKE_COLD_START", value_name = "DURATION", value_parser = duration)]
+    pub cold_start: Option<Duration>,
+
+    /// How long an instance without calls lives [default: what its function says, else 60s]
+    #[arg(long, env = "HYPERFAKE_IDLE_TIMEOUT", value_name = "DURATION", value_parser = duration)]
+    pub idle_timeout: Option<Duration>,
+
+    /// Forget a stopped instance at once instead of listing it for five minutes
+    #[arg(long, env = "HYPERFAKE_AUTO_REMOVE", value_parser = BoolishValueParser::new())]
+    pub auto_remove: bool,
+
+    /// The answers' data, when the model does not say: random:N with N bytes, echo, or empty
+    #[arg(long, env = "HYPERFAKE_RESPONSE", value_name = "KIND", default_value = "random:10")]
+    pub response: Response,
+
+    /// No call runs longer than this; a longer prediction is cut
+    #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",
+          value_parser = duration)]
+    pub max_runtime: Duration,
+
+    /// The worker's simulated CPUs [default: this machine's]
+    #[arg(long, env = "HYPERFAKE_CPUS", value_name = "N",
+          value_parser = value_parser!(u32).range(1..=65_536))]
+    pub cpus: Option<u32>,
+
+    /// The worker's simulated memory, such as 16GiB [default: this machine's]
+    #[arg(long, env = "HYPERFAKE_MEMORY", value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+
+    /// The most threads used for calls; more than there are cores are never used [default: one
+    /// for each core]
+    #[arg(short, long, env = "HYPERFAKE_WORKERS", value_name = "N",
+          value_parser = value_parser!(u32).range(1..))]
+    pub workers: Option<u32>,
+
+    /// The most calls at once, beyond which a call is refused; 0 is no limit
+    #[arg(long, env = "HYPERFAKE_MAX_RPCS", value_name = "N", default_value = "256")]
+    pub max_rpcs: usize,
+
+    /// The most calls at once on one connection, beyond which a client holds them back
+    #[arg(long, env = "HYPERFAKE_MAX_STREAMS", value_name = "N", default_value = "32768",
+          value_parser = value_parser!(u32).range(1..))]
+    pub max_streams: u32,
+
+    /// The largest message that is taken
+    #[arg(long, env = "HYPERFAKE_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "4MiB")]
+    pub max_message_size: ByteSize,
+
+    /// How long the events for a listener that went away are kept for its return; a plain number
+    /// is seconds
+    #[arg(long, env = "HYPERFAKE_TIMEOUT", value_name = "DURATION", default_value = "20s",
+          value_parser = duration)]
+    pub timeout: Duration,
+
+    /// The events that wait for a slow listener before its CALL and RESPONSE events are left out
+    #[arg(long, env = "HYPERFAKE_UPDATE_BUFFER_SIZE", value_name = "N", default_value = "10000")]
+    pub update_buffer_size: usize,
+
+    /// How long calls may go on after a signal to stop; a second signal ends them at once
+    #[arg(long, env = "HYPERFAKE_SHUTDOWN_GRACE", value_name = "DURATION", default_value = "30s",
+          value_parser = duration)]
+    pub shutdown_grace: Duration,
+
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What is logged, how, and where.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// What is logged: a level (error, warn, info, debug, trace, off) or a list such as
+    /// info,h2=debug
+    #[arg(long, env = "HYPERFAKE_LOG_LEVEL", value_name = "LEVEL", default_value = "info",
+          value_parser = log_level)]
+    pub log_level: Targets,
+
+    /// The form of the log
+    #[arg(long, env = "HYPERFAKE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// A file that the log is appended to, instead of standard error
+    #[arg(long, env = "HYPERFAKE_LOG_FILE", value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where functions are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DatabaseType {
+    /// Ask the store if one answers, and else be one.
+    Auto,
+    /// Be one.
+    Embedded,
+    /// Ask the store.
+    Http,
+}
+
+/// The options of `hyperfake call`.
+#[derive(Debug, Args)]
+pub struct CallArgs {
+    /// The image of the function, such as hyperfaas-echo
+    pub image: String,
+
+    /// The worker
+    #[arg(long, env = "HYPERFAKE_ADDRESS", value_name = "HOST:PORT", default_value = "localhost:50051")]
+    pub address: String,
+
+    /// The key-value store in which the function is registered
+    #[arg(long, env = "HYPERFAKE_DATABASE_ADDRESS", value_name = "URL",
+          default_value = "http://localhost:8999")]
+    pub database_address: String,
+
+    /// The request's data
+    #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "data_file")]
+    pub data: String,
+
+    /// A file with the request's data
+    #[arg(long, value_name = "FILE")]
+    pub data_file: Option<PathBuf>,
+
+    /// How many calls to make
+    #[arg(short = 'n', long, value_name = "N", default_value = "1",
+          value_parser = value_parser!(u32).range(1..=10_000_000))]
+    pub calls: u32,
+
+    /// How many of them to make at once
+    #[arg(long, value_name = "N", default_value = "1",
+          value_parser = value_parser!(u32).range(1..=100_000))]
+    pub concurrency: u32,
+
+    /// The longest that a call may take, its instance's cold start included
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    pub deadline: Duration,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The options of `hyperfake predict`. What is not given is as on an idle worker.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The model: a file, or one image of a file as in linear.json#hyperfaas-echo:latest
+    pub model: ModelUri,
+
+    /// Size of the request's data, in bytes
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
+    pub request_bytes: f64,
+
+    /// Live instances of the function
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
+    pub function_instances: f64,
+
+    /// Running calls of the function, this one not counted
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
+    pub active_calls: f64,
+
+    /// CPU that the worker's running calls hold, in cores
+    #[arg(long, value_name = "CORES", default_value = "0", allow_negative_numbers = true)]
+    pub worker_cpu: f64,
+
+    /// Memory that the worker's running calls hold, in bytes
+    #[arg(long, value_name = "BYTES", default_value = "0", allow_negative_numbers = true)]
+    pub worker_ram: f64,
+
+    /// No call runs longer than this; a longer prediction is cut
+    #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",
+          value_parser = duration)]
+    pub max_runtime: Duration,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Cli {
+    /// Reads the command line and the environment.
+    ///
+    /// # Errors
+    ///
+    /// What clap has to say, `--help` and `--version` included.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(server_first(args.into_iter().collect()))?;
+        let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        if let (Command::Server(args), Some(matches)) =
+            (&mut cli.command, matches.subcommand_matches("server"))
+        {
+            args.models = models(matches).map_err(|message| {
+                command.error(clap::error::ErrorKind::ValueValidation, message)
+            })?;
+        }
+        Ok(cli)
+    }
+}
+
+/// The options of `server` may stand before the word itself, as in the prototype: this puts the
+/// word first.
+fn server_first(mut args: Vec<OsString>) -> Vec<OsString> {
+    let is_option = |arg: &OsString| arg.to_string_lossy().starts_with('-');
+    let asks = ["-h", "--help", "-V", "--version"];
+    if args.get(1).is_some_and(|first| is_option(first) && !asks.iter().any(|ask| first == ask)) {
+        let command = Cli::command();
+        let server = command.find_subcommand("server");
+        let takes_value = |arg: &OsString| {
+            let arg = arg.to_string_lossy();
+            server.is_some_and(|server| {
+                server.get_arguments().any(|known| {
+                    let long = known.get_long().is_some_and(|long| arg == format!("--{long}"));
+                    let short = known.get_short().is_some_and(|short| arg == format!("-{short}"));
+                    (long || short) && known.get_action().takes_values()
+                })
+            })
+        };
+        let word = (2..args.len()).find(|&at| args[at] == "server" && !takes_value(&args[at - 1]));
+        if let Some(word) = word {
+            let word = args.remove(word);
+            args.insert(1, word);
+        }
+    }
+    args
+}
+
+fn models(matches: &ArgMatches) -> Result<Vec<(ModelUri, Option<String>)>, String> {
+    let pair = |words: &[&str]| match words {
+        [uri] => Ok((uri.parse::<ModelUri>().map_err(|error| error.to_string())?, None)),
+        [uri, image] => Ok((
+            uri.parse::<ModelUri>().map_err(|error| error.to_string())?,
+            Some((*image).to_owned()),
+        )),
+        _ => Err(format!("expected PATH [IMAGE], found '{}'", words.join(" "))),
+    };
+    if let Some(given) = matches.get_occurrences::<String>("model") {
+        return given
+            .map(|words| pair(&words.map(String::as_str).collect::<Vec<_>>()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("--model: {error}"));
+    }
+    #[expect(clippy::disallowed_methods, reason = "this module is the one that reads it")]
+    let given = std::env::var("HYPERFAKE_MODEL").unwrap_or_default();
+    given
+        .split(';')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| pair(&entry.split_whitespace().collect::<Vec<_>>()))
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("HYPERFAKE_MODEL: {error}"))
+}
+
+/// A duration such as `250ms` or `1m 30s`; a plain number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds)
+            .map_err(|error| format!("expected a number of seconds: {error}"));
+    }
+    humantime::parse_duration(text)
+        .map_err(|error| format!("expected a duration such as 250ms, 20s or 5m: {error}"))
+}
+
+/// A level, or a list of levels and `target=level`. A word alone would be a target to the parser
+/// of the log, and a misspelt level would go unnoticed.
+fn log_level(text: &str) -> Result<Targets, String> {
+    let known = |level: &str| level.trim().parse::<LevelFilter>().is_ok();
+    match text.split(',').find(|part| !known(part.rsplit('=').next().unwrap_or(part))) {
+        Some(part) => Err(format!("'{part}' is none of error, warn, info, debug, trace and off")),
+        None => text.parse().map_err(|error| format!("{error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Cli, clap::Error> {
+        Cli::read(std::iter::once("hyperfake").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    fn server(line: &str) -> ServerArgs {
+        match read(line).unwrap().command {
+            Command::Server(args) => *args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_the_options() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_before_or_after_the_word_server() {
+        for line in [
+            "--max-rpcs 7 --auto-remove -w 2 server",
+            "server --max-rpcs 7 --auto-remove -w 2",
+            "--max-rpcs=7 -w 2 server --auto-remove",
+        ] {
+            let args = server(line);
+            assert_eq!((args.max_rpcs, args.auto_remove, args.workers), (7, true, Some(2)), "{line}");
+        }
+        assert_eq!(server("--log-file server server").log.log_file, Some("server".into()));
+    }
+
+    #[test]
+    fn a_model_takes_one_or_two_words_and_may_be_repeated() {
+        let models = server("server -m a.onnx img:1 --model ort:b.onnx?x=y -m c.json").models;
+        let texts: Vec<_> =
+            models.iter().map(|(uri, image)| (uri.to_string(), image.as_deref())).collect();
+        let expected = [("a.onnx", Some("img:1")), ("ort:b.onnx?x=y", None), ("c.json", None)];
+        assert_eq!(texts, expected.map(|(uri, image)| (uri.to_owned(), image)));
+        assert_eq!(server("-m a.onnx img server").models.len(), 1);
+        assert!(read("server -m a b c").is_err());
+    }
+
+    #[test]
+    fn a_duration_has_a_unit_or_is_seconds() {
+        assert_eq!(duration("20"), Ok(Duration::from_secs(20)));
+        assert_eq!(duration("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        for bad in ["-1", "NaN", "soon", "1e30", ""] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_answered_with_the_flag_and_what_was_expected() {
+        for (line, expected) in [
+            ("server --runtime podman", "docker, firecracker, instant"),
+            ("server --response loud", "expected random:N"),
+            ("server --cpus 0", "--cpus"),
+            ("server --memory lots", "--memory"),
+            ("server --log-level loud", "'loud' is none of error, warn"),
+            ("server --log-level info,h2=loud", "'h2=loud' is none of"),
+            ("server --database-type sql", "--database-type"),
+            ("server --cold-start soon", "expected a duration"),
+            ("server -m a.onnx?x", "expected key=value"),
+        ] {
+            let error = read(line).unwrap_err().to_string();
+            assert!(error.contains(expected), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Time: what it is, and how to wait for it.
+//!
+//! A prediction is a number of nanoseconds and tokio's timer works in whole milliseconds, so the
+//! worker has a timer of its own. A [`Clock`] tells the time and sleeps until a deadline:
+//!
+//! - never early: a sleep ends at its deadline or after it;
+//! - a deadline in the past costs no sleep;
+//! - a dropped [`Sleep`] leaves nothing behind;
+//! - how late sleeps ended is kept as a histogram ([`Clock::lateness`]).
+//!
+//! [`precise`] drives real time, [`manual`] is moved by hand in tests. Both run the same queue of
+//! sleeps, and nothing outside this module reads the system's time.
+
+pub mod manual;
+pub mod precise;
+mod timers;
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use self::timers::{Key, Timers};
+pub use self::timers::Lateness;
+
+/// A source of time, and of sleeps that end when they should. Cloning it is cheap, and a clone
+/// is the same clock.
+#[derive(Clone)]
+pub struct Clock(Arc<Shared>);
+
+struct Shared {
+    now: Box<dyn Fn() -> Instant + Send + Sync>,
+    timers: Arc<Timers>,
+    /// The same moment on both scales, so that every time stamp of a run is consistent even if
+    /// the system's date is set meanwhile.
+    origin: (Instant, Duration),
+}
+
+impl Clock {
+    fn new(now: impl Fn() -> Instant + Send + Sync + 'static, timers: Arc<Timers>) -> Self {
+        let origin = (now(), system_time_since_epoch());
+        Self(Arc::new(Shared { now: Box::new(now), timers, origin }))
+    }
+
+    /// The time that all deadlines are counted in.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        (self.0.now)()
+    }
+
+    /// A moment of this clock as the time since the Unix epoch.
+    #[must_use]
+    pub fn since_epoch(&self, moment: Instant) -> Duration {
+        let (origin, since_epoch) = self.0.origin;
+        match moment.checked_duration_since(origin) {
+            Some(after) => since_epoch + after,
+            None => since_epoch.saturating_sub(origin - moment),
+        }
+    }
+
+    /// Sleeps until the deadline; ends at once if it has passed.
+    #[must_use]
+    pub fn sleep_until(&self, deadline: Instant) -> Sleep {
+        Sleep { clock: self.clone(), deadline, key: None }
+    }
+
+    /// How late this clock's sleeps have ended so far.
+    #[must_use]
+    pub fn lateness(&self) -> Lateness {
+        self.0.timers.lateness()
+    }
+
+    /// Sleeps that have not ended.
+    #[must_use]
+    pub fn sleepers(&self) -> usize {
+        self.0.timers.len()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").field("sleepers", &self.sleepers()).finish_non_exhaustive()
+    }
+}
+
+/// Ends at its deadline. Made by [`Clock::sleep_until`].
+#[derive(Debug)]
+#[must_use = "a sleep does nothing unless awaited"]
+pub struct Sleep {
+    clock: Clock,
+    deadline: Instant,
+    /// Its place in the queue, once it waits there.
+    key: Option<Key>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let timers = &self.clock.0.timers;
+        let now = self.clock.now();
+        if now >= self.deadline {
+            if let Some(key) = self.key {
+                timers.end(key, now - self.deadline);
+                self.key = None;
+            }
+            return Poll::Ready(());
+        }
+        match self.key {
+            Some(key) => timers.renew(key, context.waker()),
+            None => self.key = Some(timers.add(self.deadline, context.waker())),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.clock.0.timers.remove(key);
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module is the one that reads the time")]
+fn system_time_since_epoch() -> Duration {
+    // A date before 1970 is a machine without a date.
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

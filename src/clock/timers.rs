@@ -1,0 +1,148 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+
+/// A sleep's place in the queue. The number tells apart sleeps that end at the same moment.
+pub(super) type Key = (Instant, u64);
+
+/// The sleeps of one clock, ordered by deadline, and the driver that ends them.
+///
+/// The lock is the clock's own: with a clock for each thread nobody else asks for it.
+pub(super) struct Timers {
+    state: Mutex<State>,
+    /// Tells the driver that the first deadline is now this one.
+    arm: Box<dyn Fn(Instant) + Send + Sync>,
+}
+
+struct State {
+    sleeps: BTreeMap<Key, Waker>,
+    next_number: u64,
+    lateness: Histogram<u64>,
+}
+
+impl Timers {
+    pub(super) fn new(arm: impl Fn(Instant) + Send + Sync + 'static) -> Self {
+        let state =
+            State { sleeps: BTreeMap::new(), next_number: 0, lateness: Lateness::empty().0 };
+        Self { state: Mutex::new(state), arm: Box::new(arm) }
+    }
+
+    /// Adds a sleep, to be woken at its deadline.
+    pub(super) fn add(&self, deadline: Instant, waker: &Waker) -> Key {
+        let mut state = self.state.lock();
+        let key = (deadline, state.next_number);
+        state.next_number += 1;
+        state.sleeps.insert(key, waker.clone());
+        // Armed under the lock, so that two threads cannot arm in the wrong order.
+        if state.sleeps.first_key_value().is_some_and(|(first, _)| *first == key) {
+            (self.arm)(deadline);
+        }
+        key
+    }
+
+    /// Replaces the waker of a sleep that is polled again before its time.
+    pub(super) fn renew(&self, key: Key, waker: &Waker) {
+        let mut state = self.state.lock();
+        match state.sleeps.get_mut(&key) {
+            Some(old) => old.clone_from(waker),
+            // Woken a moment ago by a driver whose reading of the time was later.
+            None => {
+                state.sleeps.insert(key, waker.clone());
+                (self.arm)(key.0);
+            }
+        }
+    }
+
+    pub(super) fn remove(&self, key: Key) {
+        self.state.lock().sleeps.remove(&key);
+    }
+
+    /// Takes note of a sleep that ended this late.
+    pub(super) fn end(&self, key: Key, late: Duration) {
+        let mut state = self.state.lock();
+        state.sleeps.remove(&key);
+        state.lateness.saturating_record(late.as_nanos() as u64);
+    }
+
+    /// Wakes every sleep that is due, and arms the driver for the next one.
+    pub(super) fn fire(&self, now: Instant) {
+        let due = {
+            let mut state = self.state.lock();
+            let later = state.sleeps.split_off(&(now, u64::MAX));
+            let due = std::mem::replace(&mut state.sleeps, later);
+            if let Some(((deadline, _), _)) = state.sleeps.first_key_value() {
+                (self.arm)(*deadline);
+            }
+            due
+        };
+        for waker in due.into_values() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn first_deadline(&self) -> Option<Instant> {
+        self.state.lock().sleeps.first_key_value().map(|((deadline, _), _)| *deadline)
+    }
+
+    pub(super) fn lateness(&self) -> Lateness {
+        Lateness(self.state.lock().lateness.clone())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.state.lock().sleeps.len()
+    }
+}
+
+/// How late sleeps ended: a distribution with a relative error below 1 %.
+#[derive(Clone)]
+pub struct Lateness(Histogram<u64>);
+
+impl Lateness {
+    /// No sleeps.
+    #[must_use]
+    pub fn empty() -> Self {
+        // Two significant figures are between 1 and 5 for `new`, so there is no error to see.
+        Self(Histogram::new(2).unwrap_or_else(|_| unreachable!("a constant within its bounds")))
+    }
+
+    /// Takes in another clock's sleeps.
+    pub fn merge(&mut self, other: &Self) {
+        let added = self.0.add(&other.0);
+        debug_assert!(added.is_ok(), "both histograms grow as they need");
+    }
+
+    /// How many sleeps have ended.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The lateness that this share of the sleeps (0 to 1) did not exceed.
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> Duration {
+        Duration::from_nanos(self.0.value_at_quantile(share))
+    }
+
+    /// The latest end.
+    #[must_use]
+    pub fn max(&self) -> Duration {
+        Duration::from_nanos(self.0.max())
+    }
+}
+
+impl fmt::Debug for Lateness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lateness")
+            .field("count", &self.count())
+            .field("median", &self.quantile(0.5))
+            .field("p99", &self.quantile(0.99))
+            .field("max", &self.max())
+            .finish()
+    }
+}

@@ -1,0 +1,202 @@
+//! What the command line means: parsed once into types that cannot be wrong later.
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    path::PathBuf,
+    time::Duration,
+};
+
+use hyperfake_predictor::{Error, ErrorKind, Limits, Result};
+use reqwest::Url;
+
+use crate::{
+    catalog::Source,
+    cli::{DatabaseType, ServerArgs},
+    grpc::server::Settings,
+    worker,
+};
+
+/// All that a worker needs to know before it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to serve.
+    pub address: SocketAddr,
+    /// What the server is held to.
+    pub server: Settings,
+    /// How the worker behaves.
+    pub worker: worker::Config,
+    /// The models that were named.
+    pub models: Vec<Source>,
+    /// The folder that is searched for more.
+    pub models_dir: Option<PathBuf>,
+    /// Whether a model that cannot be opened is left out.
+    pub skip_bad_models: bool,
+    /// Where functions are looked up.
+    pub database: Database,
+    /// How long calls may go on after the signal to stop.
+    pub shutdown_grace: Duration,
+}
+
+/// Where functions are looked up.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Who answers.
+    pub kind: DatabaseType,
+    /// Where.
+    pub url: Url,
+}
+
+impl Config {
+    /// Gives the command line its meaning.
+    ///
+    /// # Errors
+    ///
+    /// When a value makes no sense; the error names its flag.
+    pub fn new(args: ServerArgs) -> Result<Self> {
+        let models = args
+            .models
+            .into_iter()
+            .map(|(uri, image)| {
+                let image = image.map(|image| image.parse()).transpose()?;
+                Ok(Source { uri, image })
+            })
+            .collect::<Result<Vec<_>>>()
+            .map_err(|error| error.at("--model"))?;
+        let models_dir = match args.models_dir {
+            None if models.is_empty() => Some("./models".into()),
+            given => given,
+        };
+        let database_address = args.database_address.as_deref().unwrap_or(
+            if args.containerized { "http://database:8999" } else { "http://localhost:8999" },
+        );
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = args.workers.map_or(cores, |workers| cores.min(workers as usize));
+        Ok(Self {
+            address: socket_address(&args.address).map_err(|error| error.at("--address"))?,
+            server: Settings {
+                threads,
+                max_message_bytes: args.max_message_size.as_u64() as usize,
+                max_streams: args.max_streams,
+            },
+            worker: worker::Config {
+                cpus: args.cpus.map_or(cores, |cpus| cpus as usize),
+                memory_bytes: args.memory.map_or_else(machine_memory, |memory| memory.as_u64()),
+                max_calls: Some(args.max_rpcs).filter(|max| *max > 0),
+                runtime: args.runtime,
+                cold_start: args.cold_start,
+                idle_timeout: args.idle_timeout,
+                auto_remove: args.auto_remove,
+                response: args.response,
+                limits: Limits { max_runtime: args.max_runtime },
+                event_buffer: args.update_buffer_size,
+                listener_timeout: args.timeout,
+            },
+            models,
+            models_dir,
+            skip_bad_models: args.skip_bad_models,
+            database: Database {
+                kind: args.database_type,
+                url: registry_url(database_address)?,
+            },
+            shutdown_grace: args.shutdown_grace,
+        })
+    }
+}
+
+/// The address of a function registry.
+///
+/// # Errors
+///
+/// When it is not an `http://` URL with a host.
+pub fn registry_url(text: &str) -> Result<Url> {
+    let invalid = |reason: String| {
+        let message = format!("found '{text}', expected a URL such as http://localhost:8999{reason}");
+        Error::new(ErrorKind::Invalid, message).at("--database-address")
+    };
+    let url: Url = text.parse().map_err(|error| invalid(format!(": {error}")))?;
+    match (url.scheme(), url.host_str()) {
+        ("http", Some(_)) => Ok(url),
+        ("http", None) => Err(invalid(" with a host".into())),
+        (other, _) => Err(invalid(format!(", and '{other}' is not spoken"))),
+    }
+}
+
+/// `host:port`, or `:port` for every address of this machine.
+fn socket_address(text: &str) -> Result<SocketAddr> {
+    let invalid = || Error::new(ErrorKind::Invalid, format!("found '{text}', expected HOST:PORT"));
+    let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
+    let mut found = full.to_socket_addrs().map_err(|error| invalid().with_source(error))?;
+    found.next().ok_or_else(invalid)
+}
+
+fn machine_memory() -> u64 {
+    let total = sysinfo::System::new().map(|mut system| {
+        system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
+        system.total_memory()
+    });
+    total.ok().filter(|total| *total > 0).unwrap_or(FALLBACK_MEMORY)
+}
+
+/// The simulated memory on a system that does not tell how much there is: 16 GiB.
+const FALLBACK_MEMORY: u64 = 16 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn config(line: &str) -> Result<Config> {
+        let words = ["hyperfake", "server"].into_iter().chain(line.split_whitespace());
+        match Cli::read(words.map(Into::into)).unwrap().command {
+            Command::Server(args) => Config::new(*args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_is_that_of_the_machine_and_the_platform() {
+        let config = config("").unwrap();
+        assert_eq!(config.address.port(), 50051);
+        assert!(config.address.ip().is_unspecified());
+        assert_eq!(config.models_dir, Some("./models".into()));
+        assert_eq!(config.database.url.as_str(), "http://localhost:8999/");
+        assert_eq!(config.worker.max_calls, Some(256));
+        assert!(config.worker.memory_bytes > 1 << 20);
+        assert_eq!(config.worker.listener_timeout, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn named_models_take_the_place_of_the_default_folder() {
+        assert_eq!(config("-m a.onnx").unwrap().models_dir, None);
+        assert_eq!(config("-m a.onnx --models-dir b").unwrap().models_dir, Some("b".into()));
+    }
+
+    #[test]
+    fn containerized_changes_the_default_address_of_the_registry() {
+        let url = |line| config(line).unwrap().database.url.to_string();
+        assert_eq!(url("--containerized"), "http://database:8999/");
+        assert_eq!(url("--containerized --database-address http://a:1"), "http://a:1/");
+    }
+
+    #[test]
+    fn no_more_threads_are_used_than_there_are_cores() {
+        let cores = std::thread::available_parallelism().unwrap().get();
+        assert_eq!(config("--workers 100000").unwrap().server.threads, cores);
+        assert_eq!(config("--workers 1").unwrap().server.threads, 1);
+        assert_eq!(config("--max-rpcs 0").unwrap().worker.max_calls, None);
+    }
+
+    #[test]
+    fn an_address_that_makes_no_sense_is_refused_with_its_flag() {
+        for (line, expected) in [
+            ("--address nowhere", "--address: found 'nowhere', expected HOST:PORT"),
+            ("--database-address https://a", "'https' is not spoken"),
+            ("--database-address 8999", "--database-address: found '8999', expected a URL"),
+            ("-m a.onnx b//c", "--model: 'b//c' is not the name of an image"),
+        ] {
+            let error = config(line).unwrap_err().to_string();
+            assert!(error.contains(expected), "{line}: {error}");
+        }
+        assert_eq!(config("--address :7").unwrap().address.to_string(), "[::]:7");
+    }
+}

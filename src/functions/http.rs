@@ -1,0 +1,201 @@
+//! A function registry that is asked over HTTP.
+
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode, Url};
+
+use super::{Function, FunctionRegistry, Lookup, RegistryError};
+
+/// Asks a key-value store, and asks again when it does not answer.
+#[derive(Debug, Clone)]
+pub struct HttpRegistry {
+    address: Url,
+    client: Client,
+}
+
+/// The longest that one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(1);
+/// The waits before the second and the later attempts.
+const BACK_OFF: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500)];
+/// The most bytes of an answer that are read. A function takes a few hundred.
+const MAX_ANSWER: usize = 64 * 1024;
+
+impl HttpRegistry {
+    /// A client of the registry at this address. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// When the HTTP client cannot be set up.
+    pub fn new(address: Url) -> Result<Self, RegistryError> {
+        // The address is meant as it stands: a proxy of the environment is for other things.
+        match Client::builder().no_proxy().timeout(ATTEMPT).build() {
+            Ok(client) => Ok(Self { address, client }),
+            Err(error) => {
+                let reason = format!("cannot be asked: {}", root_cause(&error));
+                Err(RegistryError { address: address.into(), reason })
+            }
+        }
+    }
+
+    /// Registers a function and returns its new id.
+    ///
+    /// # Errors
+    ///
+    /// When the registry does not answer as the protocol says. There is no second attempt.
+    pub async fn register(&self, image_tag: &str) -> Result<String, RegistryError> {
+        #[derive(serde::Deserialize)]
+        struct Registered {
+            function_id: String,
+        }
+        let body = serde_json::json!({
+            "image_tag": image_tag,
+            "config": {
+                "mem_limit": 134_217_728,
+                "cpu_quota": 50_000,
+                "cpu_period": 100_000,
+                "timeout": 60,
+                "max_concurrency": 500,
+            },
+        });
+        let request = self.client.post(self.address.clone()).body(body.to_string());
+        let (status, answer) = self.send(request).await.map_err(|reason| self.error(reason))?;
+        if status != StatusCode::CREATED {
+            return Err(self.error(format!("answered {status} to a new function, expected 201")));
+        }
+        serde_json::from_slice::<Registered>(&answer)
+            .map(|registered| registered.function_id)
+            .map_err(|error| self.error(format!("sent no function id: {error}")))
+    }
+
+    /// Whether something that speaks HTTP is there.
+    pub async fn answers(&self) -> bool {
+        self.send(self.client.get(self.address.clone())).await.is_ok()
+    }
+
+    async fn ask(&self, id: &str) -> Result<Option<Function>, String> {
+        let request = self.client.get(self.address.clone()).body(id.to_owned());
+        let (status, answer) = self.send(request).await?;
+        match status {
+            StatusCode::OK => serde_json::from_slice(&answer)
+                .map(Some)
+                .map_err(|error| format!("sent something that is no function: {error}")),
+            StatusCode::NOT_FOUND => Ok(None),
+            other => Err(format!("answered {other}, expected 200 or 404")),
+        }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>), String> {
+        let failed = |error| format!("does not answer: {}", root_cause(&error));
+        let mut response = request.send().await.map_err(failed)?;
+        let mut answer = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if answer.len() + chunk.len() > MAX_ANSWER {
+                return Err(format!("sent more than {MAX_ANSWER} bytes for one function"));
+            }
+            answer.extend_from_slice(&chunk);
+        }
+        Ok((response.status(), answer))
+    }
+
+    fn error(&self, reason: String) -> RegistryError {
+        RegistryError { address: self.address.to_string(), reason }
+    }
+}
+
+impl FunctionRegistry for HttpRegistry {
+    fn lookup<'a>(&'a self, id: &'a str) -> Lookup<'a> {
+        Box::pin(async move {
+            for wait in BACK_OFF {
+                match self.ask(id).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(reason) => tracing::debug!(registry = %self.address, reason, "asking again"),
+                }
+                back_off(wait).await;
+            }
+            self.ask(id).await.map_err(|reason| self.error(reason))
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a whole millisecond is exact enough here")]
+async fn back_off(wait: Duration) {
+    tokio::time::sleep(wait).await;
+}
+
+/// What the operating system said: the last error of a chain that otherwise names itself twice.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// A registry that answers every request with these bytes, whatever they are.
+    async fn registry_answering(answer: &'static [u8]) -> HttpRegistry {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let _ = connection.read(&mut [0; 1024]).await;
+                    let _ = connection.write_all(answer).await;
+                });
+            }
+        });
+        HttpRegistry::new(address.parse().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_answers_garbage_is_an_error_with_its_address() {
+        for (answer, expected) in [
+            (&b"SSH-2.0-OpenSSH_9\r\n"[..], "does not answer"),
+            (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nblah", "no function"),
+            (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "missing field `image_tag`"),
+            (b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n", "answered 500"),
+            (b"HTTP/1.1 200 OK\r\ncontent-length: 70000\r\n\r\n", "does not answer"),
+        ] {
+            let registry = registry_answering(answer).await;
+            let error = registry.lookup("f").await.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(error.contains("http://127.0.0.1:"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_function_is_no_error() {
+        let registry =
+            registry_answering(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+        assert_eq!(registry.lookup("f").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_accepts_and_never_answers_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let registry = HttpRegistry::new(address.parse().unwrap()).unwrap();
+        let error = registry.lookup("f").await.unwrap_err().to_string();
+        assert!(error.contains(&address) && error.contains("does not answer"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_is_not_there_is_an_error_with_its_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let registry = HttpRegistry::new(address.parse().unwrap()).unwrap();
+        assert!(!registry.answers().await);
+        let error = registry.lookup("f").await.unwrap_err().to_string();
+        assert!(error.contains(&address) && error.contains("refused"), "{error}");
+    }
+}

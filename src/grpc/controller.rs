@@ -1,0 +1,155 @@
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use hyperfake_proto::{
+    common::{self, CallRequest, CallResponse},
+    controller::{
+        MetricsRequest, MetricsUpdate, StartResponse, StatusRequest, StatusUpdate,
+        controller_server,
+    },
+};
+use tokio_stream::Stream;
+use tonic::{Code, Request, Response, Status};
+
+use super::{convert, status::status, trailers};
+use crate::{
+    clock::Clock,
+    worker::{Call, End, Executor, Subscription},
+};
+
+/// The service `controller.Controller`, on one thread.
+#[derive(Debug, Clone)]
+pub struct Controller(Arc<Executor>);
+
+impl Controller {
+    /// Serves the calls that come in on this executor's thread.
+    #[must_use]
+    pub fn new(executor: Executor) -> Self {
+        Self(Arc::new(executor))
+    }
+}
+
+#[tonic::async_trait]
+impl controller_server::Controller for Controller {
+    type CallStream = Answer;
+    type StatusStream = StatusUpdates;
+
+    async fn start(
+        &self,
+        request: Request<common::FunctionId>,
+    ) -> Result<Response<StartResponse>, Status> {
+        let id = request.into_inner().id;
+        let started = self.0.worker().start(&id, self.0.clock()).await;
+        let instance = started.map_err(|error| status(&error))?;
+        Ok(Response::new(convert::start_response(&instance)))
+    }
+
+    async fn call(&self, request: Request<CallRequest>) -> Result<Response<Answer>, Status> {
+        let request = request.into_inner();
+        let instance = request.instance_id.map(|instance| instance.id).unwrap_or_default();
+        let function = match request.function_id {
+            Some(function) if !function.id.is_empty() => function.id,
+            // A leaf puts the function's id there as well.
+            _ => instance.clone(),
+        };
+        let call =
+            Call { function: &function, instance: instance.parse().ok(), data: request.data };
+        let outcome = self.0.call(call).await.map_err(|error| status(&error))?;
+        Ok(Response::new(Answer {
+            trailers: Some(Status::with_metadata(
+                Code::Ok,
+                "",
+                trailers::write(&outcome, self.0.clock()),
+            )),
+            response: Some(CallResponse {
+                request_id: request.request_id,
+                data: outcome.data,
+                error: None,
+                instance_id: Some(convert::instance_id(outcome.instance)),
+            }),
+        }))
+    }
+
+    async fn stop(
+        &self,
+        request: Request<common::InstanceId>,
+    ) -> Result<Response<common::InstanceId>, Status> {
+        let request = request.into_inner();
+        self.0.worker().stop(&request.id).await.map_err(|error| status(&error))?;
+        Ok(Response::new(request))
+    }
+
+    async fn status(
+        &self,
+        request: Request<StatusRequest>,
+    ) -> Result<Response<StatusUpdates>, Status> {
+        let node = request.into_inner().node_id;
+        let clock = self.0.clock();
+        let subscription =
+            self.0.worker().subscribe(&node, clock).map_err(|error| status(&error))?;
+        tracing::debug!(node, "a listener came");
+        Ok(Response::new(StatusUpdates { subscription, clock: clock.clone(), ended: false }))
+    }
+
+    async fn metrics(
+        &self,
+        _request: Request<MetricsRequest>,
+    ) -> Result<Response<MetricsUpdate>, Status> {
+        let worker = self.0.worker();
+        Ok(Response::new(convert::metrics_update(&worker.usage(), worker.config().cpus)))
+    }
+}
+
+/// The answer to a call: one message, and the trailers.
+#[derive(Debug)]
+pub struct Answer {
+    response: Option<CallResponse>,
+    /// tonic sends a stream's error as its trailers, and this error says that all is well.
+    trailers: Option<Status>,
+}
+
+impl Stream for Answer {
+    type Item = Result<CallResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let response = self.response.take().map(Ok);
+        Poll::Ready(response.or_else(|| self.trailers.take().map(Err)))
+    }
+}
+
+/// What happens to the instances, as it happens.
+#[derive(Debug)]
+pub struct StatusUpdates {
+    subscription: Subscription,
+    clock: Clock,
+    ended: bool,
+}
+
+impl Stream for StatusUpdates {
+    type Item = Result<StatusUpdate, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let next = ready!(self.subscription.poll_next(context));
+        Poll::Ready(match next {
+            Ok(event) => Some(Ok(convert::status_update(&event, &self.clock))),
+            Err(end) => {
+                self.ended = true;
+                match end {
+                    End::Closed => None,
+                    End::Replaced => {
+                        Some(Err(Status::aborted("the same node listens on another stream now")))
+                    }
+                    End::TooSlow => Some(Err(Status::resource_exhausted(
+                        "too many events were left unread",
+                    ))),
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! From the worker's types to those of the wire.
+
+use std::time::Duration;
+
+use hyperfake_proto::{
+    common,
+    controller::{self, StartResponse, StatusUpdate},
+};
+use prost_types::Timestamp;
+
+use crate::{
+    clock::Clock,
+    worker::{Event, EventKind, Instance, InstanceId, Usage},
+};
+
+pub(super) fn start_response(instance: &Instance) -> StartResponse {
+    StartResponse {
+        instance_id: Some(instance_id(instance.id)),
+        instance_ip: instance.id.address().to_string(),
+        instance_name: instance.id.name(),
+    }
+}
+
+pub(super) fn instance_id(id: InstanceId) -> common::InstanceId {
+    common::InstanceId { id: id.to_string() }
+}
+
+pub(super) fn status_update(event: &Event, clock: &Clock) -> StatusUpdate {
+    let kind = match event.kind {
+        EventKind::Start => controller::Event::Start,
+        EventKind::Running => controller::Event::Running,
+        EventKind::Call => controller::Event::Call,
+        EventKind::Response => controller::Event::Response,
+        EventKind::Stop => controller::Event::Stop,
+        EventKind::Timeout => controller::Event::Timeout,
+        EventKind::Down => controller::Event::Down,
+    };
+    let status =
+        if event.failed { controller::Status::Failed } else { controller::Status::Success };
+    StatusUpdate {
+        instance_id: Some(instance_id(event.instance.id)),
+        r#type: controller::VirtualizationType::TypeContainer.into(),
+        event: kind.into(),
+        status: status.into(),
+        function_id: Some(common::FunctionId { id: event.instance.function.id.to_string() }),
+        timestamp: Some(timestamp(clock.since_epoch(event.at))),
+    }
+}
+
+pub(super) fn metrics_update(usage: &Usage, cpus: usize) -> controller::MetricsUpdate {
+    controller::MetricsUpdate {
+        used_ram_percent: usage.ram_percent,
+        cpu_percent_percpu: vec![usage.cpu_percent; cpus],
+    }
+}
+
+fn timestamp(since_epoch: Duration) -> Timestamp {
+    Timestamp {
+        seconds: since_epoch.as_secs().try_into().unwrap_or(i64::MAX),
+        nanos: since_epoch.subsec_nanos() as i32,
+    }
+}

@@ -1,0 +1,9 @@
+//! The worker's gRPC side: it decodes, asks the worker, and encodes.
+
+mod controller;
+mod convert;
+pub mod server;
+mod status;
+pub mod trailers;
+
+pub use self::controller::Controller;

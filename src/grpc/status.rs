@@ -1,0 +1,17 @@
+use hyperfake_predictor::{Error, ErrorKind};
+use tonic::{Code, Status};
+
+/// The one table from the worker's errors to gRPC's codes.
+pub(super) fn status(error: &Error) -> Status {
+    let code = match error.kind() {
+        ErrorKind::NotFound => Code::NotFound,
+        ErrorKind::Invalid => Code::InvalidArgument,
+        ErrorKind::Unsupported => Code::FailedPrecondition,
+        ErrorKind::Conflict => Code::AlreadyExists,
+        ErrorKind::Unavailable => Code::Unavailable,
+        ErrorKind::Exhausted => Code::ResourceExhausted,
+        ErrorKind::Internal => Code::Internal,
+        _ => Code::Unknown,
+    };
+    Status::new(code, error.to_string())
+}

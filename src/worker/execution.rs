@@ -1,0 +1,193 @@
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use hyperfake_predictor::{Error, ErrorKind, Features, Prediction, Result, Session};
+use parking_lot::Mutex;
+
+use super::{EventKind, Function, Instance, InstanceId, Worker};
+use crate::{catalog::Model, clock::Clock};
+
+/// Runs calls on one thread: the worker, with the thread's own clock and model sessions.
+pub struct Executor {
+    worker: Arc<Worker>,
+    clock: Clock,
+    /// One for each model of the catalog, made when it is first needed. The locks are this
+    /// thread's own; they only prove to the compiler that it is one thread.
+    sessions: Box<[Mutex<Option<Box<dyn Session>>>]>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    /// The function's id.
+    pub function: &'a str,
+    /// The instance that should run it, if it is a live one of the function.
+    pub instance: Option<InstanceId>,
+    /// The request's body.
+    pub data: Bytes,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The instance that ran the call.
+    pub instance: InstanceId,
+    /// The answer's body.
+    pub data: Bytes,
+    /// How the call was predicted to behave, and how it behaved.
+    pub prediction: Prediction,
+    /// When the call came in.
+    pub arrived: Instant,
+    /// When it ended.
+    pub ended: Instant,
+    /// The part of it that was spent waiting for the instance's cold start.
+    pub cold_start: Duration,
+}
+
+impl Executor {
+    /// Call this on the thread that will run the calls.
+    #[must_use]
+    pub fn new(worker: Arc<Worker>, clock: Clock) -> Self {
+        let sessions = worker.catalog.models().iter().map(|_| Mutex::new(None)).collect();
+        Self { worker, clock, sessions }
+    }
+
+    /// The worker that this is a part of.
+    #[must_use]
+    pub fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
+    /// The thread's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Runs a call: takes as long as predicted, and holds what was predicted meanwhile. Dropping
+    /// the future ends the call at once.
+    ///
+    /// # Errors
+    ///
+    /// `Exhausted` beyond the most calls at once, `NotFound` for a function that was not started
+    /// here or has no live instance, `Unavailable` when the worker shuts down, and whatever the
+    /// prediction fails with.
+    pub async fn call(&self, call: Call<'_>) -> Result<Outcome> {
+        let worker = &*self.worker;
+        let arrived = self.clock.now();
+        let _admitted = worker.admission.enter()?;
+        let function = worker.function(call.function)?;
+        let instance = worker.place(&function, call.instance, &self.clock)?;
+
+        self.clock.sleep_until(instance.ready_at).await;
+        worker.announce(&instance);
+        let began = arrived.max(instance.ready_at);
+
+        let active = function.enter();
+        let running = Running::begin(worker, &instance, &self.clock);
+        let prediction = self.predict(
+            &function.model,
+            &Features {
+                request_bytes: call.data.len() as f64,
+                function_instances: function.rotation.len() as f64,
+                active_calls: active.others as f64,
+                worker_cpu_cores: worker.ledger.cpu_cores(),
+                worker_ram_bytes: worker.ledger.ram_bytes() as f64,
+            },
+        )?;
+        let held = worker.ledger.reserve(&prediction);
+        self.clock.sleep_until(began + prediction.runtime).await;
+
+        drop((held, active));
+        Ok(Outcome {
+            instance: instance.id,
+            data: worker.response(&function.model).body(call.data),
+            prediction,
+            arrived,
+            ended: running.succeed(),
+            cold_start: began - arrived,
+        })
+    }
+
+    fn predict(&self, model: &Model, features: &Features) -> Result<Prediction> {
+        let mut slot = self.sessions[model.index].lock();
+        let session = match &mut *slot {
+            Some(session) => session,
+            None => slot.insert(model.predictor.session()?),
+        };
+        // A model's runtime is foreign code: its panic ends this call and no other.
+        match catch_unwind(AssertUnwindSafe(|| session.predict(features))) {
+            Ok(Ok(raw)) => {
+                let checked = self.worker.config.limits.check(raw);
+                if checked.faults != [None; 3] {
+                    model.report(&checked, self.clock.now());
+                }
+                Ok(checked.prediction)
+            }
+            Ok(Err(error)) => Err(error.at(&model.image)),
+            Err(_) => {
+                *slot = None;
+                let message = format!("the backend '{}' panicked", model.predictor.info().backend);
+                Err(Error::new(ErrorKind::Internal, message).at(&model.image))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+/// A call between its CALL and its RESPONSE event, which comes however the call ends.
+struct Running<'a> {
+    worker: &'a Worker,
+    instance: &'a Arc<Instance>,
+    clock: &'a Clock,
+    succeeded: Option<Instant>,
+}
+
+impl<'a> Running<'a> {
+    fn begin(worker: &'a Worker, instance: &'a Arc<Instance>, clock: &'a Clock) -> Self {
+        worker.events.emit(EventKind::Call, false, instance, || clock.now());
+        Self { worker, instance, clock, succeeded: None }
+    }
+
+    /// Ends it well, and says when.
+    fn succeed(mut self) -> Instant {
+        *self.succeeded.insert(self.clock.now())
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let failed = self.succeeded.is_none();
+        let at = || self.succeeded.unwrap_or_else(|| self.clock.now());
+        self.worker.events.emit(EventKind::Response, failed, self.instance, at);
+    }
+}
+
+/// A call among the active calls of its function.
+pub(super) struct Active<'a> {
+    function: &'a Function,
+    /// How many others were active when it came.
+    others: usize,
+}
+
+impl Function {
+    pub(super) fn enter(&self) -> Active<'_> {
+        use std::sync::atomic::Ordering::Relaxed;
+        Active { function: self, others: self.active.fetch_add(1, Relaxed) }
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.function.active.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}

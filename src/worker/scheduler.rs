@@ -1,0 +1,62 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use parking_lot::RwLock;
+
+use super::{Instance, instance::Visit};
+use crate::clock::Clock;
+
+/// A function's live instances, which take the calls in turn.
+///
+/// The lock is the function's own, and calls only read.
+#[derive(Debug, Default)]
+pub struct Rotation {
+    instances: RwLock<Vec<Arc<Instance>>>,
+    /// Whose turn it is.
+    turn: AtomicUsize,
+    /// The number of instances, for whoever wants no more than that.
+    length: AtomicUsize,
+}
+
+impl Rotation {
+    /// How many instances there are, those that are still starting included.
+    pub fn len(&self) -> usize {
+        self.length.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn add(&self, instance: Arc<Instance>) {
+        let mut instances = self.instances.write();
+        instance.slot.store(instances.len(), Ordering::Relaxed);
+        instances.push(instance);
+        self.length.store(instances.len(), Ordering::Relaxed);
+    }
+
+    /// Takes an instance out; the last one takes over its turn.
+    pub(super) fn remove(&self, instance: &Instance) {
+        let mut instances = self.instances.write();
+        let slot = instance.slot.swap(usize::MAX, Ordering::Relaxed);
+        if instances.get(slot).is_some_and(|found| found.id == instance.id) {
+            instances.swap_remove(slot);
+            if let Some(moved) = instances.get(slot) {
+                moved.slot.store(slot, Ordering::Relaxed);
+            }
+            self.length.store(instances.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Lets a call into the instance whose turn it is, passing over those that just closed.
+    pub(super) fn enter(&self, clock: &Clock) -> Option<Visit> {
+        let instances = self.instances.read();
+        (0..instances.len()).find_map(|_| {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            instances[turn % instances.len()].enter(clock)
+        })
+    }
+}
