@@ -98,9 +98,8 @@ fn open_models(config: &Config) -> Result<Catalog> {
     let backends = backends::all();
     let mut sources = config.models.clone();
     if let Some(folder) = &config.models_dir {
-        sources.extend(catalog::search(folder, &backends).map_err(|error| {
-            error.at("--models-dir")
-        })?);
+        sources
+            .extend(catalog::search(folder, &backends).map_err(|error| error.at("--models-dir"))?);
     }
     let mut catalog = Catalog::default();
     for source in &sources {
@@ -128,7 +127,8 @@ async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegis
             .with_source(error)
             .at(format!("--database-address {url}"))
     };
-    let client = HttpRegistry::new(database.url.clone()).map_err(|error| unavailable(error.into()))?;
+    let client =
+        HttpRegistry::new(database.url.clone()).map_err(|error| unavailable(error.into()))?;
     let asked = || format!("functions are looked up at {url}");
     let embed = match database.kind {
         DatabaseType::Http => false,
@@ -159,7 +159,13 @@ async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegis
 fn table(models: &[Arc<Model>], limits: &Limits) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["image", "file", "backend", "units in the file", "a call to an idle instance"]);
+    table.set_header([
+        "image",
+        "file",
+        "backend",
+        "units in the file",
+        "a call to an idle instance",
+    ]);
     for model in models {
         let info = model.predictor.info();
         let sample = model

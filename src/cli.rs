@@ -198,12 +198,21 @@ pub struct CallArgs {
     pub image: String,
 
     /// The worker
-    #[arg(long, env = "HYPERFAKE_ADDRESS", value_name = "HOST:PORT", default_value = "localhost:50051")]
+    #[arg(
+        long,
+        env = "HYPERFAKE_ADDRESS",
+        value_name = "HOST:PORT",
+        default_value = "localhost:50051"
+    )]
     pub address: String,
 
     /// The key-value store in which the function is registered
-    #[arg(long, env = "HYPERFAKE_DATABASE_ADDRESS", value_name = "URL",
-          default_value = "http://localhost:8999")]
+    #[arg(
+        long,
+        env = "HYPERFAKE_DATABASE_ADDRESS",
+        value_name = "URL",
+        default_value = "http://localhost:8999"
+    )]
     pub database_address: String,
 
     /// The request's data
@@ -278,7 +287,8 @@ impl Cli {
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = Self::command();
         let matches = command.try_get_matches_from_mut(server_first(args.into_iter().collect()))?;
-        let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let mut cli =
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         if let (Command::Server(args), Some(matches)) =
             (&mut cli.command, matches.subcommand_matches("server"))
         {
@@ -391,7 +401,11 @@ mod tests {
             "--max-rpcs=7 -w 2 server --auto-remove",
         ] {
             let args = server(line);
-            assert_eq!((args.max_rpcs, args.auto_remove, args.workers), (7, true, Some(2)), "{line}");
+            assert_eq!(
+                (args.max_rpcs, args.auto_remove, args.workers),
+                (7, true, Some(2)),
+                "{line}"
+            );
         }
         assert_eq!(server("--log-file server server").log.log_file, Some("server".into()));
     }

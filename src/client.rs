@@ -25,8 +25,7 @@ use tonic::{
 use crate::{
     cli::CallArgs,
     clock::{Clock, precise},
-    config,
-    format,
+    config, format,
     functions::http::HttpRegistry,
     grpc::trailers::Trailers,
 };
@@ -233,7 +232,10 @@ impl Report {
                 "calls       {} in {} ({rate:.0} each second)\n            {:>10} {:>10} {:>10} {:>10}\n",
                 self.samples.len(),
                 format::duration(self.took),
-                "p50", "p90", "p99", "max"
+                "p50",
+                "p90",
+                "p99",
+                "max"
             );
         }
         let rows: [Row; 5] = [
@@ -244,7 +246,9 @@ impl Report {
             ("ram", ram, format::bytes),
         ];
         for (name, value, show) in rows {
-            let Some(Distribution { p50, p90, p99, max }) = self.distribution(value) else { continue };
+            let Some(Distribution { p50, p90, p99, max }) = self.distribution(value) else {
+                continue;
+            };
             text += &match self.samples.len() {
                 1 => format!("{name:<11} {}\n", show(p50)),
                 _ => {

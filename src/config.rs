@@ -66,9 +66,11 @@ impl Config {
             None if models.is_empty() => Some("./models".into()),
             given => given,
         };
-        let database_address = args.database_address.as_deref().unwrap_or(
-            if args.containerized { "http://database:8999" } else { "http://localhost:8999" },
-        );
+        let database_address = args.database_address.as_deref().unwrap_or(if args.containerized {
+            "http://database:8999"
+        } else {
+            "http://localhost:8999"
+        });
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = args.workers.map_or(cores, |workers| cores.min(workers as usize));
         Ok(Self {
@@ -94,10 +96,7 @@ impl Config {
             models,
             models_dir,
             skip_bad_models: args.skip_bad_models,
-            database: Database {
-                kind: args.database_type,
-                url: registry_url(database_address)?,
-            },
+            database: Database { kind: args.database_type, url: registry_url(database_address)? },
             shutdown_grace: args.shutdown_grace,
         })
     }
@@ -110,7 +109,8 @@ impl Config {
 /// When it is not an `http://` URL with a host.
 pub fn registry_url(text: &str) -> Result<Url> {
     let invalid = |reason: String| {
-        let message = format!("found '{text}', expected a URL such as http://localhost:8999{reason}");
+        let message =
+            format!("found '{text}', expected a URL such as http://localhost:8999{reason}");
         Error::new(ErrorKind::Invalid, message).at("--database-address")
     };
     let url: Url = text.parse().map_err(|error| invalid(format!(": {error}")))?;

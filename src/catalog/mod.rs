@@ -93,7 +93,8 @@ impl Catalog {
         let image: Image = image.parse()?;
         let found = image.candidates().find_map(|candidate| self.by_image.get(&candidate));
         found.cloned().ok_or_else(|| {
-            let mut known: Vec<_> = self.models.iter().map(|model| model.image.to_string()).collect();
+            let mut known: Vec<_> =
+                self.models.iter().map(|model| model.image.to_string()).collect();
             known.sort();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let message = format!("no model stands for the image '{image}'; there are {known}");
@@ -123,13 +124,13 @@ impl Catalog {
             );
             return Err(Error::new(ErrorKind::Conflict, message));
         }
-        let settings = Settings::of(uri, &*opened.predictor).map_err(|error| error.at(uri))?;
+        let served = Served::by(&*opened.predictor).map_err(|error| error.at(uri))?;
         let model = Arc::new(Model {
             index: self.models.len(),
             image: image.clone(),
             predictor: opened.predictor,
-            response: settings.response,
-            cold_start: settings.cold_start,
+            response: served.response,
+            cold_start: served.cold_start,
             faults: Faults::default(),
         });
         self.models.push(Arc::clone(&model));
@@ -150,7 +151,9 @@ pub fn search(folder: &Path, backends: &Backends) -> Result<Vec<Source>> {
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Unavailable,
         };
-        Error::new(kind, "cannot search the folder for models").with_source(error).at(folder.display())
+        Error::new(kind, "cannot search the folder for models")
+            .with_source(error)
+            .at(folder.display())
     };
     let extensions = backends.extensions();
     let mut files = Vec::<PathBuf>::new();
@@ -162,7 +165,10 @@ pub fn search(folder: &Path, backends: &Backends) -> Result<Vec<Source>> {
         }
     }
     files.sort();
-    Ok(files.into_iter().map(|path| Source { uri: ModelUri::from_path(path), image: None }).collect())
+    Ok(files
+        .into_iter()
+        .map(|path| Source { uri: ModelUri::from_path(path), image: None })
+        .collect())
 }
 
 fn stem(path: &Path) -> String {
@@ -231,35 +237,26 @@ impl fmt::Display for Response {
     }
 }
 
-/// What a model says about how it is served. The URI's word counts before the file's.
-#[derive(Default)]
-struct Settings {
+/// What a model says about how it is served.
+struct Served {
     response: Option<Response>,
     cold_start: Option<Duration>,
 }
 
-impl Settings {
-    fn of(uri: &ModelUri, predictor: &dyn Predictor) -> Result<Self> {
-        let mut settings = Self::default();
-        for (key, value) in predictor.info().settings.iter().chain(uri.parameters()) {
-            let invalid = |message: String| Error::new(ErrorKind::Invalid, message).at(key);
-            match key.as_str() {
-                "response" => settings.response = Some(value.parse().map_err(invalid)?),
-                "cold_start" => {
-                    let duration = humantime::parse_duration(value).map_err(|error| {
-                        invalid(format!("found '{value}', expected a duration such as 250ms: {error}"))
-                    })?;
-                    settings.cold_start = Some(duration);
-                }
-                _ => {
-                    return Err(Error::new(
-                        ErrorKind::Invalid,
-                        format!("unknown setting '{key}'; there are cold_start, response"),
-                    ));
-                }
-            }
-        }
-        Ok(settings)
+impl Served {
+    fn by(predictor: &dyn Predictor) -> Result<Self> {
+        let setting = |name: &str| predictor.info().settings.get(name);
+        let invalid = |name, message| Error::new(ErrorKind::Invalid, message).at(name);
+        let response = setting("response").map(|text| text.parse());
+        let cold_start = setting("cold_start").map(|text| {
+            humantime::parse_duration(text).map_err(|error| {
+                format!("found '{text}', expected a duration such as 250ms: {error}")
+            })
+        });
+        Ok(Self {
+            response: response.transpose().map_err(|message| invalid("response", message))?,
+            cold_start: cold_start.transpose().map_err(|message| invalid("cold_start", message))?,
+        })
     }
 }
 

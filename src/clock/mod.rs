@@ -23,8 +23,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use self::timers::{Key, Timers};
 pub use self::timers::Lateness;
+use self::timers::{Key, Timers};
 
 /// A source of time, and of sleeps that end when they should. Cloning it is cheap, and a clone
 /// is the same clock.

@@ -94,7 +94,9 @@ pub async fn bind(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     }
     match first_error {
         // A port that is taken on one address would let two programs share the name.
-        Some(error) if listeners.is_empty() || error.kind() == io::ErrorKind::AddrInUse => Err(error),
+        Some(error) if listeners.is_empty() || error.kind() == io::ErrorKind::AddrInUse => {
+            Err(error)
+        }
         _ => Ok(listeners),
     }
 }
@@ -109,9 +111,7 @@ async fn register(State(registry): State<EmbeddedRegistry>, json: Bytes) -> Resp
             let answer = serde_json::json!({ "function_id": id }).to_string();
             (StatusCode::CREATED, [JSON], answer).into_response()
         }
-        Err(error) => {
-            (StatusCode::BAD_REQUEST, format!("not a function: {error}")).into_response()
-        }
+        Err(error) => (StatusCode::BAD_REQUEST, format!("not a function: {error}")).into_response(),
     }
 }
 
@@ -161,7 +161,8 @@ mod tests {
     async fn other_requests_are_answered_as_the_protocol_says() {
         let (_registry, address) = served().await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status();
+        let status =
+            async |request: reqwest::RequestBuilder| request.send().await.unwrap().status();
         assert_eq!(status(client.get(&address).body("nobody")).await, 404);
         assert_eq!(status(client.get(&address)).await, 404);
         assert_eq!(status(client.put(&address).body("{}")).await, 405);

@@ -85,7 +85,10 @@ impl HttpRegistry {
         }
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>), String> {
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(StatusCode, Vec<u8>), String> {
         let failed = |error| format!("does not answer: {}", root_cause(&error));
         let mut response = request.send().await.map_err(failed)?;
         let mut answer = Vec::new();
@@ -109,7 +112,9 @@ impl FunctionRegistry for HttpRegistry {
             for wait in BACK_OFF {
                 match self.ask(id).await {
                     Ok(answer) => return Ok(answer),
-                    Err(reason) => tracing::debug!(registry = %self.address, reason, "asking again"),
+                    Err(reason) => {
+                        tracing::debug!(registry = %self.address, reason, "asking again")
+                    }
                 }
                 back_off(wait).await;
             }

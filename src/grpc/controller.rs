@@ -145,9 +145,9 @@ impl Stream for StatusUpdates {
                     End::Replaced => {
                         Some(Err(Status::aborted("the same node listens on another stream now")))
                     }
-                    End::TooSlow => Some(Err(Status::resource_exhausted(
-                        "too many events were left unread",
-                    ))),
+                    End::TooSlow => {
+                        Some(Err(Status::resource_exhausted("too many events were left unread")))
+                    }
                 }
             }
         })

@@ -83,8 +83,8 @@ impl Server {
             let (ending, ended) = tokio::sync::oneshot::channel();
             let (worker, settings, stop) = (Arc::clone(&worker), settings.clone(), stop.clone());
             let health = health_service.clone();
-            let handle = std::thread::Builder::new().name(format!("calls-{number}")).spawn(
-                move || {
+            let handle =
+                std::thread::Builder::new().name(format!("calls-{number}")).spawn(move || {
                     let _ending = ending;
                     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
                     let runtime = match built {
@@ -99,8 +99,7 @@ impl Server {
                             .max_decoding_message_size(settings.max_message_bytes);
                         serve(controller, health, connections, &settings, stop).await;
                     });
-                },
-            )?;
+                })?;
             let clock = clock.await.map_err(|_| io::Error::other("a thread could not start"))?;
             threads.push(Thread { clock, ended, handle });
             queues.push(queue);
@@ -227,14 +226,14 @@ async fn serve<H: tonic_health::pb::health_server::Health>(
             .register_encoded_file_descriptor_set(hyperfake_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let (reflection, reflection_alpha) = match (reflection().build_v1(), reflection().build_v1alpha())
-    {
-        (Ok(reflection), Ok(alpha)) => (Some(reflection), Some(alpha)),
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::error!(%error, "no server reflection");
-            (None, None)
-        }
-    };
+    let (reflection, reflection_alpha) =
+        match (reflection().build_v1(), reflection().build_v1alpha()) {
+            (Ok(reflection), Ok(alpha)) => (Some(reflection), Some(alpha)),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(%error, "no server reflection");
+                (None, None)
+            }
+        };
     let connections = ReceiverStream::new(connections).map(TcpStream::from_std);
     let served = Transport::builder()
         // Many small calls at once on one connection need a large window, or h2 takes them for

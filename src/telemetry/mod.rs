@@ -32,7 +32,8 @@ pub fn start(args: &LogArgs) -> Result<WorkerGuard> {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // A second log in one process, as in tests, is the first one.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(args.log_level.clone())).try_init();
+    let _ =
+        tracing_subscriber::registry().with(lines.with_filter(args.log_level.clone())).try_init();
     Ok(guard)
 }
 

@@ -95,9 +95,9 @@ impl Events {
             let message = format!("{MAX_LISTENERS} nodes listen already");
             return Err(Error::new(ErrorKind::Exhausted, message));
         }
-        let listener = listeners
-            .entry(node.to_owned())
-            .or_insert_with(|| Arc::new(Listener { node: node.to_owned(), queue: Mutex::default() }));
+        let listener = listeners.entry(node.to_owned()).or_insert_with(|| {
+            Arc::new(Listener { node: node.to_owned(), queue: Mutex::default() })
+        });
         let listener = Arc::clone(listener);
         self.count.store(listeners.len(), Ordering::Release);
         let turn = {
@@ -199,7 +199,10 @@ impl Listener {
         } else if queue.events.len() >= MAX_BACKLOG.max(capacity) {
             queue.end = Some(End::TooSlow);
             queue.events = VecDeque::new();
-            tracing::warn!(node = self.node, "a listener left {MAX_BACKLOG} events unread: given up");
+            tracing::warn!(
+                node = self.node,
+                "a listener left {MAX_BACKLOG} events unread: given up"
+            );
         } else {
             queue.events.push_back(event);
         }
@@ -219,7 +222,8 @@ impl Listener {
     /// Whether nobody will come back for what waits here.
     fn is_gone(&self, now: Instant, patience: Duration) -> bool {
         let queue = self.queue.lock();
-        let away = queue.away_since.is_some_and(|since| now.saturating_duration_since(since) > patience);
+        let away =
+            queue.away_since.is_some_and(|since| now.saturating_duration_since(since) > patience);
         away || queue.end == Some(End::TooSlow)
     }
 }

@@ -51,8 +51,8 @@ pub struct NotAnId;
 
 const QUALITIES: [&str; 32] = [
     "able", "amber", "brave", "brisk", "calm", "clear", "cool", "early", "fair", "fleet", "fond",
-    "fresh", "glad", "grand", "green", "jolly", "keen", "kind", "lively", "lucky", "mellow", "mild",
-    "neat", "plain", "proud", "quick", "quiet", "royal", "sunny", "swift", "tidy", "warm",
+    "fresh", "glad", "grand", "green", "jolly", "keen", "kind", "lively", "lucky", "mellow",
+    "mild", "neat", "plain", "proud", "quick", "quiet", "royal", "sunny", "swift", "tidy", "warm",
 ];
 
 const BIRDS: [&str; 32] = [

@@ -22,6 +22,7 @@ use std::{
 use hyperfake_predictor::{Error, ErrorKind, Limits, Result};
 use tokio::sync::Notify;
 
+use self::instance::Visit;
 pub use self::{
     events::{End, Event, EventKind, Events, Subscription},
     execution::{Call, Executor, Outcome},
@@ -31,7 +32,6 @@ pub use self::{
     lifecycle::{Runtime, STOPPED_INSTANCES_STAY},
     scheduler::Rotation,
 };
-use self::instance::Visit;
 use crate::{
     catalog::{Catalog, Model, Response},
     clock::Clock,
@@ -152,7 +152,11 @@ impl Worker {
     /// `NotFound` when the registry does not know the function or no model has its image,
     /// `Unavailable` when the registry does not answer or the worker shuts down, `Invalid` for
     /// an id that cannot be one.
-    pub async fn start(self: &Arc<Self>, function_id: &str, clock: &Clock) -> Result<Arc<Instance>> {
+    pub async fn start(
+        self: &Arc<Self>,
+        function_id: &str,
+        clock: &Clock,
+    ) -> Result<Arc<Instance>> {
         let function = match self.function(function_id) {
             Err(error) if error.kind() == ErrorKind::NotFound => self.look_up(function_id).await?,
             found => found?,
@@ -321,8 +325,7 @@ impl Worker {
 /// Refuses an id that nobody can have given out, before it is searched for or repeated.
 fn check_id(what: &str, id: &str) -> Result<()> {
     if id.len() > MAX_ID {
-        let message =
-            format!("the {what} id has {} bytes, expected at most {MAX_ID}", id.len());
+        let message = format!("the {what} id has {} bytes, expected at most {MAX_ID}", id.len());
         return Err(Error::new(ErrorKind::Invalid, message));
     }
     Ok(())

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
-use crate::{Feature, Features, ModelUri, RawPrediction, Result};
+use crate::{Feature, Features, ModelUri, Range, RawPrediction, Result, Units};
 
 /// Opens model files of some formats.
 ///
@@ -104,29 +104,12 @@ pub struct ModelInfo {
     pub inputs: Vec<Feature>,
     /// The units in the file; answers are always in those of [`RawPrediction`].
     pub units: Units,
-    /// What the file says about how it should be served, such as `response` or `cold_start`.
-    /// The names are those of URI parameters; whoever serves the model gives them a meaning.
+    /// The values of each input that it was trained on, as far as the model says; empty, or as
+    /// long as `inputs`.
+    pub trained: Vec<Option<Range>>,
+    /// Whether the same features always get the same answer.
+    pub deterministic: bool,
+    /// What the file, its sidecar and the URI say about how it should be served, as
+    /// [`Settings`](crate::Settings) puts it together.
     pub settings: BTreeMap<String, String>,
-}
-
-/// The units of a model's three outputs, as they stand in its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Units {
-    /// Of the run time.
-    pub runtime: &'static str,
-    /// Of the CPU.
-    pub cpu: &'static str,
-    /// Of the memory.
-    pub ram: &'static str,
-}
-
-impl Units {
-    /// The units of [`RawPrediction`]: nothing to convert.
-    pub const NATIVE: Self = Self { runtime: "ns", cpu: "cores", ram: "bytes" };
-}
-
-impl fmt::Display for Units {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}, {}", self.runtime, self.cpu, self.ram)
-    }
 }

@@ -17,19 +17,26 @@
 //! once, here: [`Backends`] chooses who opens a file, [`file::read`] refuses what is no file,
 //! [`Limits`] bounds what comes back.
 
+mod adapt;
 mod backend;
 mod checks;
 mod error;
 mod features;
 pub mod file;
 mod prediction;
+mod range;
 mod registry;
+mod settings;
+mod units;
 mod uri;
 
-pub use backend::{Backend, Formats, ModelInfo, Opened, Predictor, Session, Units};
+pub use backend::{Backend, Formats, ModelInfo, Opened, Predictor, Session};
 pub use checks::{Checked, Fault, Limits};
 pub use error::{Error, ErrorKind, Result};
 pub use features::{Feature, Features};
 pub use prediction::{Output, Prediction, RawPrediction};
+pub use range::Range;
 pub use registry::{Backends, Declined, Loaded};
+pub use settings::Settings;
+pub use units::{Unit, Units};
 pub use uri::ModelUri;

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Backend, Error, ErrorKind, ModelUri, Opened, Result};
+use crate::{Backend, Error, ErrorKind, ModelUri, Opened, Result, Settings, adapt::adapt};
 
 /// The backends that a program has, in the order in which they are asked.
 #[derive(Debug, Clone, Default)]
@@ -40,17 +40,22 @@ impl Backends {
         self.0.iter().flat_map(|backend| backend.formats().extensions).copied().collect()
     }
 
-    /// Opens every model of a file with the first backend that can.
+    /// Opens every model of a file with the first backend that can, and adapts it to what its
+    /// settings state (see [`Settings`]).
     ///
     /// # Errors
     ///
+    /// `Invalid` for a setting that there is none of, or with a value that makes no sense;
     /// `Unsupported`, with a list of what there is, when no backend claims the file; otherwise
     /// the error of the only backend asked, or one error with all their reasons.
     pub fn open(&self, uri: &ModelUri) -> Result<Loaded> {
         let mut declined = Vec::new();
         for backend in self.candidates(uri)? {
             match open_guarded(backend.as_ref(), uri) {
-                Ok(models) => return Ok(Loaded { models, declined }),
+                Ok(models) => {
+                    let models = models.into_iter().map(|opened| finish(uri, opened));
+                    return Ok(Loaded { models: models.collect::<Result<_>>()?, declined });
+                }
                 // No other backend will find a file that is not there.
                 Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
                 Err(error) => declined.push(Declined { backend: backend.formats().name, error }),
@@ -105,6 +110,14 @@ impl Backends {
     }
 }
 
+fn finish(uri: &ModelUri, opened: Opened) -> Result<Opened> {
+    let settings = &opened.predictor.info().settings;
+    Settings::check_names(settings.keys().chain(uri.parameters().keys()))
+        .and_then(|()| adapt(Arc::clone(&opened.predictor)))
+        .map(|predictor| Opened { predictor, ..opened })
+        .map_err(|error| error.at(uri))
+}
+
 /// A model file is input from outside: a library that panics on it must not take the worker down.
 fn open_guarded(backend: &dyn Backend, uri: &ModelUri) -> Result<Vec<Opened>> {
     catch_unwind(AssertUnwindSafe(|| backend.open_all(uri))).unwrap_or_else(|_| {
@@ -135,20 +148,20 @@ mod tests {
     }
 
     #[derive(Debug)]
-    struct Zero(ModelInfo);
+    struct Fixed(ModelInfo);
 
-    impl Predictor for Zero {
+    impl Predictor for Fixed {
         fn info(&self) -> &ModelInfo {
             &self.0
         }
         fn session(&self) -> Result<Box<dyn Session>> {
-            struct ZeroSession;
-            impl Session for ZeroSession {
+            struct FixedSession;
+            impl Session for FixedSession {
                 fn predict(&mut self, _: &Features) -> Result<RawPrediction> {
-                    Ok(RawPrediction::default())
+                    Ok(RawPrediction::from_array([2.0, 3.0, 4.0]))
                 }
             }
-            Ok(Box::new(ZeroSession))
+            Ok(Box::new(FixedSession))
         }
     }
 
@@ -161,12 +174,14 @@ mod tests {
     }
 
     fn open(uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
-        Ok(Arc::new(Zero(ModelInfo {
+        Ok(Arc::new(Fixed(ModelInfo {
             path: uri.path().to_owned(),
             backend: "second",
             inputs: Feature::ALL.to_vec(),
             units: Units::NATIVE,
-            settings: BTreeMap::new(),
+            trained: Vec::new(),
+            deterministic: true,
+            settings: Settings::read(uri, BTreeMap::new())?.into_map(),
         })))
     }
 
@@ -200,6 +215,32 @@ mod tests {
         assert_eq!(refusal(&backends, "a.pt"), "a.pt: found '.pt', expected one of .x, .y");
         assert!(refusal(&backends, "a").contains("a file without an extension"));
         assert!(refusal(&backends, "third:a.x").contains("'third'; there are first, second"));
+    }
+
+    #[test]
+    fn a_setting_that_there_is_none_of_is_refused() {
+        let error = refusal(&backends(refuse), "a.x?color=red");
+        assert!(error.contains("a.x?color=red: unknown setting 'color'; there are"), "{error}");
+    }
+
+    #[test]
+    fn stated_units_and_ranges_are_obeyed_for_every_backend() {
+        let uri = "a.x?runtime_unit=ms&ram_unit=MiB&trained_min=0,1,0,0,0&trained_max=9,9,9,9,9";
+        let opened = backends(open).open(&uri.parse().unwrap()).unwrap().models.remove(0);
+        let info = opened.predictor.info();
+        assert_eq!(info.units.to_string(), "ms, cores, MiB");
+        assert_eq!(info.trained[1], crate::Range::new(1.0, 9.0));
+        let mut session = opened.predictor.session().unwrap();
+        let expected = RawPrediction::from_array([2e6, 3.0, 4.0 * 1_048_576.0]);
+        assert_eq!(session.predict(&Features::IDLE).unwrap(), expected);
+        let mut batch = [RawPrediction::default(); 2];
+        session.predict_batch(&[Features::IDLE; 2], &mut batch).unwrap();
+        assert_eq!(batch, [expected; 2]);
+        let error = refusal(&backends(open), "second:a.x?runtime_unit=min");
+        assert!(
+            error.contains("runtime_unit: found 'min', expected one of ns, us, ms, s"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use hyperfake_predictor::{
     Backend, Error, ErrorKind, Features, Formats, ModelInfo, ModelUri, Opened, Predictor,
-    RawPrediction, Result, Session, file,
+    RawPrediction, Result, Session, Settings, file,
 };
 
 use crate::{
@@ -59,7 +59,7 @@ impl Backend for JsonBackend {
         let images = images(&entries);
         let mut entries = entries.into_iter();
         match (entries.next(), entries.next()) {
-            (Some(entry), None) => Ok(Arc::new(JsonPredictor::new(uri, entry))),
+            (Some(entry), None) => Ok(Arc::new(JsonPredictor::new(uri, entry)?)),
             _ => Err(Error::new(
                 ErrorKind::Invalid,
                 format!("the file holds several models, pick one with '#image': {images}"),
@@ -69,11 +69,13 @@ impl Backend for JsonBackend {
     }
 
     fn open_all(&self, uri: &ModelUri) -> Result<Vec<Opened>> {
-        let opened = entries(uri)?.into_iter().map(|mut entry| Opened {
-            image: entry.image.take(),
-            predictor: Arc::new(JsonPredictor::new(uri, entry)),
+        let opened = entries(uri)?.into_iter().map(|mut entry| {
+            Ok(Opened {
+                image: entry.image.take(),
+                predictor: Arc::new(JsonPredictor::new(uri, entry)?),
+            })
         });
-        Ok(opened.collect())
+        opened.collect()
     }
 }
 
@@ -84,15 +86,23 @@ struct JsonPredictor {
 }
 
 impl JsonPredictor {
-    fn new(uri: &ModelUri, entry: Entry) -> Self {
+    fn new(uri: &ModelUri, entry: Entry) -> Result<Self> {
+        let settings = Settings::read(uri, entry.settings)?;
+        if settings.get("features").is_some() {
+            let message = "a JSON model names its inputs itself, in its field 'features'";
+            return Err(Error::new(ErrorKind::Invalid, message).at("features").at(uri));
+        }
+        let trained = entry.model.trained(&entry.inputs);
         let info = ModelInfo {
             path: uri.path().to_owned(),
             backend: "json",
             inputs: entry.inputs,
             units: entry.units,
-            settings: entry.settings,
+            trained,
+            deterministic: true,
+            settings: settings.into_map(),
         };
-        Self { info, model: Arc::new(entry.model) }
+        Ok(Self { info, model: Arc::new(entry.model) })
     }
 }
 

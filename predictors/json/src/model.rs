@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hyperfake_predictor::{Feature, Output, Units};
+use hyperfake_predictor::{Feature, Output, Range, Units};
 
 use crate::{
     document::{Field, Node, Object, Problem, quoted},
@@ -25,6 +25,14 @@ impl Model {
             Self::Constant(results) => *results,
             Self::Linear(linear) => linear.predict(features),
             Self::Table(table) => table.predict(features),
+        }
+    }
+
+    /// The values of each input that the model was made from, if it knows them.
+    pub(crate) fn trained(&self, inputs: &[Feature]) -> Vec<Option<Range>> {
+        match self {
+            Self::Constant(_) | Self::Linear(_) => Vec::new(),
+            Self::Table(table) => inputs.iter().map(|input| table.range(*input)).collect(),
         }
     }
 }
@@ -53,9 +61,6 @@ const OUTPUTS: &[&str] = &["runtime_ns", "cpu_cores", "ram_bytes"];
 
 /// Further fields of a table.
 const TABLE: &[&str] = &["interpolation", "rows"];
-
-/// The units in HyperFaaS's file.
-const HYPERFAAS_UNITS: Units = Units { runtime: "ms", cpu: "cores", ram: "bytes" };
 
 /// Reads a file's text. There is at least one model in it; one with an image if it is a map.
 pub(crate) fn read(source: &str) -> Result<Vec<Entry>, Problem> {
@@ -157,7 +162,7 @@ fn hyperfaas_entry(object: &Object<'_>) -> Result<Entry, Problem> {
     Ok(Entry {
         image: named_image(object, "image_tag")?,
         inputs: Feature::ALL.to_vec(),
-        units: HYPERFAAS_UNITS,
+        units: Units::MILLISECONDS,
         settings: BTreeMap::new(),
         model: Model::Linear(Linear::read_hyperfaas(object)?),
     })

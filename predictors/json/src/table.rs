@@ -69,6 +69,12 @@ impl Table {
         Ok(Self { features, results, lookup })
     }
 
+    /// The values of a column.
+    pub(crate) fn range(&self, column: Feature) -> Option<hyperfake_predictor::Range> {
+        let column = column as usize;
+        hyperfake_predictor::Range::new(self.features.low[column], self.features.high[column])
+    }
+
     /// Outside the table the answer is that of the nearest point on its border: each feature is
     /// clamped to its range in the table. NaN counts as the lowest value.
     pub(crate) fn predict(&self, features: &[f64; 5]) -> [f64; 3] {

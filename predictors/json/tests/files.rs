@@ -110,7 +110,7 @@ fn a_model_says_what_it_takes_in_which_units_and_how_it_should_be_served() {
 
     let model = JsonBackend.open(&File::new(HYPERFAAS).uri("")).unwrap();
     assert_eq!(model.info().inputs, Feature::ALL);
-    assert_eq!(model.info().units, Units { runtime: "ms", cpu: "cores", ram: "bytes" });
+    assert_eq!(model.info().units, Units::MILLISECONDS);
 }
 
 #[test]

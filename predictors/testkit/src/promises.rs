@@ -30,7 +30,7 @@ pub(crate) const OF_A_BACKEND: &[(&str, BackendPromise)] = promises![
 /// What must hold for every model, however it was opened.
 pub(crate) const OF_A_MODEL: &[(&str, ModelPromise)] = promises![
     info::info_describes_the_model,
-    info::unknown_parameters_are_left_to_others,
+    info::settings_of_others_change_no_answer_and_are_handed_on,
     answers::answers_follow_the_law,
     answers::the_same_question_has_the_same_answer,
     answers::two_sessions_give_the_same_answers,

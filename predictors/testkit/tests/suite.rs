@@ -107,7 +107,9 @@ impl Model {
             backend: "toy",
             inputs: vec![Feature::RequestBytes],
             units: Units::NATIVE,
-            settings: [].into(),
+            trained: Vec::new(),
+            deterministic: true,
+            settings: uri.parameters().clone(),
         };
         Self { flaw, price, info, busy: Arc::default(), sessions: Arc::default() }
     }
@@ -213,7 +215,7 @@ caught! {
     a_path_that_nobody_named: ReportsAnotherPath,
         "does not keep its promises:\n- info_describes_the_model (";
     a_parameter_that_is_not_left_to_others: RefusesParameters,
-        "does not keep its promises:\n- unknown_parameters_are_left_to_others (";
+        "does not keep its promises:\n- settings_of_others_change_no_answer_and_are_handed_on (";
     a_wrong_answer: Biased,
         "- answers_follow_the_law (";
     an_answer_that_drifts: Drifting,

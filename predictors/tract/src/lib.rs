@@ -24,7 +24,6 @@ mod plan;
 mod session;
 
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -36,7 +35,7 @@ use hyperfake_predictor::{
 
 use crate::{plan::Plan, session::TractSession};
 
-/// Larger files are refused, and so is larger external data: 256 MiB, a thousand times what a
+/// Larger files are refused, and so is larger external data: 256 MiB, far more than a
 /// model of five inputs and three outputs needs.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
@@ -52,14 +51,7 @@ impl Backend for TractBackend {
     fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
         let path = uri.path();
         let bytes = file::read(path, MAX_FILE_BYTES)?;
-        // tract looks names up without asking whether they are there, and so panics on some
-        // files that contradict themselves.
-        let loaded = catch_unwind(AssertUnwindSafe(|| Plan::load(&bytes, path)));
-        let (plan, settings) = loaded
-            .unwrap_or_else(|panic| {
-                let text = format!("tract panicked on the graph: {}", panic_text(panic.as_ref()));
-                Err(Error::new(ErrorKind::Invalid, text))
-            })
+        let (plan, settings) = without_panic(ErrorKind::Invalid, || Plan::load(&bytes, path))
             .map_err(|error| error.at(path.display()))?;
         let info = ModelInfo {
             path: path.to_owned(),
@@ -90,7 +82,13 @@ impl Predictor for TractPredictor {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why")
+/// tract indexes without a check here and there, and so panics on some files that contradict
+/// themselves and on some inputs. To this software that is an error as any other.
+fn without_panic<T>(kind: ErrorKind, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let text = text.unwrap_or("it did not say why");
+        Err(Error::new(kind, format!("tract panicked: {text}")))
+    })
 }

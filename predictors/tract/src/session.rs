@@ -3,12 +3,13 @@ use std::sync::Arc;
 use hyperfake_predictor::{Error, ErrorKind, Features, RawPrediction, Result, Session};
 use tract_onnx::{prelude::*, tract_hir::internal::TypedSimpleState};
 
-use crate::{graph::Element, plan::Plan};
+use crate::{graph::Element, plan::Plan, without_panic};
 
 /// One thread's state for a plan.
 pub(crate) struct TractSession {
     plan: Arc<Plan>,
-    /// Gone while the graph runs, and after it failed: half a run must not leak into the next.
+    /// Gone while the graph runs, and after it failed or panicked: half a run must not leak into
+    /// the next.
     state: Option<TypedSimpleState>,
     /// Written again for each call, unless the graph kept it.
     input: Arc<Tensor>,
@@ -58,7 +59,8 @@ impl TractSession {
 
 impl Session for TractSession {
     fn predict(&mut self, features: &Features) -> Result<RawPrediction> {
-        self.run(features).map_err(|error| error.at(self.plan.path.display()))
+        without_panic(ErrorKind::Internal, || self.run(features))
+            .map_err(|error| error.at(self.plan.path.display()))
     }
 }
 

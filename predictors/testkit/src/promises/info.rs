@@ -30,7 +30,7 @@ pub(super) fn formats_are_well_formed(case: &BackendCase<'_>) -> Outcome {
     Ok(())
 }
 
-/// The path as it was named, the backend's own name, columns without repeats, units.
+/// The path as it was named, the backend's own name, columns without repeats, ranges for all or none.
 pub(super) fn info_describes_the_model(case: &ModelCase<'_>) -> Outcome {
     let predictor = case.open()?;
     let info = predictor.info();
@@ -45,9 +45,12 @@ pub(super) fn info_describes_the_model(case: &ModelCase<'_>) -> Outcome {
     if columns.is_empty() || columns.len() != info.inputs.len() {
         return broken(format!("found the inputs {:?}, expected each at most once", info.inputs));
     }
-    let units = [info.units.runtime, info.units.cpu, info.units.ram];
-    if units.contains(&"") {
-        return broken(format!("found the units '{}', expected three", info.units));
+    if ![0, info.inputs.len()].contains(&info.trained.len()) {
+        return broken(format!(
+            "found {} trained ranges for {} inputs, expected none or one for each",
+            info.trained.len(),
+            info.inputs.len()
+        ));
     }
     if info.settings.keys().any(String::is_empty) {
         return broken("a setting has no name");
@@ -55,16 +58,19 @@ pub(super) fn info_describes_the_model(case: &ModelCase<'_>) -> Outcome {
     Ok(())
 }
 
-/// A parameter that the backend does not know changes nothing.
-pub(super) fn unknown_parameters_are_left_to_others(case: &ModelCase<'_>) -> Outcome {
+/// A setting that is meant for whoever serves the model does not change its answers, and is told.
+pub(super) fn settings_of_others_change_no_answer_and_are_handed_on(case: &ModelCase<'_>) -> Outcome {
     let uri = case.known.uri.to_string();
     let (location, name) = uri.split_once('#').unwrap_or((&uri, ""));
     let separator = if location.contains('?') { '&' } else { '?' };
     let name = if name.is_empty() { String::new() } else { format!("#{name}") };
-    let uri: ModelUri = format!("{location}{separator}unheard_of=1{name}")
+    let uri: ModelUri = format!("{location}{separator}cold_start=1s{name}")
         .parse()
         .or_broken("parsing a URI with one more parameter")?;
     let predictor = case.backend.open(&uri, case.way).or_broken(&format!("opening {uri}"))?;
+    if predictor.info().settings.get("cold_start").map(String::as_str) != Some("1s") {
+        return broken("the setting cold_start=1s of the URI is not among the model's settings");
+    }
     let mut session = predictor.session().or_broken("a session")?;
     let answer = session.predict(&Features::IDLE).or_broken("predicting")?;
     case.known.compare(&Features::IDLE, answer, (case.known.law)(&Features::IDLE))

@@ -1,0 +1,64 @@
+use std::sync::Arc;
+
+use crate::{Features, ModelInfo, Predictor, RawPrediction, Result, Session, Settings, Units};
+
+/// Does for every backend alike what the settings ask for and no model does by itself: converts
+/// the outputs from the units that were stated, and takes note of a stated trained range.
+pub(crate) fn adapt(inner: Arc<dyn Predictor>) -> Result<Arc<dyn Predictor>> {
+    let settings = Settings::from_map(inner.info().settings.clone());
+    let units = settings.units()?;
+    let trained = settings.trained(inner.info().inputs.len())?;
+    if units.is_none() && trained.is_none() {
+        return Ok(inner);
+    }
+    let mut info = inner.info().clone();
+    info.units = units.unwrap_or(info.units);
+    info.trained = trained.unwrap_or(info.trained);
+    Ok(Arc::new(Adapted { inner, info, units: units.unwrap_or(Units::NATIVE) }))
+}
+
+#[derive(Debug)]
+struct Adapted {
+    inner: Arc<dyn Predictor>,
+    info: ModelInfo,
+    units: Units,
+}
+
+impl Predictor for Adapted {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(AdaptedSession { inner: self.inner.session()?, units: self.units }))
+    }
+}
+
+struct AdaptedSession {
+    inner: Box<dyn Session>,
+    units: Units,
+}
+
+impl AdaptedSession {
+    fn convert(&self, raw: RawPrediction) -> RawPrediction {
+        RawPrediction {
+            runtime_ns: raw.runtime_ns * self.units.runtime.factor,
+            cpu_cores: raw.cpu_cores * self.units.cpu.factor,
+            ram_bytes: raw.ram_bytes * self.units.ram.factor,
+        }
+    }
+}
+
+impl Session for AdaptedSession {
+    fn predict(&mut self, features: &Features) -> Result<RawPrediction> {
+        self.inner.predict(features).map(|raw| self.convert(raw))
+    }
+
+    fn predict_batch(&mut self, features: &[Features], out: &mut [RawPrediction]) -> Result<()> {
+        self.inner.predict_batch(features, out)?;
+        for raw in out {
+            *raw = self.convert(*raw);
+        }
+        Ok(())
+    }
+}
