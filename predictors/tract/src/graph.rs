@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use hyperfake_predictor::{Error, ErrorKind, Feature, Result};
+use hyperfake_predictor::{Error, ErrorKind, Result};
 use tract_onnx::{
     Onnx,
     pb::{
@@ -30,6 +30,8 @@ pub(crate) struct Signature {
     pub(crate) element: Element,
     /// The input's batch size, unless it is free.
     pub(crate) rows: Option<usize>,
+    /// How many numbers a row has; not checked here, because settings say what they are.
+    pub(crate) columns: usize,
     /// Which of the graph's outputs counts, and its name.
     pub(crate) output: (usize, String),
 }
@@ -43,16 +45,15 @@ pub(crate) enum Element {
 
 impl Signature {
     /// Checks a model, whose external data is relative to `folder`.
-    pub(crate) fn of(model: &ModelProto, onnx: &Onnx, folder: Option<&Path>) -> Result<Self> {
+    pub(crate) fn of(model: &ModelProto, folder: Option<&Path>) -> Result<Self> {
         let graph =
             model.graph.as_ref().ok_or_else(|| invalid("not an ONNX model: there is no graph"))?;
-        check_operators(graph, onnx)?;
-        let (element, rows) = input(graph)?;
+        let (element, rows, columns) = input(graph)?;
         let output = output(graph)?;
         for tensor in &graph.initializer {
             check_external_data(tensor, folder)?;
         }
-        Ok(Self { element, rows, output })
+        Ok(Self { element, rows, columns, output })
     }
 }
 
@@ -65,7 +66,9 @@ pub(crate) fn settings(model: &ModelProto) -> BTreeMap<String, String> {
     ours.collect()
 }
 
-fn check_operators(graph: &GraphProto, onnx: &Onnx) -> Result<()> {
+/// The operators that tract does not know, by name.
+pub(crate) fn check_operators(model: &ModelProto, onnx: &Onnx) -> Result<()> {
+    let Some(graph) = &model.graph else { return Ok(()) };
     let mut unknown = BTreeSet::new();
     collect_unknown(graph, onnx, &mut unknown);
     if unknown.is_empty() {
@@ -91,10 +94,8 @@ fn collect_unknown(graph: &GraphProto, onnx: &Onnx, unknown: &mut BTreeSet<Strin
     }
 }
 
-fn input(graph: &GraphProto) -> Result<(Element, Option<usize>)> {
-    // Old files list their initializers among the inputs.
-    let given: BTreeSet<_> = graph.initializer.iter().map(|tensor| &tensor.name).collect();
-    let inputs: Vec<_> = graph.input.iter().filter(|input| !given.contains(&input.name)).collect();
+fn input(graph: &GraphProto) -> Result<(Element, Option<usize>, usize)> {
+    let inputs = open_inputs(graph);
     let [input] = inputs[..] else {
         return Err(unsupported(format!(
             "found {} inputs{}, expected one of the shape [1,5], [N,5] or [?,5]",
@@ -121,19 +122,27 @@ fn input(graph: &GraphProto) -> Result<(Element, Option<usize>)> {
         .map(|dim| dim.value.as_ref())
         .collect();
     match sizes[..] {
-        [Some(Size::DimValue(rows)), Some(Size::DimValue(5))] if *rows > 0 => {
-            Ok((element, usize::try_from(*rows).ok()))
-        }
-        [None | Some(Size::DimParam(_)), Some(Size::DimValue(5))] => Ok((element, None)),
-        [_, Some(Size::DimValue(columns))] if *columns != 5 => Err(unsupported(format!(
-            "input '{name}' has {columns} columns, expected 5 ({})",
-            Feature::ALL.map(Feature::name).join(", ")
-        ))),
-        _ => Err(unsupported(format!(
+        [rows, Some(Size::DimValue(columns @ 1..))] => match rows {
+            Some(Size::DimValue(rows @ 1..)) => {
+                Some((element, usize::try_from(*rows).ok(), *columns as usize))
+            }
+            None | Some(Size::DimParam(_)) => Some((element, None, *columns as usize)),
+            Some(Size::DimValue(_)) => None,
+        },
+        _ => None,
+    }
+    .ok_or_else(|| {
+        unsupported(format!(
             "input '{name}' has the shape {}, expected [1,5], [N,5] or [?,5]",
             Sizes(&sizes)
-        ))),
-    }
+        ))
+    })
+}
+
+/// The inputs that are not constants: old files list their initializers among the inputs.
+pub(crate) fn open_inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
+    let given: BTreeSet<_> = graph.initializer.iter().map(|tensor| &tensor.name).collect();
+    graph.input.iter().filter(|input| !given.contains(&input.name)).collect()
 }
 
 fn output(graph: &GraphProto) -> Result<(usize, String)> {
@@ -175,8 +184,8 @@ fn check_external_data(tensor: &TensorProto, folder: Option<&Path>) -> Result<()
     let kept =
         format!("the values of initializer '{}' are kept in {}", tensor.name, path.display());
     match fs::metadata(&path) {
-        Err(error) => Err(Error::new(ErrorKind::NotFound, format!("{kept}, which cannot be read"))
-            .with_source(error)),
+        // Not `NotFound`, which would say that the model itself is missing.
+        Err(error) => Err(invalid(format!("{kept}, which cannot be read")).with_source(error)),
         Ok(data) if !data.is_file() => Err(invalid(format!("{kept}, which is not a file"))),
         Ok(data) if data.len() > MAX_FILE_BYTES => Err(invalid(format!(
             "{kept}, which has {} bytes, and at most {MAX_FILE_BYTES} are read",

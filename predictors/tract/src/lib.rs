@@ -22,6 +22,7 @@
 mod graph;
 mod plan;
 mod session;
+mod source;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -29,11 +30,10 @@ use std::{
 };
 
 use hyperfake_predictor::{
-    Backend, Error, ErrorKind, Feature, Formats, ModelInfo, ModelUri, Predictor, Result, Session,
-    Units, file,
+    Backend, Error, ErrorKind, Formats, ModelInfo, ModelUri, Predictor, Result, Session,
 };
 
-use crate::{plan::Plan, session::TractSession};
+use crate::{plan::Plan, session::TractSession, source::Source};
 
 /// Larger files are refused, and so is larger external data: 256 MiB, far more than a
 /// model of five inputs and three outputs needs.
@@ -49,18 +49,15 @@ impl Backend for TractBackend {
     }
 
     fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
-        let path = uri.path();
-        let bytes = file::read(path, MAX_FILE_BYTES)?;
-        let (plan, settings) = without_panic(ErrorKind::Invalid, || Plan::load(&bytes, path))
-            .map_err(|error| error.at(path.display()))?;
-        let info = ModelInfo {
-            path: path.to_owned(),
-            backend: self.formats().name,
-            inputs: Feature::ALL.to_vec(),
-            units: Units::NATIVE,
-            settings,
+        let bytes = Source::bytes(uri)?;
+        let load = || {
+            let source = Source::read(uri, &bytes)?;
+            let plan = Plan::load(&source)?;
+            Ok(TractPredictor { info: source.info(self.formats().name), plan })
         };
-        Ok(Arc::new(TractPredictor { info, plan }))
+        let predictor = without_panic(ErrorKind::Invalid, load)
+            .map_err(|error| error.at(uri.path().display()))?;
+        Ok(Arc::new(predictor))
     }
 }
 

@@ -1,20 +1,16 @@
 //! A model, made ready to run.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
-use hyperfake_predictor::{Error, ErrorKind, Features, Output, RawPrediction, Result};
+use hyperfake_predictor::{Error, ErrorKind, Feature, Features, Output, RawPrediction, Result};
 use tract_onnx::{
-    Onnx, data_resolver::FopenDataResolver, pb::ModelProto, prelude::*,
-    tract_core::plan::SimplePlan, tract_hir::internal::TypedSimpleState,
+    prelude::*, tract_core::plan::SimplePlan, tract_hir::internal::TypedSimpleState,
 };
 
 use crate::{
-    graph::{self, Element, Signature},
+    graph::{self, Element},
     session::TractSession,
+    source::Source,
 };
 
 /// A graph that insists on a larger batch than this is refused: each call would compute it all.
@@ -26,6 +22,8 @@ pub(crate) struct Plan {
     /// The file, for messages.
     pub(crate) path: PathBuf,
     graph: Arc<TypedRunnableModel>,
+    /// What its input's columns are.
+    pub(crate) columns: Vec<Feature>,
     /// The element type of its input.
     pub(crate) element: Element,
     /// The rows of its input: 1, or the batch size on which the graph insists.
@@ -34,43 +32,26 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// From the bytes of a file, with the settings in it. External data is beside the file.
-    pub(crate) fn load(
-        mut bytes: &[u8],
-        path: &Path,
-    ) -> Result<(Arc<Self>, BTreeMap<String, String>)> {
-        let folder = path.parent();
-        let mut onnx = tract_onnx::onnx();
-        // A mapped file that somebody cuts short would end the process.
-        onnx.provider = Arc::new(FopenDataResolver);
-        // Sizes in between may be written for another batch size; tract works them out anyway.
-        let onnx = onnx.with_ignore_value_info(true);
-        let model = onnx.proto_model_for_read(&mut bytes).map_err(|error| {
-            Error::new(ErrorKind::Invalid, "not an ONNX model").with_source(error)
-        })?;
-        let signature = Signature::of(&model, &onnx, folder)?;
-        let graph = parse(&onnx, &model, folder)?;
-        let plan = match (Self::build(graph.clone(), &signature, 1, path), signature.rows) {
-            (Err(_), Some(rows @ 2..=MAX_ROWS)) => Self::build(graph, &signature, rows, path)?,
-            (plan, _) => plan?,
-        };
-        Ok((plan, graph::settings(&model)))
+    /// From a file that was read. External data is beside the file.
+    pub(crate) fn load(source: &Source) -> Result<Arc<Self>> {
+        graph::check_operators(&source.model, &source.onnx)?;
+        let graph = parse(source)?;
+        match (Self::build(graph.clone(), source, 1), source.signature.rows) {
+            (Err(_), Some(rows @ 2..=MAX_ROWS)) => Self::build(graph, source, rows),
+            (plan, _) => plan,
+        }
     }
 
     /// Optimises the graph for so many rows and makes one prediction, as proof that it works.
-    fn build(
-        mut graph: InferenceModel,
-        signature: &Signature,
-        rows: usize,
-        path: &Path,
-    ) -> Result<Arc<Self>> {
+    fn build(mut graph: InferenceModel, source: &Source, rows: usize) -> Result<Arc<Self>> {
+        let signature = &source.signature;
         let datum = match signature.element {
             Element::F32 => f32::datum_type(),
             Element::F64 => f64::datum_type(),
         };
         let (index, output) = &signature.output;
         let optimise = || -> TractResult<_> {
-            graph.set_input_fact(0, InferenceFact::dt_shape(datum, [rows, 5]))?;
+            graph.set_input_fact(0, InferenceFact::dt_shape(datum, [rows, signature.columns]))?;
             let outlet = graph.output_outlets()?[*index];
             graph.select_output_outlets(&[outlet])?;
             // Stated, because tract otherwise asks a lock that all threads share.
@@ -84,8 +65,9 @@ impl Plan {
             Error::new(ErrorKind::Unsupported, "tract cannot prepare the graph").with_source(error)
         })?;
         let plan = Arc::new(Self {
-            path: path.to_owned(),
+            path: source.path.clone(),
             graph,
+            columns: source.columns.clone(),
             element: signature.element,
             rows,
             output: output.clone(),
@@ -140,8 +122,8 @@ impl Plan {
     }
 }
 
-fn parse(onnx: &Onnx, model: &ModelProto, folder: Option<&Path>) -> Result<InferenceModel> {
-    let parsed = onnx.parse(model, folder.and_then(Path::to_str)).map_err(|error| {
+fn parse(source: &Source) -> Result<InferenceModel> {
+    let parsed = source.onnx.parse(&source.model, source.folder()).map_err(|error| {
         Error::new(ErrorKind::Invalid, "tract cannot read the graph").with_source(error)
     })?;
     if parsed.unresolved_inputs.is_empty() {

@@ -18,7 +18,7 @@ pub(crate) struct TractSession {
 impl TractSession {
     pub(crate) fn new(plan: Arc<Plan>) -> Result<Self> {
         let state = Some(plan.state()?);
-        let shape = [plan.rows, 5];
+        let shape = [plan.rows, plan.columns.len()];
         let input = match plan.element {
             Element::F32 => Tensor::zero::<f32>(&shape),
             Element::F64 => Tensor::zero::<f64>(&shape),
@@ -45,7 +45,7 @@ impl TractSession {
         if Arc::get_mut(&mut self.input).is_none() {
             self.input = Arc::new(Tensor::clone(&self.input));
         }
-        let row = features.to_array();
+        let row = self.plan.columns.iter().map(|column| features.value(*column));
         if let Some(input) = Arc::get_mut(&mut self.input) {
             let mut values = input.try_as_plain_ram_mut()?;
             match self.plan.element {
@@ -64,9 +64,9 @@ impl Session for TractSession {
     }
 }
 
-fn repeat<T: Copy>(row: [T; 5], rows: &mut [T]) {
-    for target in rows.chunks_exact_mut(row.len()) {
-        target.copy_from_slice(&row);
+fn repeat<T>(row: impl Iterator<Item = T> + Clone, rows: &mut [T]) {
+    for (target, value) in rows.iter_mut().zip(row.cycle()) {
+        *target = value;
     }
 }
 
@@ -76,16 +76,17 @@ fn failed(error: TractError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
+    use hyperfake_predictor::ModelUri;
     use hyperfake_predictor_testkit::laws::LINEAR;
 
     use super::*;
+    use crate::source::Source;
 
     #[test]
     fn the_graph_gives_the_input_back_so_that_it_can_be_written_again() {
-        let (plan, _) = Plan::load(&LINEAR.to_onnx().to_bytes(), Path::new("a.onnx")).unwrap();
-        let mut session = TractSession::new(plan).unwrap();
+        let uri = ModelUri::from_path("a.onnx");
+        let source = Source::read(&uri, &LINEAR.to_onnx().to_bytes()).unwrap();
+        let mut session = TractSession::new(Plan::load(&source).unwrap()).unwrap();
         let input = Arc::as_ptr(&session.input);
         for _ in 0..3 {
             session.predict(&Features::IDLE).unwrap();

@@ -1,16 +1,15 @@
 //! The command line: what was typed. What it means is decided in [`crate::config`].
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+mod read;
+
+use std::{path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
-use clap::{
-    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
-    builder::BoolishValueParser, value_parser,
-};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser, value_parser};
 use hyperfake_predictor::ModelUri;
+use tracing_subscriber::filter::Targets;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
-
+use self::read::{duration, log_level};
 use crate::{catalog::Response, worker::Runtime};
 
 /// A FaaS worker that predicts what its functions would do instead of running them.
@@ -276,176 +275,4 @@ pub struct PredictArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-impl Cli {
-    /// Reads the command line and the environment.
-    ///
-    /// # Errors
-    ///
-    /// What clap has to say, `--help` and `--version` included.
-    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = Self::command();
-        let matches = command.try_get_matches_from_mut(server_first(args.into_iter().collect()))?;
-        let mut cli =
-            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        if let (Command::Server(args), Some(matches)) =
-            (&mut cli.command, matches.subcommand_matches("server"))
-        {
-            args.models = models(matches).map_err(|message| {
-                command.error(clap::error::ErrorKind::ValueValidation, message)
-            })?;
-        }
-        Ok(cli)
-    }
-}
-
-/// The options of `server` may stand before the word itself, as in the prototype: this puts the
-/// word first.
-fn server_first(mut args: Vec<OsString>) -> Vec<OsString> {
-    let is_option = |arg: &OsString| arg.to_string_lossy().starts_with('-');
-    let asks = ["-h", "--help", "-V", "--version"];
-    if args.get(1).is_some_and(|first| is_option(first) && !asks.iter().any(|ask| first == ask)) {
-        let command = Cli::command();
-        let server = command.find_subcommand("server");
-        let takes_value = |arg: &OsString| {
-            let arg = arg.to_string_lossy();
-            server.is_some_and(|server| {
-                server.get_arguments().any(|known| {
-                    let long = known.get_long().is_some_and(|long| arg == format!("--{long}"));
-                    let short = known.get_short().is_some_and(|short| arg == format!("-{short}"));
-                    (long || short) && known.get_action().takes_values()
-                })
-            })
-        };
-        let word = (2..args.len()).find(|&at| args[at] == "server" && !takes_value(&args[at - 1]));
-        if let Some(word) = word {
-            let word = args.remove(word);
-            args.insert(1, word);
-        }
-    }
-    args
-}
-
-fn models(matches: &ArgMatches) -> Result<Vec<(ModelUri, Option<String>)>, String> {
-    let pair = |words: &[&str]| match words {
-        [uri] => Ok((uri.parse::<ModelUri>().map_err(|error| error.to_string())?, None)),
-        [uri, image] => Ok((
-            uri.parse::<ModelUri>().map_err(|error| error.to_string())?,
-            Some((*image).to_owned()),
-        )),
-        _ => Err(format!("expected PATH [IMAGE], found '{}'", words.join(" "))),
-    };
-    if let Some(given) = matches.get_occurrences::<String>("model") {
-        return given
-            .map(|words| pair(&words.map(String::as_str).collect::<Vec<_>>()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| format!("--model: {error}"));
-    }
-    #[expect(clippy::disallowed_methods, reason = "this module is the one that reads it")]
-    let given = std::env::var("HYPERFAKE_MODEL").unwrap_or_default();
-    given
-        .split(';')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-        .map(|entry| pair(&entry.split_whitespace().collect::<Vec<_>>()))
-        .collect::<Result<_, _>>()
-        .map_err(|error| format!("HYPERFAKE_MODEL: {error}"))
-}
-
-/// A duration such as `250ms` or `1m 30s`; a plain number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds)
-            .map_err(|error| format!("expected a number of seconds: {error}"));
-    }
-    humantime::parse_duration(text)
-        .map_err(|error| format!("expected a duration such as 250ms, 20s or 5m: {error}"))
-}
-
-/// A level, or a list of levels and `target=level`. A word alone would be a target to the parser
-/// of the log, and a misspelt level would go unnoticed.
-fn log_level(text: &str) -> Result<Targets, String> {
-    let known = |level: &str| level.trim().parse::<LevelFilter>().is_ok();
-    match text.split(',').find(|part| !known(part.rsplit('=').next().unwrap_or(part))) {
-        Some(part) => Err(format!("'{part}' is none of error, warn, info, debug, trace and off")),
-        None => text.parse().map_err(|error| format!("{error}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(line: &str) -> Result<Cli, clap::Error> {
-        Cli::read(std::iter::once("hyperfake").chain(line.split_whitespace()).map(OsString::from))
-    }
-
-    fn server(line: &str) -> ServerArgs {
-        match read(line).unwrap().command {
-            Command::Server(args) => *args,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn clap_finds_no_fault_with_the_options() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn options_may_stand_before_or_after_the_word_server() {
-        for line in [
-            "--max-rpcs 7 --auto-remove -w 2 server",
-            "server --max-rpcs 7 --auto-remove -w 2",
-            "--max-rpcs=7 -w 2 server --auto-remove",
-        ] {
-            let args = server(line);
-            assert_eq!(
-                (args.max_rpcs, args.auto_remove, args.workers),
-                (7, true, Some(2)),
-                "{line}"
-            );
-        }
-        assert_eq!(server("--log-file server server").log.log_file, Some("server".into()));
-    }
-
-    #[test]
-    fn a_model_takes_one_or_two_words_and_may_be_repeated() {
-        let models = server("server -m a.onnx img:1 --model ort:b.onnx?x=y -m c.json").models;
-        let texts: Vec<_> =
-            models.iter().map(|(uri, image)| (uri.to_string(), image.as_deref())).collect();
-        let expected = [("a.onnx", Some("img:1")), ("ort:b.onnx?x=y", None), ("c.json", None)];
-        assert_eq!(texts, expected.map(|(uri, image)| (uri.to_owned(), image)));
-        assert_eq!(server("-m a.onnx img server").models.len(), 1);
-        assert!(read("server -m a b c").is_err());
-    }
-
-    #[test]
-    fn a_duration_has_a_unit_or_is_seconds() {
-        assert_eq!(duration("20"), Ok(Duration::from_secs(20)));
-        assert_eq!(duration("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
-        for bad in ["-1", "NaN", "soon", "1e30", ""] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_bad_value_is_answered_with_the_flag_and_what_was_expected() {
-        for (line, expected) in [
-            ("server --runtime podman", "docker, firecracker, instant"),
-            ("server --response loud", "expected random:N"),
-            ("server --cpus 0", "--cpus"),
-            ("server --memory lots", "--memory"),
-            ("server --log-level loud", "'loud' is none of error, warn"),
-            ("server --log-level info,h2=loud", "'h2=loud' is none of"),
-            ("server --database-type sql", "--database-type"),
-            ("server --cold-start soon", "expected a duration"),
-            ("server -m a.onnx?x", "expected key=value"),
-        ] {
-            let error = read(line).unwrap_err().to_string();
-            assert!(error.contains(expected), "{line}: {error}");
-        }
-    }
 }

@@ -1,0 +1,107 @@
+//! Reads a descriptor without trusting it.
+
+use std::ffi::c_char;
+
+use hyperfake_plugin_abi::{
+    ABI_MAJOR, ABI_MINOR, CreateFn, Descriptor, DestroyFn, MAGIC, MAX_NAME_BYTES, PredictBatchFn,
+    PredictFn,
+};
+use hyperfake_predictor::{Error, ErrorKind, Result};
+
+/// What a descriptor says, once it was found to be sound.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) flags: u64,
+    pub(crate) create: CreateFn,
+    pub(crate) predict: PredictFn,
+    pub(crate) destroy: DestroyFn,
+    pub(crate) predict_batch: Option<PredictBatchFn>,
+}
+
+/// Checks the magic number, the version, the size, then the pointers, and reads nothing that an
+/// earlier check has not vouched for.
+///
+/// # Safety
+///
+/// The pointer is null, or points to a descriptor of some version of the contract, or at least to a
+/// number that is not the magic one.
+pub(crate) unsafe fn check(descriptor: *const Descriptor) -> Result<Checked> {
+    let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, message));
+    if descriptor.is_null() || !descriptor.is_aligned() {
+        return invalid("its function 'hyperfake_plugin' returned no descriptor".into());
+    }
+    // SAFETY: not null and aligned; every descriptor has a magic number.
+    let magic = unsafe { (&raw const (*descriptor).magic).read() };
+    if magic != MAGIC {
+        return invalid(format!(
+            "its descriptor begins with {magic:#018x}, expected {MAGIC:#018x}: it is no plugin's"
+        ));
+    }
+    // SAFETY: these three stand at the same place in every version.
+    let (size, major, minor) = unsafe {
+        (
+            (&raw const (*descriptor).size).read(),
+            (&raw const (*descriptor).abi_major).read(),
+            (&raw const (*descriptor).abi_minor).read(),
+        )
+    };
+    if major != ABI_MAJOR {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "it was built for version {major}.{minor} of the plugin contract, expected \
+                 {ABI_MAJOR}.{ABI_MINOR}: build it again with this worker's header or SDK"
+            ),
+        ));
+    }
+    let expected = size_of::<Descriptor>();
+    if (size as usize) < expected {
+        return invalid(format!("its descriptor has {size} bytes, expected at least {expected}"));
+    }
+    // SAFETY: of this major version, and at least as long as what is read. What follows in a longer
+    // one is left alone.
+    let descriptor = unsafe { &*descriptor };
+    let missing = |member: &str| {
+        Error::new(ErrorKind::Invalid, format!("its descriptor has a null pointer for '{member}'"))
+    };
+    Ok(Checked {
+        // SAFETY: null or a C string, says the contract.
+        name: unsafe { text("name", descriptor.name) }?,
+        // SAFETY: as above.
+        version: unsafe { text("version", descriptor.version) }?,
+        flags: descriptor.flags,
+        create: descriptor.create.ok_or_else(|| missing("create"))?,
+        predict: descriptor.predict.ok_or_else(|| missing("predict"))?,
+        destroy: descriptor.destroy.ok_or_else(|| missing("destroy"))?,
+        predict_batch: descriptor.predict_batch,
+    })
+}
+
+/// # Safety
+///
+/// The pointer is null, or bytes can be read from it up to a zero byte or to the length that is
+/// allowed.
+unsafe fn text(member: &str, start: *const c_char) -> Result<String> {
+    let invalid =
+        |message: &str| Err(Error::new(ErrorKind::Invalid, format!("its {member} {message}")));
+    if start.is_null() {
+        return invalid("is a null pointer");
+    }
+    let mut bytes = Vec::new();
+    loop {
+        // SAFETY: neither the end nor the allowed length was reached before this byte.
+        match unsafe { start.add(bytes.len()).read() } as u8 {
+            0 => break,
+            _ if bytes.len() == MAX_NAME_BYTES => return invalid("is longer than 64 bytes"),
+            byte => bytes.push(byte),
+        }
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) if text.is_empty() => invalid("is empty"),
+        Ok(text) if text.contains(char::is_control) => invalid("has control characters"),
+        Ok(text) => Ok(text),
+        Err(_) => invalid("is not UTF-8"),
+    }
+}

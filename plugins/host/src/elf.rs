@@ -1,0 +1,132 @@
+//! Finds out if an ELF file is whole.
+//!
+//! glibc's loader maps a file by what its headers say. Where the file ends earlier than they say, the
+//! first access is a bus error, which ends the process. So a file that was cut short, by a full disk
+//! or a broken download, must not get that far.
+//!
+//! Layouts: System V ABI, chapters "ELF Header" and "Program Header".
+
+use std::io::{Read, Seek, SeekFrom};
+
+use hyperfake_predictor::{Error, ErrorKind, Result};
+
+/// An error unless the file is ELF and as long as its headers say. Everything else (the machine, the
+/// type) the loader checks by itself.
+pub(crate) fn check(file: &mut (impl Read + Seek), bytes: u64) -> Result<()> {
+    let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, message));
+    let mut header = Vec::new();
+    let read = file.by_ref().take(HEADER_64).read_to_end(&mut header);
+    read.map_err(unreadable)?;
+    if !header.starts_with(b"\x7fELF") {
+        return invalid("not a shared library: the file does not begin as ELF".into());
+    }
+    let expected = end(&header, file)?;
+    if expected > bytes {
+        return invalid(format!(
+            "the library is cut short: it has {bytes} bytes, expected at least {expected}"
+        ));
+    }
+    Ok(())
+}
+
+/// The length of a 64-bit file's header; a 32-bit one is shorter.
+const HEADER_64: u64 = 64;
+const HEADER_32: u64 = 52;
+
+/// A segment that the loader maps.
+const PT_LOAD: u64 = 1;
+
+/// Where the last byte ends that a header points to, or that is needed to know.
+fn end(header: &[u8], file: &mut (impl Read + Seek)) -> Result<u64> {
+    // The class and the byte order of this process: for others the loader has a message.
+    let native = [if cfg!(target_pointer_width = "64") { 2 } else { 1 }, if cfg!(target_endian = "little") { 1 } else { 2 }];
+    match header.get(4..6) {
+        None => return Ok(HEADER_32),
+        Some(class_and_order) if class_and_order != native => return Ok(0),
+        Some(_) => {}
+    }
+    let wide = cfg!(target_pointer_width = "64");
+    let header_bytes = if wide { HEADER_64 } else { HEADER_32 };
+    if (header.len() as u64) < header_bytes {
+        return Ok(header_bytes);
+    }
+    let field = |at_32: usize, at_64: usize, width: usize| {
+        number(&header[if wide { at_64 } else { at_32 }..][..width])
+    };
+    let word = if wide { 8 } else { 4 };
+    let segments_at = field(28, 32, word);
+    let (segment_bytes, segments) = (field(42, 54, 2), field(44, 56, 2));
+    let sections_at = field(32, 40, word);
+    let sections_bytes = field(46, 58, 2) * field(48, 60, 2);
+
+    let table_end = segments_at.saturating_add(segment_bytes * segments);
+    // Section headers are of no use to the loader, but they mostly stand at the very end.
+    let mut end = header_bytes.max(table_end).max(sections_at.saturating_add(sections_bytes));
+
+    let mut table = Vec::new();
+    file.seek(SeekFrom::Start(segments_at)).map_err(unreadable)?;
+    file.take(segment_bytes * segments).read_to_end(&mut table).map_err(unreadable)?;
+    for segment in table.chunks_exact((segment_bytes as usize).max(1)) {
+        let field = |at_32: usize, at_64: usize, width: usize| {
+            segment.get(if wide { at_64 } else { at_32 }..)?.get(..width).map(number)
+        };
+        if let (Some(PT_LOAD), Some(offset), Some(length)) =
+            (field(0, 0, 4), field(4, 8, word), field(16, 32, word))
+        {
+            end = end.max(offset.saturating_add(length));
+        }
+    }
+    Ok(end)
+}
+
+/// In this machine's byte order, which is the file's.
+fn number(bytes: &[u8]) -> u64 {
+    let shift = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+    if cfg!(target_endian = "little") {
+        bytes.iter().rev().fold(0, shift)
+    } else {
+        bytes.iter().fold(0, shift)
+    }
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, "cannot read the file").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Cursor};
+
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> Option<String> {
+        check(&mut Cursor::new(bytes), bytes.len() as u64).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_not_elf_is_refused() {
+        for bytes in [&b"hello"[..], b"\x7fEL", b"MZ\x90\0", b""] {
+            assert!(refusal(bytes).unwrap().contains("does not begin as ELF"));
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_program_is_whole_and_a_part_of_it_is_not() {
+        let whole = fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(refusal(&whole), None);
+        for cut in [4, 5, 63, 64, 200, 4096, whole.len() / 2, whole.len() - 1] {
+            let refusal = refusal(&whole[..cut]).unwrap();
+            assert!(refusal.starts_with("the library is cut short: it has"), "{cut}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn headers_that_make_no_sense_do_no_harm() {
+        let mut header = b"\x7fELF\x02\x01".to_vec();
+        header.resize(64, 0xff);
+        assert!(refusal(&header).is_some());
+        header[6..].fill(0);
+        assert_eq!(refusal(&header), None);
+    }
+}

@@ -1,0 +1,8 @@
+//! The backend from outside: real files, opened as the worker opens them.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
+
+mod agreement;
+mod conformance;
+mod file;
+mod refusals;
+mod shapes;

@@ -1,0 +1,67 @@
+//! Plain code, for any CPU: the compiler makes the vectors that the target has at the least.
+
+use super::{Packed, Simd, network};
+use crate::lanes::{LANES, Line};
+
+#[derive(Clone, Copy)]
+struct Portable;
+
+pub(super) fn run<const R: usize>(
+    packed: &Packed,
+    inputs: &[f32],
+    outputs: &mut [f32],
+    from: &mut [Line],
+    to: &mut [Line],
+) {
+    network::<_, R, 1>(Portable, packed, inputs, outputs, from, to);
+}
+
+// SAFETY: no special instructions.
+unsafe impl Simd for Portable {
+    type Vector = [f32; LANES];
+
+    #[inline(always)]
+    fn load(self, line: &Line) -> Self::Vector {
+        line.0
+    }
+
+    #[inline(always)]
+    fn store(self, vector: Self::Vector, line: &mut Line) {
+        line.0 = vector;
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::Vector {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    fn add(self, mut left: Self::Vector, right: Self::Vector) -> Self::Vector {
+        for lane in 0..LANES {
+            left[lane] += right[lane];
+        }
+        left
+    }
+
+    // Not `f32::mul_add`, which without an instruction for it is a slow function.
+    #[inline(always)]
+    fn mul_add(
+        self,
+        left: Self::Vector,
+        right: Self::Vector,
+        mut sum: Self::Vector,
+    ) -> Self::Vector {
+        for lane in 0..LANES {
+            sum[lane] += left[lane] * right[lane];
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn max(self, floor: Self::Vector, mut value: Self::Vector) -> Self::Vector {
+        for lane in 0..LANES {
+            value[lane] = if floor[lane] > value[lane] { floor[lane] } else { value[lane] };
+        }
+        value
+    }
+}

@@ -1,0 +1,270 @@
+//! The command line, run as a user runs it.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use predicates::prelude::*;
+
+use crate::support::{constant, free_port, repository};
+
+fn hyperfake() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hyperfake"));
+    // Nothing of the environment of whoever runs the tests.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HYPERFAKE_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(repository(""));
+    command
+}
+
+fn run(line: &str) -> assert_cmd::assert::Assert {
+    assert_cmd::Command::from_std(hyperfake()).args(line.split_whitespace()).assert()
+}
+
+/// A server in a process of its own, killed when dropped.
+struct Served {
+    process: Child,
+    address: String,
+    database: String,
+    summary: String,
+}
+
+impl Served {
+    fn start(options: &str) -> Self {
+        Self::start_as(hyperfake(), options)
+    }
+
+    fn start_as(mut command: Command, options: &str) -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let database = format!("http://127.0.0.1:{}", free_port());
+        let mut process = command
+            .args(["server", "--address", &address, "--database-address", &database])
+            .args(options.split_whitespace())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut summary = String::new();
+        while !summary.contains("functions are") {
+            if output.read_line(&mut summary).unwrap() == 0 {
+                let mut error = String::new();
+                process.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+                panic!("the server ended: {summary}{error}");
+            }
+        }
+        Self { process, address, database, summary }
+    }
+
+    fn call(&self, line: &str) -> assert_cmd::assert::Assert {
+        let Self { address, database, .. } = self;
+        run(&format!("call {line} --address {address} --database-address {database}"))
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end and returns the exit code and the log.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut log = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.process.wait().unwrap().code(), log)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn model(folder: &Path, name: &str, json: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, json).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn the_server_shows_what_it_loaded_and_a_call_shows_what_happened() {
+    let server = Served::start("--runtime instant");
+    for expected in
+        ["hyperfaas-echo", "./models/hyperfaas-echo.onnx", "ns, cores, bytes", "cores, 8.0"]
+    {
+        assert!(server.summary.contains(expected), "{expected}: {}", server.summary);
+    }
+    let shown = predicate::str::is_match(
+        r"(?s)function .*instance .*cold start .*predicted .*ms.*observed .*ms.*difference .*cpu .*ram .*MB",
+    );
+    server.call("hyperfaas-echo --data hello").success().stdout(shown.unwrap());
+    server
+        .call("hyperfaas-echo -n 20 --concurrency 4")
+        .success()
+        .stdout(predicate::str::contains("p99").and(predicate::str::contains("20 in")));
+    let output = server.call("hyperfaas-echo -n 20 --json").success().get_output().stdout.clone();
+    let json: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(json["calls"], 20);
+    assert!(json["difference_ns"]["p50"].as_f64().unwrap() > 0.0, "{json}");
+    assert_eq!(json["instance_id"].as_str().unwrap().len(), 12);
+    server.call("unknown").failure().stderr(predicate::str::contains("hyperfaas-echo"));
+}
+
+#[test]
+fn a_signal_lets_the_calls_finish_and_the_exit_code_is_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = model(folder.path(), "slow.json", &constant(Duration::from_millis(400)));
+    for signal in ["-TERM", "-INT"] {
+        let server = Served::start(&format!("--runtime instant -m {slow}"));
+        let call = std::thread::scope(|scope| {
+            let call = scope.spawn(|| server.call("slow -n 1"));
+            // The call is on its way by now, or is refused: both are no lost call.
+            std::thread::sleep(Duration::from_millis(250));
+            server.signal(signal);
+            call.join().unwrap()
+        });
+        let output = call.get_output();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let refused = String::from_utf8_lossy(&output.stderr).into_owned() + &text;
+        assert!(output.status.success() || refused.contains("navailable"), "{refused}");
+        let (code, log) = server.end();
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.contains("stopped"), "{log}");
+    }
+}
+
+#[test]
+fn a_second_signal_cuts_the_grace_period() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = model(folder.path(), "slow.json", &constant(Duration::from_secs(600)));
+    let server = Served::start(&format!("--runtime instant --shutdown-grace 1h -m {slow}"));
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| server.call("slow"));
+        std::thread::sleep(Duration::from_millis(300));
+        server.signal("-TERM");
+        std::thread::sleep(Duration::from_millis(200));
+        server.signal("-TERM");
+        call.join().unwrap().failure();
+    });
+    let (code, log) = server.end();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
+fn the_log_has_the_asked_form_level_and_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("worker.log");
+    let options = format!("--log-format json --log-file {}", file.display());
+    let server = Served::start(&options);
+    server.signal("-TERM");
+    let (_, stderr) = server.end();
+    assert_eq!(stderr, "");
+    let log = std::fs::read_to_string(&file).unwrap();
+    for line in log.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    assert!(log.contains("stopped"), "{log}");
+
+    let server = Served::start("--log-level error");
+    server.signal("-TERM");
+    assert_eq!(server.end(), (Some(0), String::new()));
+
+    let missing = folder.path().join("none").join("worker.log");
+    run(&format!("server --log-file {}", missing.display()))
+        .failure()
+        .stderr(predicate::str::contains("--log-file"));
+}
+
+#[test]
+fn an_option_counts_before_the_environment_and_the_environment_before_the_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (
+        model(folder.path(), "one.json", &constant(Duration::ZERO)),
+        model(folder.path(), "two.json", &constant(Duration::ZERO)),
+    );
+    let mut command = hyperfake();
+    command.env("HYPERFAKE_MODEL", format!("{one} first:1; {two}")).env("HYPERFAKE_CPUS", "7");
+    let server = Served::start_as(command, "--memory 3GB");
+    for expected in ["first:1", "two", "7 CPUs", "3 GB"] {
+        assert!(server.summary.contains(expected), "{expected}: {}", server.summary);
+    }
+    drop(server);
+    let mut command = hyperfake();
+    command.env("HYPERFAKE_CPUS", "7").env("HYPERFAKE_AUTO_REMOVE", "yes");
+    let server = Served::start_as(command, "--cpus 5");
+    assert!(server.summary.contains("5 CPUs"), "{}", server.summary);
+    run("server --runtime podman").failure().stderr(predicate::str::contains("firecracker"));
+}
+
+#[test]
+fn predict_prints_one_prediction_for_people_and_for_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = r#"{"kind": "linear",
+        "runtime_ns": {"intercept": 1000000, "request_bytes": 10, "function_instances": 100},
+        "cpu_cores": {"active_calls": 0.5, "worker_cpu_cores": 0.25},
+        "ram_bytes": {"worker_ram_bytes": 2}}"#;
+    let path = model(folder.path(), "linear.json", json);
+    run(&format!("predict {path}"))
+        .success()
+        .stdout(predicate::str::contains("1.0001 ms").or(predicate::str::contains("1000100 ns")));
+    let line = format!(
+        "predict {path} --request-bytes 5 --function-instances 2 --active-calls 3 --worker-cpu 4 \
+         --worker-ram 6 --json"
+    );
+    let output = run(&line).success().get_output().stdout.clone();
+    let json: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(json["runtime_ns"], 1_000_250);
+    assert_eq!(json["cpu_cores"], 2.5);
+    assert_eq!(json["ram_bytes"], 12);
+    assert_eq!(json["features"]["worker_cpu_cores"], 4.0);
+    run(&format!("predict {path} --request-bytes -1e9"))
+        .success()
+        .stdout(predicate::str::contains("runtime_ns was negative"));
+    run(&format!("predict {path} --max-runtime 1us"))
+        .success()
+        .stdout(predicate::str::contains("runtime_ns was too large"));
+    run("predict nowhere.onnx").failure().stderr(predicate::str::contains("nowhere.onnx"));
+    run("predict models/hyperfaas-echo.onnx").success().stdout(predicate::str::contains("ms"));
+}
+
+#[test]
+fn predict_asks_which_image_of_a_file_is_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let hyperfaas = r#"{"a:1": {"image_tag": "a:1", "runtime_coeffs": [0, 0, 0, 0, 0, 7],
+        "cpu_coeffs": [0, 0, 0, 0, 0, 1], "ram_coeffs": [0, 0, 0, 0, 0, 5], "sample_count": 3,
+        "runtime_r2": 0.9, "cpu_r2": 0.9, "ram_r2": 0.9},
+        "b:1": {"kind": "constant", "runtime_ns": 1, "cpu_cores": 1, "ram_bytes": 1}}"#;
+    let path = model(folder.path(), "both.json", hyperfaas);
+    run(&format!("predict {path}"))
+        .failure()
+        .stderr(predicate::str::contains("a:1").and(predicate::str::contains("#image")));
+    run(&format!("predict {path}#a:1")).success().stdout(predicate::str::contains("7 ms"));
+}
+
+#[test]
+fn help_version_and_completions_are_there() {
+    run("--version").success().stdout(
+        predicate::str::is_match(r"^hyperfake \d+\.\d+\.\d+ \(([0-9a-f]{12}|unknown commit)\)\n$")
+            .unwrap(),
+    );
+    run("server --help").success().stdout(predicate::str::contains("HYPERFAKE_MAX_RPCS"));
+    for shell in ["bash", "zsh", "fish"] {
+        run(&format!("completions {shell}"))
+            .success()
+            .stdout(predicate::str::contains("cold-start"));
+    }
+    run("").failure().stderr(predicate::str::contains("Usage"));
+}
+
+#[test]
+fn a_call_without_a_worker_says_what_to_do() {
+    let port = free_port();
+    run(&format!("call hyperfaas-echo --address 127.0.0.1:{port}"))
+        .failure()
+        .stderr(predicate::str::contains("hyperfake server"));
+}

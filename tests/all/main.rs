@@ -1,0 +1,12 @@
+//! The program as its users see it: over gRPC, over HTTP, and on the command line.
+
+mod architecture;
+mod bad_input;
+mod cli;
+mod events;
+mod grpc;
+mod leaf;
+mod lifecycle;
+mod load;
+mod shutdown;
+mod support;

@@ -1,0 +1,190 @@
+//! A worker in this process, with models made for the test, and a client of it.
+
+#![allow(unreachable_pub, reason = "the tests' own module, used by the others")]
+
+use std::{ffi::OsString, fmt::Write, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hyperfake_proto::{
+    common::{CallRequest, CallResponse, FunctionId, InstanceId},
+    controller::{StatusRequest, StatusUpdate, controller_client::ControllerClient},
+};
+use hyperfake_worker::{
+    app::App,
+    cli::{Cli, Command},
+    config::Config,
+    functions::http::HttpRegistry,
+    grpc::trailers::Trailers,
+    worker::Worker,
+};
+use tempfile::TempDir;
+use tonic::{Code, Status, Streaming, transport::Channel};
+
+/// A worker that serves until it is dropped.
+pub struct TestWorker {
+    pub app: App,
+    pub client: ControllerClient<Channel>,
+    pub registry: HttpRegistry,
+    pub database: String,
+    _folder: TempDir,
+}
+
+/// What a call brought back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub response: CallResponse,
+    pub trailers: Trailers,
+    pub metadata: tonic::metadata::MetadataMap,
+}
+
+/// A model that always predicts the same.
+pub fn constant(runtime: Duration) -> String {
+    format!(
+        r#"{{"kind": "constant", "runtime_ns": {}, "cpu_cores": 0.5, "ram_bytes": 8000000}}"#,
+        runtime.as_nanos()
+    )
+}
+
+impl TestWorker {
+    /// With these models (image and JSON) and options, without cold start unless they say so.
+    pub async fn start(models: &[(&str, &str)], options: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = format!("http://127.0.0.1:{}", free_port());
+        let mut line = format!("--address 127.0.0.1:0 --database-type embedded ");
+        write!(line, "--database-address {database} --cpus 4 --memory 1GB ").unwrap();
+        for (image, json) in models {
+            let path = folder.path().join(format!("{}.json", image.replace([':', '/'], "_")));
+            std::fs::write(&path, json).unwrap();
+            write!(line, "-m {} {image} ", path.display()).unwrap();
+        }
+        if !options.contains("--runtime") {
+            line += "--runtime instant ";
+        }
+        let app = App::start(config(&(line + options))).await.unwrap();
+        let client = connect(&app).await;
+        let registry = HttpRegistry::new(database.parse().unwrap()).unwrap();
+        Self { app, client, registry, database, _folder: folder }
+    }
+
+    /// With one function, whose image is `image` and which has one instance.
+    pub async fn with_instance(json: &str, options: &str) -> (Self, String, String) {
+        let worker = Self::start(&[("image", json)], options).await;
+        let function = worker.register("image").await;
+        let instance = worker.start_instance(&function).await.unwrap();
+        (worker, function, instance)
+    }
+
+    pub fn worker(&self) -> &Arc<Worker> {
+        self.app.worker()
+    }
+
+    pub async fn register(&self, image: &str) -> String {
+        self.registry.register(image).await.unwrap()
+    }
+
+    pub async fn start_instance(&self, function: &str) -> Result<String, Status> {
+        let request = FunctionId { id: function.into() };
+        let response = self.client.clone().start(request).await?.into_inner();
+        Ok(response.instance_id.unwrap().id)
+    }
+
+    pub async fn stop_instance(&self, instance: &str) -> Result<String, Status> {
+        let request = InstanceId { id: instance.into() };
+        Ok(self.client.clone().stop(request).await?.into_inner().id)
+    }
+
+    /// As a leaf does it: the function's id in both fields.
+    pub async fn call(&self, function: &str, data: &[u8]) -> Result<Answer, Status> {
+        self.call_on(function, function, data).await
+    }
+
+    pub async fn call_on(&self, function: &str, id: &str, data: &[u8]) -> Result<Answer, Status> {
+        call(self.client.clone(), request(function, id, data)).await
+    }
+
+    pub async fn listen(&self, node: &str) -> Streaming<StatusUpdate> {
+        let request = StatusRequest { node_id: node.into() };
+        self.client.clone().status(request).await.unwrap().into_inner()
+    }
+
+    /// Waits until nothing is held any more.
+    pub async fn is_idle(&self) {
+        let worker = self.worker();
+        eventually("the worker is idle", || {
+            let usage = worker.usage();
+            (usage.calls, usage.cpu_cores, usage.ram_bytes) == (0, 0.0, 0)
+        })
+        .await;
+    }
+}
+
+pub fn request(function: &str, instance: &str, data: &[u8]) -> CallRequest {
+    CallRequest {
+        request_id: 42,
+        instance_id: Some(InstanceId { id: instance.into() }),
+        data: Bytes::copy_from_slice(data),
+        function_id: Some(FunctionId { id: function.into() }),
+    }
+}
+
+pub async fn call(
+    mut client: ControllerClient<Channel>,
+    request: impl tonic::IntoRequest<CallRequest>,
+) -> Result<Answer, Status> {
+    let mut stream = client.call(request).await?.into_inner();
+    let response = stream.message().await?.ok_or_else(|| Status::internal("no message"))?;
+    let metadata = stream.trailers().await?.unwrap_or_default();
+    let trailers = Trailers::read(&metadata).ok_or_else(|| Status::internal("no trailers"))?;
+    Ok(Answer { response, trailers, metadata })
+}
+
+pub async fn connect(app: &App) -> ControllerClient<Channel> {
+    ControllerClient::new(channel(app).await).max_decoding_message_size(usize::MAX)
+}
+
+pub async fn channel(app: &App) -> Channel {
+    let endpoint = Channel::from_shared(format!("http://{}", app.address())).unwrap();
+    // A small window for a stream, so that a listener which does not read is soon noticed.
+    let endpoint = endpoint.initial_stream_window_size(65_535);
+    endpoint.initial_connection_window_size(16 << 20).connect().await.unwrap()
+}
+
+/// What `hyperfake server` would make of these options.
+pub fn config(line: &str) -> Config {
+    try_config(line).unwrap()
+}
+
+pub fn try_config(line: &str) -> hyperfake_predictor::Result<Config> {
+    let words = ["hyperfake", "server"].into_iter().chain(line.split_whitespace());
+    match Cli::read(words.map(OsString::from)).unwrap().command {
+        Command::Server(args) => Config::new(*args),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits, for as long as a slow machine may need, until something holds.
+#[expect(clippy::disallowed_methods, reason = "a look every few milliseconds is exact enough")]
+pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..6000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("waited for 30 s, but not so: {what}");
+}
+
+/// The code that a request was refused with.
+pub fn code<T: std::fmt::Debug>(result: Result<T, Status>) -> Code {
+    result.unwrap_err().code()
+}
+
+/// A folder of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
