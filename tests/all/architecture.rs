@@ -24,9 +24,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "hyperfake_predictor",
         ],
     ),
-    ("backends", &["hyperfake_predictor", "hyperfake_predictor_json", "hyperfake_predictor_tract"]),
+    ("backends", &["hyperfake_plugin_host", "hyperfake_predictor", "hyperfake_predictor_candle", "hyperfake_predictor_json", "hyperfake_predictor_ort", "hyperfake_predictor_tract"]),
     ("catalog", &["hyperfake_predictor"]),
-    ("cli", &["catalog", "worker", "hyperfake_predictor"]),
+    ("cli", &["backends", "catalog", "worker", "hyperfake_predictor"]),
     (
         "client",
         &[
@@ -41,11 +41,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("clock", &[]),
-    ("config", &["catalog", "cli", "grpc", "worker", "hyperfake_predictor"]),
+    ("config", &["backends", "catalog", "cli", "grpc", "worker", "hyperfake_predictor"]),
+    ("doctor", &["backends", "cli", "clock", "format"]),
     ("format", &["hyperfake_predictor"]),
     ("functions", &[]),
     ("grpc", &["clock", "worker", "hyperfake_predictor", "hyperfake_proto"]),
-    ("predict", &["backends", "cli", "format", "hyperfake_predictor"]),
+    ("models", &["app", "backends", "catalog", "cli", "clock", "config", "format", "hyperfake_predictor"]),
+    ("predict", &["backends", "cli", "config", "format", "hyperfake_predictor"]),
     ("telemetry", &["cli", "hyperfake_predictor"]),
     ("worker", &["catalog", "clock", "functions", "hyperfake_predictor"]),
 ];

@@ -1,0 +1,110 @@
+"""A Python client, its stubs generated from our .proto files, drives a running worker.
+
+    python tests/python/client.py HOST:PORT DATABASE_URL IMAGE
+
+It does Start, 200 Calls, Status, Metrics and Stop, and prints for the calls how much longer than
+predicted they took. Needs grpcio and grpcio-tools.
+"""
+
+import json
+import pathlib
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+import grpc
+from grpc_tools import protoc
+
+PROTO = pathlib.Path(__file__).resolve().parents[2] / "proto"
+CALLS = 200
+
+
+def generate_stubs(folder: str) -> None:
+    files = ["common/common.proto", "controller/controller.proto"]
+    well_known = pathlib.Path(protoc.__file__).parent / "_proto"
+    options = [f"-I{PROTO}", f"-I{well_known}", f"--python_out={folder}", f"--grpc_python_out={folder}"]
+    assert protoc.main(["protoc", *options, *files]) == 0
+    sys.path.insert(0, folder)
+
+
+def register(database: str, image: str) -> str:
+    body = json.dumps({"image_tag": image, "config": {"timeout": 60}}).encode()
+    with urllib.request.urlopen(urllib.request.Request(database, body, method="POST")) as answer:
+        assert answer.status == 201
+        return json.load(answer)["function_id"]
+
+
+def main(address: str, database: str, image: str) -> None:
+    from common import common_pb2 as common
+    from controller import controller_pb2 as controller
+    from controller import controller_pb2_grpc
+
+    function = common.FunctionID(id=register(database, image))
+    worker = controller_pb2_grpc.ControllerStub(grpc.insecure_channel(address))
+
+    events = []
+    stream = worker.Status(controller.StatusRequest(nodeID="python"))
+    # The headers come at once: from here on nothing is missed.
+    stream.initial_metadata()
+
+    def listen() -> None:
+        try:
+            for update in stream:
+                events.append((update.event, update.instance_id.id, update.function_id.id))
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.CANCELLED, error
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+
+    started = worker.Start(function)
+    assert len(started.instance_id.id) == 12, started
+    request = common.CallRequest(instance_id=common.InstanceID(id=function.id), function_id=function)
+    late = []
+    for number in range(CALLS + 1):
+        request.request_id = number
+        request.data = str(number).encode()
+        began = time.perf_counter_ns()
+        response, call = worker.Call.with_call(request)
+        took = time.perf_counter_ns() - began
+        trailers = {key: int(value) for key, value in call.trailing_metadata() if value.isdigit()}
+        assert response.request_id == number
+        assert response.instance_id.id == started.instance_id.id
+        assert trailers["gotresponsetimestamp"] > trailers["callqueuedtimestamp"]
+        # The first one waited for the cold start.
+        if number > 0:
+            late.append(took - trailers["functionprocessingtime"])
+
+    metrics = worker.Metrics(controller.MetricsRequest(nodeID="python"))
+    assert metrics.used_ram_percent == 0 and not any(metrics.cpu_percent_percpu), metrics
+    stopped = worker.Stop(started.instance_id)
+    assert stopped.id == started.instance_id.id
+
+    deadline = time.monotonic() + 30
+    while not events or events[-1][0] != controller.EVENT_STOP:
+        assert time.monotonic() < deadline, events[-3:]
+        time.sleep(0.01)
+    stream.cancel()
+    listener.join()
+    kinds = [kind for kind, _, _ in events]
+    assert kinds.count(controller.EVENT_CALL) == kinds.count(controller.EVENT_RESPONSE) == CALLS + 1
+    assert all(event[1:] == (started.instance_id.id, function.id) for event in events)
+    try:
+        worker.Stop(started.instance_id)
+        raise AssertionError("a stopped instance was stopped again")
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.NOT_FOUND, error
+
+    median = statistics.median(late) / 1e6
+    p99 = sorted(late)[int(0.99 * CALLS)] / 1e6
+    assert min(late) >= 0, "a call ended early"
+    print(f"{CALLS} calls: observed minus predicted time: median {median:.3f} ms, p99 {p99:.3f} ms")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as stubs:
+        generate_stubs(stubs)
+        main(*sys.argv[1:])
