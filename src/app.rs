@@ -1,16 +1,17 @@
 //! The composition root: the one place that picks concrete types and puts them together.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hyperfake_predictor::{Error, ErrorKind, Features, Limits, Result};
+use tokio::task::JoinHandle;
 
 use crate::{
     backends,
-    catalog::{self, Catalog, Model},
+    catalog::{self, Catalog, Extrapolation, Model},
     cli::DatabaseType,
-    clock::Lateness,
-    config::{Config, Database},
+    clock::{Lateness, precise},
+    config::{Config, Database, Models},
     format,
     functions::{
         FunctionRegistry,
@@ -29,6 +30,7 @@ pub struct App {
     address: SocketAddr,
     registry: String,
     config: Config,
+    reports: JoinHandle<()>,
 }
 
 impl App {
@@ -39,7 +41,7 @@ impl App {
     /// When a model cannot be opened, when there is none, or when an address cannot be had. Then
     /// nothing serves.
     pub async fn start(config: Config) -> Result<Self> {
-        let catalog = open_models(&config)?;
+        let catalog = open_models(&config.models, config.extrapolation)?;
         let listener = server::bind(config.address).map_err(|error| {
             Error::new(ErrorKind::Unavailable, format!("cannot serve on {}", config.address))
                 .with_source(error)
@@ -53,7 +55,8 @@ impl App {
             .map_err(|error| {
                 Error::new(ErrorKind::Unavailable, "cannot start to serve").with_source(error)
             })?;
-        Ok(Self { server, worker, address, registry: description, config })
+        let reports = tokio::spawn(report_outside(Arc::clone(&worker)));
+        Ok(Self { server, worker, address, registry: description, config, reports })
     }
 
     /// Where it serves.
@@ -74,12 +77,11 @@ impl App {
         let worker = self.worker.config();
         let cold_start = worker.cold_start.unwrap_or(worker.runtime.cold_start());
         format!(
-            "{}\nserving {} on {} ({} of {} CPUs and {}; {}, cold start {})\n{}",
+            "{}\nserving on {}, with {}\nsimulating {} and {}, runtime {}, cold start {}\n{}",
             table(self.worker.catalog().models(), &worker.limits),
-            "controller.Controller",
             self.address,
             format::count(self.config.server.threads, "thread"),
-            worker.cpus,
+            format::count(worker.cpus, "CPU"),
             format::bytes(worker.memory_bytes as f64),
             worker.runtime,
             format::duration(cold_start),
@@ -90,26 +92,36 @@ impl App {
     /// Stops accepting, lets the calls end within the grace period or until `hurry` ends, and
     /// returns how late the calls' sleeps ended.
     pub async fn shut_down(self, hurry: impl Future<Output = ()>) -> Lateness {
+        self.reports.abort();
         self.server.shut_down(self.config.shutdown_grace, hurry).await
     }
 }
 
-fn open_models(config: &Config) -> Result<Catalog> {
-    let backends = backends::all();
-    let mut sources = config.models.clone();
-    if let Some(folder) = &config.models_dir {
-        sources
-            .extend(catalog::search(folder, &backends).map_err(|error| error.at("--models-dir"))?);
+/// Opens every model that was named or that the folder offers.
+///
+/// # Errors
+///
+/// When one cannot be opened, unless it may be left out, and when there is none.
+pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Catalog> {
+    let backends = backends::all(&models.backends);
+    let mut offered = backends.extensions();
+    if !models.allow_plugins {
+        offered.retain(|extension| !backends::PLUGIN_EXTENSIONS.contains(extension));
     }
-    let mut catalog = Catalog::default();
+    let mut sources = models.named.clone();
+    if let Some(folder) = &models.folder {
+        let found = catalog::search(folder, &offered);
+        sources.extend(found.map_err(|error| error.at("--models-dir"))?);
+    }
+    let mut catalog = Catalog::new(extrapolation);
     for source in &sources {
         match catalog.add(source, &backends) {
-            Err(error) if config.skip_bad_models => tracing::warn!(%error, "left out a model"),
+            Err(error) if models.skip_bad => tracing::warn!(%error, "left out a model"),
             added => added?,
         }
     }
     if catalog.models().is_empty() {
-        let known: Vec<_> = backends.extensions().iter().map(|known| format!(".{known}")).collect();
+        let known: Vec<_> = offered.iter().map(|known| format!(".{known}")).collect();
         let message = format!(
             "found no model to serve; name one with -m, or a folder that has some ({}) with \
              --models-dir",
@@ -118,6 +130,19 @@ fn open_models(config: &Config) -> Result<Catalog> {
         return Err(Error::new(ErrorKind::NotFound, message));
     }
     Ok(catalog)
+}
+
+/// How often it is looked whether models were asked about what they were not trained on.
+const REPORT: Duration = Duration::from_secs(5);
+
+async fn report_outside(worker: Arc<Worker>) {
+    let clock = precise::start();
+    loop {
+        clock.sleep_until(clock.now() + REPORT).await;
+        for model in worker.catalog().models() {
+            model.report_outside(clock.now());
+        }
+    }
 }
 
 async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegistry>, String)> {
@@ -156,9 +181,11 @@ async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegis
     }
 }
 
-fn table(models: &[Arc<Model>], limits: &Limits) -> Table {
+/// One line for each model: where it came from, and what it predicts for an idle worker.
+#[must_use]
+pub fn table(models: &[Arc<Model>], limits: &Limits) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(UTF8_BORDERS_ONLY);
     table.set_header([
         "image",
         "file",

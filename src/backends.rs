@@ -1,14 +1,103 @@
 //! The predictors that this program has: the one file that names them.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use hyperfake_predictor::{Backend, Backends};
+use clap::ValueEnum;
+use hyperfake_plugin_host::PluginBackend;
+use hyperfake_predictor::{Backend, Backends, Formats, ModelUri, Opened, Predictor, Result};
+use hyperfake_predictor_candle::CandleBackend;
 use hyperfake_predictor_json::JsonBackend;
-use hyperfake_predictor_tract::TractBackend;
+use hyperfake_predictor_ort::OrtBackend;
+use hyperfake_predictor_tract::{DenseBackend, TractBackend};
+
+/// What the user decides about the backends.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// Who opens `.onnx` files that name no backend.
+    pub onnx_engine: OnnxEngine,
+    /// Where ONNX Runtime's library is.
+    pub ort_library: Option<PathBuf>,
+}
+
+/// Who opens `.onnx` files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum OnnxEngine {
+    /// The first that can of dense, tract and ort.
+    #[default]
+    Auto,
+    /// The kernel for plain feed-forward networks.
+    Dense,
+    /// tract.
+    Tract,
+    /// ONNX Runtime.
+    Ort,
+}
 
 /// All backends; those that claim the same extension are asked in this order.
 #[must_use]
-pub fn all() -> Backends {
-    let backends: [Arc<dyn Backend>; 2] = [Arc::new(JsonBackend), Arc::new(TractBackend)];
+pub fn all(choice: &Choice) -> Backends {
+    let onnx = |engine| choice.onnx_engine == OnnxEngine::Auto || choice.onnx_engine == engine;
+    let backends: [Arc<dyn Backend>; 6] = [
+        Arc::new(JsonBackend),
+        claiming(onnx(OnnxEngine::Dense), DenseBackend, &DENSE_BY_NAME),
+        claiming(onnx(OnnxEngine::Tract), TractBackend, &TRACT_BY_NAME),
+        claiming(
+            onnx(OnnxEngine::Ort),
+            OrtBackend::new(choice.ort_library.clone()),
+            &ORT_WITHOUT_ONNX,
+        ),
+        Arc::new(CandleBackend),
+        Arc::new(PluginBackend),
+    ];
     Backends::new(backends)
+}
+
+/// The extensions of plugins: libraries that run with this program's rights.
+pub const PLUGIN_EXTENSIONS: [&str; 3] = ["so", "dylib", "dll"];
+
+const DENSE_BY_NAME: Formats = Formats { name: "dense", schemes: &["dense"], extensions: &[] };
+const TRACT_BY_NAME: Formats = Formats { name: "tract", schemes: &["tract"], extensions: &[] };
+const ORT_WITHOUT_ONNX: Formats = Formats { name: "ort", schemes: &["ort"], extensions: &["ort"] };
+
+/// The vector instructions that the dense kernel uses on this machine.
+#[must_use]
+pub fn vector_instructions() -> &'static str {
+    hyperfake_predictor_tract::vector_instructions()
+}
+
+/// Finds ONNX Runtime: its library and version, or what was tried and why it failed.
+///
+/// # Errors
+///
+/// The places that were tried, each with the reason.
+pub fn find_onnx_runtime(library: Option<&Path>) -> Result<(PathBuf, String), Vec<String>> {
+    hyperfake_predictor_ort::find(library)
+}
+
+/// The backend as it is, or claiming less than it could.
+fn claiming(all: bool, backend: impl Backend, less: &'static Formats) -> Arc<dyn Backend> {
+    if all { Arc::new(backend) } else { Arc::new(Claiming { backend, formats: less }) }
+}
+
+#[derive(Debug)]
+struct Claiming<B> {
+    backend: B,
+    formats: &'static Formats,
+}
+
+impl<B: Backend> Backend for Claiming<B> {
+    fn formats(&self) -> &'static Formats {
+        self.formats
+    }
+
+    fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
+        self.backend.open(uri)
+    }
+
+    fn open_all(&self, uri: &ModelUri) -> Result<Vec<Opened>> {
+        self.backend.open_all(uri)
+    }
 }

@@ -10,8 +10,9 @@ use hyperfake_predictor::{Error, ErrorKind, Limits, Result};
 use reqwest::Url;
 
 use crate::{
-    catalog::Source,
-    cli::{DatabaseType, ServerArgs},
+    backends,
+    catalog::{Extrapolation, Source},
+    cli::{DatabaseType, EngineArgs, ModelArgs, ServerArgs},
     grpc::server::Settings,
     worker,
 };
@@ -25,16 +26,65 @@ pub struct Config {
     pub server: Settings,
     /// How the worker behaves.
     pub worker: worker::Config,
-    /// The models that were named.
-    pub models: Vec<Source>,
-    /// The folder that is searched for more.
-    pub models_dir: Option<PathBuf>,
-    /// Whether a model that cannot be opened is left out.
-    pub skip_bad_models: bool,
+    /// The models.
+    pub models: Models,
+    /// What is done about inputs that a model was not trained on.
+    pub extrapolation: Extrapolation,
     /// Where functions are looked up.
     pub database: Database,
     /// How long calls may go on after the signal to stop.
     pub shutdown_grace: Duration,
+}
+
+/// Which models there are, and who opens them.
+#[derive(Debug, Clone)]
+pub struct Models {
+    /// Those that were named.
+    pub named: Vec<Source>,
+    /// The folder that is searched for more.
+    pub folder: Option<PathBuf>,
+    /// Whether a model that cannot be opened is left out.
+    pub skip_bad: bool,
+    /// Whether the folder offers plugins.
+    pub allow_plugins: bool,
+    /// Who opens them.
+    pub backends: backends::Choice,
+}
+
+impl Models {
+    /// Gives the command line its meaning.
+    ///
+    /// # Errors
+    ///
+    /// When an image's name makes no sense.
+    pub fn new(args: ModelArgs) -> Result<Self> {
+        let named = args
+            .named
+            .into_iter()
+            .map(|(uri, image)| {
+                let image = image.map(|image| image.parse()).transpose()?;
+                Ok(Source { uri, image })
+            })
+            .collect::<Result<Vec<_>>>()
+            .map_err(|error| error.at("--model"))?;
+        let folder = match args.models_dir {
+            None if named.is_empty() => Some("./models".into()),
+            given => given,
+        };
+        Ok(Self {
+            named,
+            folder,
+            skip_bad: args.skip_bad_models,
+            allow_plugins: args.allow_plugins,
+            backends: choice(&args.engine),
+        })
+    }
+}
+
+/// Who opens models.
+#[must_use]
+pub fn choice(args: &EngineArgs) -> backends::Choice {
+    backends::Choice { onnx_engine: args.onnx_engine, ort_library: args.ort_lib.clone() }
 }
 
 /// Where functions are looked up.
@@ -53,19 +103,6 @@ impl Config {
     ///
     /// When a value makes no sense; the error names its flag.
     pub fn new(args: ServerArgs) -> Result<Self> {
-        let models = args
-            .models
-            .into_iter()
-            .map(|(uri, image)| {
-                let image = image.map(|image| image.parse()).transpose()?;
-                Ok(Source { uri, image })
-            })
-            .collect::<Result<Vec<_>>>()
-            .map_err(|error| error.at("--model"))?;
-        let models_dir = match args.models_dir {
-            None if models.is_empty() => Some("./models".into()),
-            given => given,
-        };
         let database_address = args.database_address.as_deref().unwrap_or(if args.containerized {
             "http://database:8999"
         } else {
@@ -90,12 +127,12 @@ impl Config {
                 auto_remove: args.auto_remove,
                 response: args.response,
                 limits: Limits { max_runtime: args.max_runtime },
+                feature_scope: args.feature_scope,
                 event_buffer: args.update_buffer_size,
                 listener_timeout: args.timeout,
             },
-            models,
-            models_dir,
-            skip_bad_models: args.skip_bad_models,
+            models: Models::new(args.models)?,
+            extrapolation: args.extrapolation,
             database: Database { kind: args.database_type, url: registry_url(database_address)? },
             shutdown_grace: args.shutdown_grace,
         })
@@ -158,7 +195,7 @@ mod tests {
         let config = config("").unwrap();
         assert_eq!(config.address.port(), 50051);
         assert!(config.address.ip().is_unspecified());
-        assert_eq!(config.models_dir, Some("./models".into()));
+        assert_eq!(config.models.folder, Some("./models".into()));
         assert_eq!(config.database.url.as_str(), "http://localhost:8999/");
         assert_eq!(config.worker.max_calls, Some(256));
         assert!(config.worker.memory_bytes > 1 << 20);
@@ -167,8 +204,8 @@ mod tests {
 
     #[test]
     fn named_models_take_the_place_of_the_default_folder() {
-        assert_eq!(config("-m a.onnx").unwrap().models_dir, None);
-        assert_eq!(config("-m a.onnx --models-dir b").unwrap().models_dir, Some("b".into()));
+        assert_eq!(config("-m a.onnx").unwrap().models.folder, None);
+        assert_eq!(config("-m a.onnx --models-dir b").unwrap().models.folder, Some("b".into()));
     }
 
     #[test]

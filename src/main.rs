@@ -9,10 +9,10 @@ use clap::CommandFactory;
 use hyperfake_predictor::{Error, ErrorKind, Result};
 use hyperfake_worker::{
     app::App,
-    cli::{Cli, Command, ServerArgs},
+    cli::{Cli, Command, ModelsCommand, ServerArgs},
     client,
     config::Config,
-    predict, telemetry,
+    doctor, models, predict, telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -41,6 +41,15 @@ fn run(cli: Cli) -> Result<ExitCode> {
             return Ok(if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Predict(args) => print(predict::predict(&args)?),
+        Command::Models(args) => match &args.command {
+            None => print(models::list(args)?),
+            Some(ModelsCommand::Check(args)) => {
+                let (report, well) = models::check(args);
+                print(report);
+                return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            }
+        },
+        Command::Doctor(args) => print(runtime.block_on(doctor::examine(&args))),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "hyperfake", &mut io::stdout());
         }

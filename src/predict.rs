@@ -3,7 +3,7 @@
 use hyperfake_predictor::{Error, ErrorKind, Feature, Features, Limits, Result};
 use serde_json::json;
 
-use crate::{backends, cli::PredictArgs, format};
+use crate::{backends, cli::PredictArgs, config, format};
 
 /// Opens the model, asks it, and returns what to print.
 ///
@@ -18,7 +18,7 @@ pub fn predict(args: &PredictArgs) -> Result<String> {
         worker_cpu_cores: args.worker_cpu,
         worker_ram_bytes: args.worker_ram,
     };
-    let models = backends::all().open(&args.model)?.models;
+    let models = backends::all(&config::choice(&args.engine)).open(&args.model)?.models;
     let [model] = models.as_slice() else {
         let images: Vec<_> = models.iter().filter_map(|model| model.image.as_deref()).collect();
         let message = format!(

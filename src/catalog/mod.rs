@@ -1,9 +1,10 @@
 //! Which model answers for which image. Every model is opened once, at start-up.
 
+mod extrapolation;
 mod image;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -16,15 +17,18 @@ use std::{
 
 use bytes::Bytes;
 use hyperfake_predictor::{
-    Backends, Checked, Error, ErrorKind, ModelUri, Opened, Predictor, Result,
+    Backends, Checked, Error, ErrorKind, Feature, ModelUri, Opened, Predictor, Result,
 };
 use parking_lot::Mutex;
 
-pub use self::image::Image;
+use self::extrapolation::Outside;
+pub use self::{extrapolation::Extrapolation, image::Image};
 
 /// The models of a worker, by image.
 #[derive(Debug, Default)]
 pub struct Catalog {
+    /// What is done about inputs that a model was not trained on.
+    extrapolation: Extrapolation,
     models: Vec<Arc<Model>>,
     by_image: HashMap<Image, Arc<Model>>,
 }
@@ -43,6 +47,9 @@ pub struct Model {
     /// The cold start of its instances, if the model says.
     pub cold_start: Option<Duration>,
     faults: Faults,
+    outside: Option<Arc<Outside>>,
+    /// When inputs outside the trained range were last reported, and what was said.
+    outside_reported: Mutex<Option<(Instant, String)>>,
 }
 
 /// A model as it was asked for.
@@ -55,6 +62,12 @@ pub struct Source {
 }
 
 impl Catalog {
+    /// A catalog without models.
+    #[must_use]
+    pub fn new(extrapolation: Extrapolation) -> Self {
+        Self { extrapolation, ..Self::default() }
+    }
+
     /// Opens a model and adds it, or all of them if the file holds several.
     ///
     /// # Errors
@@ -125,13 +138,16 @@ impl Catalog {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let served = Served::by(&*opened.predictor).map_err(|error| error.at(uri))?;
+        let (predictor, outside) = extrapolation::watch(opened.predictor, self.extrapolation);
         let model = Arc::new(Model {
             index: self.models.len(),
             image: image.clone(),
-            predictor: opened.predictor,
+            predictor,
             response: served.response,
             cold_start: served.cold_start,
             faults: Faults::default(),
+            outside,
+            outside_reported: Mutex::default(),
         });
         self.models.push(Arc::clone(&model));
         self.by_image.insert(image, model);
@@ -139,13 +155,13 @@ impl Catalog {
     }
 }
 
-/// The model files of a folder: every file with a known extension, in the order of their names.
-/// Folders inside it are not searched.
+/// The model files of a folder: every file with one of these extensions, in the order of their
+/// names. Folders inside it are not searched.
 ///
 /// # Errors
 ///
 /// When the folder cannot be read.
-pub fn search(folder: &Path, backends: &Backends) -> Result<Vec<Source>> {
+pub fn search(folder: &Path, extensions: &BTreeSet<&str>) -> Result<Vec<Source>> {
     let failed = |error: std::io::Error| {
         let kind = match error.kind() {
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
@@ -155,7 +171,6 @@ pub fn search(folder: &Path, backends: &Backends) -> Result<Vec<Source>> {
             .with_source(error)
             .at(folder.display())
     };
-    let extensions = backends.extensions();
     let mut files = Vec::<PathBuf>::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -294,5 +309,35 @@ impl Model {
     #[must_use]
     pub fn faults(&self) -> u64 {
         self.faults.total.load(Ordering::Relaxed)
+    }
+
+    /// How often each feature was outside the range that the model was trained on.
+    #[must_use]
+    pub fn outside(&self) -> Vec<(Feature, u64)> {
+        let counts = self.outside.iter().flat_map(|outside| outside.counts());
+        counts.map(|(feature, _, count)| (feature, count)).collect()
+    }
+
+    /// Says so, at most once a minute and only when there were more since.
+    pub fn report_outside(&self, now: Instant) {
+        let Some(outside) = &self.outside else { return };
+        let counts: Vec<_> = outside
+            .counts()
+            .map(|(feature, range, count)| format!("{feature} {count} x outside {range}"))
+            .collect();
+        let text = counts.join(", ");
+        let mut reported = self.outside_reported.lock();
+        let due = match &*reported {
+            None => !text.is_empty(),
+            Some((last, said)) => *said != text && now >= *last + Duration::from_secs(60),
+        };
+        if due {
+            tracing::warn!(
+                image = %self.image,
+                inputs = text,
+                "asked for what the model was not trained on"
+            );
+            *reported = Some((now, text));
+        }
     }
 }

@@ -10,7 +10,11 @@ use hyperfake_predictor::ModelUri;
 use tracing_subscriber::filter::Targets;
 
 use self::read::{duration, log_level};
-use crate::{catalog::Response, worker::Runtime};
+use crate::{
+    backends::OnnxEngine,
+    catalog::{Extrapolation, Response},
+    worker::{FeatureScope, Runtime},
+};
 
 /// A FaaS worker that predicts what its functions would do instead of running them.
 #[derive(Debug, Parser)]
@@ -33,6 +37,10 @@ pub enum Command {
     Call(CallArgs),
     /// Ask a model for one prediction, without a server
     Predict(PredictArgs),
+    /// List the models that a server would load, or check model files
+    Models(ModelsArgs),
+    /// Show what this machine offers: ONNX Runtime, vector instructions, the clock's exactness
+    Doctor(DoctorArgs),
     /// Print a script that completes this program's options in a shell
     Completions {
         /// The shell
@@ -61,22 +69,19 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_CONTAINERIZED", value_parser = BoolishValueParser::new())]
     pub containerized: bool,
 
-    /// A model file and, unless it is the file's name, the image that it stands for; may be
-    /// repeated. Given this, ./models is not searched [env: HYPERFAKE_MODEL="PATH [IMAGE];…"]
-    #[arg(short, long, value_names = ["PATH", "IMAGE"], num_args = 1..=2)]
-    pub model: Vec<String>,
+    /// The models.
+    #[command(flatten)]
+    pub models: ModelArgs,
 
-    /// `model`, one entry each time that it was given.
-    #[arg(skip)]
-    pub models: Vec<(ModelUri, Option<String>)>,
+    /// What is done when a model is asked about inputs that it was not trained on: nothing
+    /// (allow), count and report them (warn), or ask about the nearest it knows (clamp)
+    #[arg(long, env = "HYPERFAKE_EXTRAPOLATION", value_name = "POLICY", default_value = "warn")]
+    pub extrapolation: Extrapolation,
 
-    /// A folder in which every file with a known extension is a model [default: ./models]
-    #[arg(long, env = "HYPERFAKE_MODELS_DIR", value_name = "FOLDER")]
-    pub models_dir: Option<PathBuf>,
-
-    /// Serve without the models that cannot be opened
-    #[arg(long, env = "HYPERFAKE_SKIP_BAD_MODELS", value_parser = BoolishValueParser::new())]
-    pub skip_bad_models: bool,
+    /// Whose instances and running calls a model is told of: the function's, or the whole
+    /// worker's
+    #[arg(long, env = "HYPERFAKE_FEATURE_SCOPE", value_name = "SCOPE", default_value = "function")]
+    pub feature_scope: FeatureScope,
 
     /// The container runtime whose cold start is imitated: docker (541 ms), firecracker (125 ms)
     /// or instant (none)
@@ -150,6 +155,48 @@ pub struct ServerArgs {
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// Which models there are, and who opens them.
+#[derive(Debug, Clone, Args)]
+pub struct ModelArgs {
+    /// A model file and, unless it is the file's name, the image that it stands for; may be
+    /// repeated. Given this, ./models is not searched [env: HYPERFAKE_MODEL="PATH [IMAGE];…"]
+    #[arg(short, long, value_names = ["PATH", "IMAGE"], num_args = 1..=2)]
+    pub model: Vec<String>,
+
+    /// `model`, one entry each time that it was given.
+    #[arg(skip)]
+    pub named: Vec<(ModelUri, Option<String>)>,
+
+    /// A folder in which every file with a known extension is a model [default: ./models]
+    #[arg(long, env = "HYPERFAKE_MODELS_DIR", value_name = "FOLDER")]
+    pub models_dir: Option<PathBuf>,
+
+    /// Go on without the models that cannot be opened
+    #[arg(long, env = "HYPERFAKE_SKIP_BAD_MODELS", value_parser = BoolishValueParser::new())]
+    pub skip_bad_models: bool,
+
+    /// Let --models-dir offer plugins too: libraries that run with this program's rights
+    #[arg(long, env = "HYPERFAKE_ALLOW_PLUGINS", value_parser = BoolishValueParser::new())]
+    pub allow_plugins: bool,
+
+    /// Who opens and runs them.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// Who opens and runs models.
+#[derive(Debug, Clone, Args)]
+pub struct EngineArgs {
+    /// Who runs .onnx models that name no backend: the first that can of dense, tract and ort
+    /// (auto), or one of them
+    #[arg(long, env = "HYPERFAKE_ONNX_ENGINE", value_name = "ENGINE", default_value = "auto")]
+    pub onnx_engine: OnnxEngine,
+
+    /// ONNX Runtime's library [default: searched for, see 'hyperfake doctor']
+    #[arg(long, env = "HYPERFAKE_ORT_LIB", value_name = "FILE")]
+    pub ort_lib: Option<PathBuf>,
 }
 
 /// What is logged, how, and where.
@@ -271,6 +318,63 @@ pub struct PredictArgs {
     #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",
           value_parser = duration)]
     pub max_runtime: Duration,
+
+    /// Who runs the model.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The options of `hyperfake models`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ModelsArgs {
+    /// What to do with them instead of listing them.
+    #[command(subcommand)]
+    pub command: Option<ModelsCommand>,
+
+    /// The models.
+    #[command(flatten)]
+    pub models: ModelArgs,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with models.
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Open each model with every backend that can, compare and time their predictions, and fail
+    /// when something is wrong
+    Check(CheckArgs),
+}
+
+/// The options of `hyperfake models check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The models: files, or URIs with parameters
+    #[arg(required = true)]
+    pub files: Vec<ModelUri>,
+
+    /// ONNX Runtime's library [default: searched for, see 'hyperfake doctor']
+    #[arg(long, env = "HYPERFAKE_ORT_LIB", value_name = "FILE")]
+    pub ort_lib: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The options of `hyperfake doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// ONNX Runtime's library [default: searched for]
+    #[arg(long, env = "HYPERFAKE_ORT_LIB", value_name = "FILE")]
+    pub ort_lib: Option<PathBuf>,
 
     /// Print JSON
     #[arg(long)]

@@ -19,10 +19,13 @@ impl Cli {
         let matches = command.try_get_matches_from_mut(server_first(args.into_iter().collect()))?;
         let mut cli =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        if let (Command::Server(args), Some(matches)) =
-            (&mut cli.command, matches.subcommand_matches("server"))
-        {
-            args.models = models(matches).map_err(|message| {
+        let given = match (&mut cli.command, matches.subcommand()) {
+            (Command::Server(args), Some((_, matches))) => Some((&mut args.models, matches)),
+            (Command::Models(args), Some((_, matches))) => Some((&mut args.models, matches)),
+            _ => None,
+        };
+        if let Some((args, matches)) = given {
+            args.named = models(matches).map_err(|message| {
                 command.error(clap::error::ErrorKind::ValueValidation, message)
             })?;
         }
@@ -143,12 +146,12 @@ mod tests {
 
     #[test]
     fn a_model_takes_one_or_two_words_and_may_be_repeated() {
-        let models = server("server -m a.onnx img:1 --model ort:b.onnx?x=y -m c.json").models;
+        let models = server("server -m a.onnx img:1 --model ort:b.onnx?x=y -m c.json").models.named;
         let texts: Vec<_> =
             models.iter().map(|(uri, image)| (uri.to_string(), image.as_deref())).collect();
         let expected = [("a.onnx", Some("img:1")), ("ort:b.onnx?x=y", None), ("c.json", None)];
         assert_eq!(texts, expected.map(|(uri, image)| (uri.to_owned(), image)));
-        assert_eq!(server("-m a.onnx img server").models.len(), 1);
+        assert_eq!(server("-m a.onnx img server").models.named.len(), 1);
         assert!(read("server -m a b c").is_err());
     }
 
@@ -172,6 +175,9 @@ mod tests {
             ("server --log-level loud", "'loud' is none of error, warn"),
             ("server --log-level info,h2=loud", "'h2=loud' is none of"),
             ("server --database-type sql", "--database-type"),
+            ("server --onnx-engine fast", "dense, tract, ort"),
+            ("server --extrapolation never", "allow, warn, clamp"),
+            ("server --feature-scope node", "function or worker"),
             ("server --cold-start soon", "expected a duration"),
             ("server -m a.onnx?x", "expected key=value"),
         ] {

@@ -23,13 +23,12 @@ pub(super) struct Timers {
 struct State {
     sleeps: BTreeMap<Key, Waker>,
     next_number: u64,
-    lateness: Histogram<u64>,
+    lateness: Lateness,
 }
 
 impl Timers {
     pub(super) fn new(arm: impl Fn(Instant) + Send + Sync + 'static) -> Self {
-        let state =
-            State { sleeps: BTreeMap::new(), next_number: 0, lateness: Lateness::empty().0 };
+        let state = State { sleeps: BTreeMap::new(), next_number: 0, lateness: Lateness::empty() };
         Self { state: Mutex::new(state), arm: Box::new(arm) }
     }
 
@@ -67,7 +66,7 @@ impl Timers {
     pub(super) fn end(&self, key: Key, late: Duration) {
         let mut state = self.state.lock();
         state.sleeps.remove(&key);
-        state.lateness.saturating_record(late.as_nanos() as u64);
+        state.lateness.record(late);
     }
 
     /// Wakes every sleep that is due, and arms the driver for the next one.
@@ -91,7 +90,7 @@ impl Timers {
     }
 
     pub(super) fn lateness(&self) -> Lateness {
-        Lateness(self.state.lock().lateness.clone())
+        self.state.lock().lateness.clone()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -109,6 +108,13 @@ impl Lateness {
     pub fn empty() -> Self {
         // Two significant figures are between 1 and 5 for `new`, so there is no error to see.
         Self(Histogram::new(2).unwrap_or_else(|_| unreachable!("a constant within its bounds")))
+    }
+
+    /// Takes in one sleep.
+    pub fn record(&mut self, late: Duration) {
+        // Not `saturating_record`, which would cut to the range that the histogram has so far.
+        let recorded = self.0.record(late.as_nanos() as u64);
+        debug_assert!(recorded.is_ok(), "the histogram grows as it needs");
     }
 
     /// Takes in another clock's sleeps.

@@ -1,6 +1,6 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyperfake_predictor::{Error, ErrorKind, Features, Prediction, Result, Session};
 use parking_lot::Mutex;
 
-use super::{EventKind, Function, Instance, InstanceId, Worker};
+use super::{EventKind, Instance, InstanceId, Worker};
 use crate::{catalog::Model, clock::Clock};
 
 /// Runs calls on one thread: the worker, with the thread's own clock and model sessions.
@@ -87,13 +87,13 @@ impl Executor {
         worker.announce(&instance);
         let began = arrived.max(instance.ready_at);
 
-        let active = function.enter();
+        let active = function.load.enter();
         let running = Running::begin(worker, &instance, &self.clock);
         let prediction = self.predict(
             &function.model,
             &Features {
                 request_bytes: call.data.len() as f64,
-                function_instances: function.rotation.len() as f64,
+                function_instances: function.load.instances.load(Ordering::Relaxed) as f64,
                 active_calls: active.others as f64,
                 worker_cpu_cores: worker.ledger.cpu_cores(),
                 worker_ram_bytes: worker.ledger.ram_bytes() as f64,
@@ -169,25 +169,5 @@ impl Drop for Running<'_> {
         let failed = self.succeeded.is_none();
         let at = || self.succeeded.unwrap_or_else(|| self.clock.now());
         self.worker.events.emit(EventKind::Response, failed, self.instance, at);
-    }
-}
-
-/// A call among the active calls of its function.
-pub(super) struct Active<'a> {
-    function: &'a Function,
-    /// How many others were active when it came.
-    others: usize,
-}
-
-impl Function {
-    pub(super) fn enter(&self) -> Active<'_> {
-        use std::sync::atomic::Ordering::Relaxed;
-        Active { function: self, others: self.active.fetch_add(1, Relaxed) }
-    }
-}
-
-impl Drop for Active<'_> {
-    fn drop(&mut self) {
-        self.function.active.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     }
 }

@@ -74,7 +74,7 @@ pub(super) async fn live(worker: Arc<Worker>, instance: Arc<Instance>, clock: Cl
         end = start_and_grow_idle(&worker, &instance, &clock) => end,
         () = instance.closed() => instance.ended_by(),
     };
-    instance.function.rotation.remove(&instance);
+    instance.function.remove(&instance);
     instance.stopped().await;
     match end.or_else(|| instance.ended_by()) {
         // The worker itself says so, all at once.

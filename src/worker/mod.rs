@@ -3,29 +3,25 @@
 //! A call's way is in [`execution`](Executor::call), an instance's in `lifecycle`. Nothing here
 //! knows how a call came in (gRPC) or who predicts it (a backend).
 
+mod admission;
 mod events;
 mod execution;
+mod function;
 mod id;
 mod instance;
 mod ledger;
 mod lifecycle;
 mod scheduler;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Limits, Result};
-use tokio::sync::Notify;
 
-use self::instance::Visit;
+use self::{admission::Admission, function::Load, instance::Visit};
 pub use self::{
     events::{End, Event, EventKind, Events, Subscription},
     execution::{Call, Executor, Outcome},
+    function::{FeatureScope, Function},
     id::{InstanceId, NotAnId},
     instance::{Instance, InstanceState},
     ledger::{Ledger, Reservation},
@@ -59,6 +55,8 @@ pub struct Config {
     pub response: Response,
     /// What predictions are held to.
     pub limits: Limits,
+    /// Whose instances and calls the models are told of.
+    pub feature_scope: FeatureScope,
     /// Events that a listener's buffer holds.
     pub event_buffer: usize,
     /// How long a listener may be away without missing anything.
@@ -82,23 +80,10 @@ pub struct Worker {
     /// Every instance that is listed, stopped ones included.
     instances: papaya::HashMap<InstanceId, Arc<Instance>>,
     ledger: Ledger,
+    /// What all functions have together.
+    load: Arc<Load>,
     admission: Admission,
     events: Events,
-}
-
-/// A function that was started here.
-#[derive(Debug)]
-pub struct Function {
-    /// Its id.
-    pub id: Arc<str>,
-    /// What predicts its calls.
-    pub model: Arc<Model>,
-    /// Its live instances.
-    pub rotation: Rotation,
-    /// Its running calls.
-    active: AtomicUsize,
-    /// How long its instances may be idle, if it says so itself.
-    idle_timeout: Option<Duration>,
 }
 
 /// What the running calls use at one moment.
@@ -129,6 +114,7 @@ impl Worker {
             functions: papaya::HashMap::new(),
             instances: papaya::HashMap::new(),
             ledger: Ledger::default(),
+            load: Arc::default(),
         }
     }
 
@@ -173,7 +159,7 @@ impl Worker {
             }
         };
         self.events.emit(EventKind::Start, false, &instance, || instance.created);
-        function.rotation.add(Arc::clone(&instance));
+        function.add(&instance);
         tokio::spawn(lifecycle::live(Arc::clone(self), Arc::clone(&instance), clock.clone()));
         Ok(instance)
     }
@@ -195,7 +181,7 @@ impl Worker {
             return Err(Error::new(ErrorKind::NotFound, message));
         };
         instance.close(EventKind::Stop);
-        instance.function.rotation.remove(&instance);
+        instance.function.remove(&instance);
         instance.stopped().await;
         Ok(())
     }
@@ -216,7 +202,7 @@ impl Worker {
         let (cpu_cores, ram_bytes) = (self.ledger.cpu_cores(), self.ledger.ram_bytes());
         let percent = |used: f64, total: f64| (100.0 * used / total).min(100.0);
         Usage {
-            calls: self.admission.calls.load(Ordering::Relaxed),
+            calls: self.admission.calls(),
             cpu_cores,
             ram_bytes,
             cpu_percent: percent(cpu_cores, self.config.cpus as f64),
@@ -242,7 +228,7 @@ impl Worker {
         self.admission.close();
         for instance in self.instances() {
             if instance.close(EventKind::Down) {
-                instance.function.rotation.remove(&instance);
+                instance.function.remove(&instance);
                 self.emit(EventKind::Down, &instance, clock);
             }
         }
@@ -271,7 +257,10 @@ impl Worker {
             id: id.into(),
             model: self.catalog.resolve(&registered.image_tag)?,
             rotation: Rotation::default(),
-            active: AtomicUsize::new(0),
+            load: match self.config.feature_scope {
+                FeatureScope::Function => Arc::default(),
+                FeatureScope::Worker => Arc::clone(&self.load),
+            },
             idle_timeout: registered.config.idle_timeout(),
         };
         // Another Start may have been faster; then its function is the one.
@@ -329,70 +318,4 @@ fn check_id(what: &str, id: &str) -> Result<()> {
         return Err(Error::new(ErrorKind::Invalid, message));
     }
     Ok(())
-}
-
-/// The door: how many calls are inside, and whether more may come in.
-#[derive(Debug)]
-struct Admission {
-    limit: usize,
-    calls: AtomicUsize,
-    closed: AtomicBool,
-    /// Signalled when the last call has left a closed door.
-    emptied: Notify,
-}
-
-impl Admission {
-    fn new(limit: Option<usize>) -> Self {
-        Self {
-            limit: limit.unwrap_or(usize::MAX),
-            calls: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
-            emptied: Notify::new(),
-        }
-    }
-
-    fn enter(&self) -> Result<Admitted<'_>> {
-        let inside = self.calls.fetch_add(1, Ordering::SeqCst);
-        let admitted = Admitted(self);
-        self.check_open()?;
-        if inside >= self.limit {
-            let message = format!("{inside} calls are running, and no more are taken at once");
-            return Err(Error::new(ErrorKind::Exhausted, message).at("--max-rpcs"));
-        }
-        Ok(admitted)
-    }
-
-    fn check_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::Unavailable, "the worker is shutting down"));
-        }
-        Ok(())
-    }
-
-    fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-    }
-
-    async fn empty(&self) {
-        loop {
-            let mut emptied = std::pin::pin!(self.emptied.notified());
-            emptied.as_mut().enable();
-            if self.calls.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            emptied.await;
-        }
-    }
-}
-
-/// A call inside. Dropping it is leaving.
-struct Admitted<'a>(&'a Admission);
-
-impl Drop for Admitted<'_> {
-    fn drop(&mut self) {
-        let last = self.0.calls.fetch_sub(1, Ordering::SeqCst) == 1;
-        if last && self.0.closed.load(Ordering::SeqCst) {
-            self.0.emptied.notify_waiters();
-        }
-    }
 }

@@ -16,39 +16,27 @@ pub struct Rotation {
     instances: RwLock<Vec<Arc<Instance>>>,
     /// Whose turn it is.
     turn: AtomicUsize,
-    /// The number of instances, for whoever wants no more than that.
-    length: AtomicUsize,
 }
 
 impl Rotation {
-    /// How many instances there are, those that are still starting included.
-    pub fn len(&self) -> usize {
-        self.length.load(Ordering::Relaxed)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     pub(super) fn add(&self, instance: Arc<Instance>) {
         let mut instances = self.instances.write();
         instance.slot.store(instances.len(), Ordering::Relaxed);
         instances.push(instance);
-        self.length.store(instances.len(), Ordering::Relaxed);
     }
 
-    /// Takes an instance out; the last one takes over its turn.
-    pub(super) fn remove(&self, instance: &Instance) {
+    /// Takes an instance out, if it is in; the last one takes over its turn.
+    pub(super) fn remove(&self, instance: &Instance) -> bool {
         let mut instances = self.instances.write();
         let slot = instance.slot.swap(usize::MAX, Ordering::Relaxed);
-        if instances.get(slot).is_some_and(|found| found.id == instance.id) {
+        let found = instances.get(slot).is_some_and(|found| found.id == instance.id);
+        if found {
             instances.swap_remove(slot);
             if let Some(moved) = instances.get(slot) {
                 moved.slot.store(slot, Ordering::Relaxed);
             }
-            self.length.store(instances.len(), Ordering::Relaxed);
         }
+        found
     }
 
     /// Lets a call into the instance whose turn it is, passing over those that just closed.

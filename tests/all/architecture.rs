@@ -24,7 +24,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "hyperfake_predictor",
         ],
     ),
-    ("backends", &["hyperfake_plugin_host", "hyperfake_predictor", "hyperfake_predictor_candle", "hyperfake_predictor_json", "hyperfake_predictor_ort", "hyperfake_predictor_tract"]),
+    (
+        "backends",
+        &[
+            "hyperfake_plugin_host",
+            "hyperfake_predictor",
+            "hyperfake_predictor_candle",
+            "hyperfake_predictor_json",
+            "hyperfake_predictor_ort",
+            "hyperfake_predictor_tract",
+        ],
+    ),
     ("catalog", &["hyperfake_predictor"]),
     ("cli", &["backends", "catalog", "worker", "hyperfake_predictor"]),
     (
@@ -46,7 +56,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("format", &["hyperfake_predictor"]),
     ("functions", &[]),
     ("grpc", &["clock", "worker", "hyperfake_predictor", "hyperfake_proto"]),
-    ("models", &["app", "backends", "catalog", "cli", "clock", "config", "format", "hyperfake_predictor"]),
+    (
+        "models",
+        &["app", "backends", "catalog", "cli", "clock", "config", "format", "hyperfake_predictor"],
+    ),
     ("predict", &["backends", "cli", "config", "format", "hyperfake_predictor"]),
     ("telemetry", &["cli", "hyperfake_predictor"]),
     ("worker", &["catalog", "clock", "functions", "hyperfake_predictor"]),

@@ -247,6 +247,45 @@ fn predict_asks_which_image_of_a_file_is_meant() {
 }
 
 #[test]
+fn models_lists_what_would_be_loaded_and_check_finds_what_is_wrong() {
+    run("models").success().stdout(predicate::str::contains("hyperfaas-bfs-json.onnx"));
+    let output = run("models --json -m models/hyperfaas-echo.onnx img:2").success();
+    let json: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(json[0]["image"], "img:2");
+    assert_eq!(json[0]["inputs"][0], "request_bytes");
+    run("models -m nowhere.onnx").failure().stderr(predicate::str::contains("nowhere.onnx"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let good = model(folder.path(), "good.json", &constant(Duration::from_millis(3)));
+    let negative = r#"{"kind": "linear", "runtime_ns": {"intercept": -1}, "cpu_cores": {},
+        "ram_bytes": {}}"#;
+    let bad = model(folder.path(), "bad.json", negative);
+    run(&format!("models check models/hyperfaas-echo.onnx {good}"))
+        .success()
+        .stdout(predicate::str::contains("tract").and(predicate::str::contains("3 ms")));
+    run(&format!("models check {good} {bad}"))
+        .failure()
+        .stdout(predicate::str::contains("PROBLEM").and(predicate::str::contains("negative")));
+    let output = run(&format!("models check --json {good} {bad} nowhere.onnx")).failure();
+    let json: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(json[0]["problems"], serde_json::json!([]));
+    assert!(json[0]["models"][0]["backends"][0]["ns_per_prediction"].as_f64().unwrap() > 0.0);
+    assert_ne!(json[1]["problems"], serde_json::json!([]));
+    assert!(json[2]["problems"][0].as_str().unwrap().contains("nowhere.onnx"));
+}
+
+#[test]
+fn doctor_says_what_the_machine_offers() {
+    run("doctor").success().stdout(
+        predicate::str::contains("ONNX Runtime").and(predicate::str::contains("bare thread")),
+    );
+    let output = run("doctor --json").success();
+    let json: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert!(json["clock_lateness"]["median_ns"].as_f64().unwrap() > 0.0, "{json}");
+    assert!(json["cores"].as_u64().unwrap() > 0);
+}
+
+#[test]
 fn help_version_and_completions_are_there() {
     run("--version").success().stdout(
         predicate::str::is_match(r"^hyperfake \d+\.\d+\.\d+ \(([0-9a-f]{12}|unknown commit)\)\n$")

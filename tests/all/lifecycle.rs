@@ -76,7 +76,7 @@ impl Bench {
         std::fs::write(&path, constant(runtime)).unwrap();
         let mut catalog = Catalog::default();
         let source = Source { uri: path.to_str().unwrap().parse().unwrap(), image: None };
-        catalog.add(&source, &backends::all()).unwrap();
+        catalog.add(&source, &backends::all(&Default::default())).unwrap();
         let registry = EmbeddedRegistry::default();
         let function = registry.register(Bytes::from(r#"{"image_tag": "image"}"#)).unwrap();
         let config = config(options).worker;
@@ -165,7 +165,7 @@ async fn a_function_may_state_its_own_idle_timeout_and_the_worker_overrules_it()
         let path = folder.path().join("image.json");
         std::fs::write(&path, constant(MS)).unwrap();
         let source = Source { uri: path.to_str().unwrap().parse().unwrap(), image: None };
-        catalog.add(&source, &backends::all()).unwrap();
+        catalog.add(&source, &backends::all(&Default::default())).unwrap();
         let config = bench.worker.config().clone();
         let worker = Arc::new(Worker::new(config, catalog, Arc::new(registry)));
         let instance = worker.start(&function, &bench.clock).await.unwrap();
@@ -233,5 +233,9 @@ async fn a_call_ends_at_its_arrival_plus_the_predicted_time_whatever_the_machine
     let outcome = call.await.unwrap().unwrap();
     assert_eq!(outcome.ended - outcome.arrived, 35 * MS);
     assert_eq!(outcome.prediction.runtime, 10 * MS);
+    let late = bench.clock.lateness();
+    assert_eq!(late.count(), 1);
+    let median = late.quantile(0.5).as_secs_f64();
+    assert!((median - 0.025).abs() < 0.025 * 0.02, "found a median lateness of {median} s");
     assert_eq!(bench.clock.sleepers(), 1, "only the instance still waits, to grow idle");
 }

@@ -8,5 +8,6 @@ mod grpc;
 mod leaf;
 mod lifecycle;
 mod load;
+mod models;
 mod shutdown;
 mod support;

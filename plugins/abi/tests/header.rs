@@ -1,6 +1,7 @@
 //! The C header, compiled: it is C99 and C++17, and it says what the Rust mirror says.
 
 #![cfg(not(miri))]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
     io::ErrorKind,

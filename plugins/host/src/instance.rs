@@ -51,14 +51,14 @@ impl Instance {
         let mut made = ptr::null_mut();
         let mut buffer = ErrorBuffer::new();
         plugin.call(Function::Create, &mut buffer, |error, error_capacity| {
-            let config = model.config.as_bytes();
+            let (config, config_length) = (model.config.as_ptr(), model.config.count_bytes());
             // SAFETY: every pointer is valid until the function returns, the host's for good; the
             // configuration ends with a zero byte and was checked when it was read.
             unsafe {
                 (plugin.descriptor.create)(
                     &raw const HOST,
-                    config.as_ptr().cast(),
-                    config.len(),
+                    config,
+                    config_length,
                     &raw mut made,
                     error,
                     error_capacity,
@@ -120,9 +120,7 @@ impl Instance {
             let instance = self.pointer.as_ptr();
             let (count, out) = (features.len(), scratch.as_mut_ptr());
             // SAFETY: as in `predict`; both arrays have that many elements.
-            unsafe {
-                predict_batch(instance, features.as_ptr(), out, count, error, error_capacity)
-            }
+            unsafe { predict_batch(instance, features.as_ptr(), out, count, error, error_capacity) }
         });
         Some(called.and_then(|()| {
             for (out, raw) in out.iter_mut().zip(&*scratch) {
@@ -148,9 +146,7 @@ impl Instance {
             .filter(|(_, value)| value.to_bits() == UNWRITTEN.to_bits())
             .map(|(output, _)| output.name())
             .collect();
-        self.model
-            .plugin
-            .error(format_args!("left {} unwritten in {function}", names.join(", ")))
+        self.model.plugin.error(format_args!("left {} unwritten in {function}", names.join(", ")))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opens libraries, each once, and keeps them until the process ends.
 
 use std::{
+    error::Error as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -50,12 +51,7 @@ pub(crate) fn open(path: &Path) -> Result<Arc<Plugin>> {
     };
     let (name, version) = (&plugin.descriptor.name, &plugin.descriptor.version);
     tracing::info!(plugin = %name, %version, library = %path.display(), "opened a plugin");
-    opened.push(Opened {
-        path,
-        stamp,
-        descriptor: descriptor.addr(),
-        plugin: Arc::clone(&plugin),
-    });
+    opened.push(Opened { path, stamp, descriptor: descriptor.addr(), plugin: Arc::clone(&plugin) });
     Ok(plugin)
 }
 
@@ -100,7 +96,7 @@ unsafe fn load(path: &Path) -> Result<Library, libloading::Error> {
 
 /// The loader's own words, without the path that most loaders put in front.
 fn reason(error: &libloading::Error, path: &Path) -> String {
-    let text = error.to_string();
+    let text = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     let prefix = format!("{}: ", path.display());
     text.strip_prefix(&prefix).unwrap_or(&text).to_owned()
 }

@@ -1,6 +1,4 @@
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hyperfake_plugin_abi as abi;
 use hyperfake_predictor::{
@@ -103,12 +101,7 @@ impl Session for PluginSession {
         self.features.extend(features.iter().map(crossing));
         // SAFETY: as in `predict`.
         let answered = unsafe {
-            self.instance.predict_batch(
-                &self.features,
-                &mut self.predictions,
-                out,
-                &mut self.error,
-            )
+            self.instance.predict_batch(&self.features, &mut self.predictions, out, &mut self.error)
         };
         if let Some(answered) = answered {
             return self.named(answered);

@@ -39,7 +39,8 @@ impl fmt::Write for Message<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let left = self.buffer.len().saturating_sub(self.written + 1);
         let length = text.floor_char_boundary(left);
-        for (place, byte) in self.buffer[self.written..].iter_mut().zip(&text.as_bytes()[..length]) {
+        for (place, byte) in self.buffer[self.written..].iter_mut().zip(&text.as_bytes()[..length])
+        {
             place.write(*byte);
         }
         self.written += length;

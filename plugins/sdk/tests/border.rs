@@ -115,9 +115,7 @@ impl Caller {
     fn predict(&mut self, instance: *mut c_void, out: &mut Prediction) -> Status {
         let predict = self.descriptor.predict.unwrap();
         // SAFETY: as the header wants it.
-        unsafe {
-            predict(instance, &FEATURES, out, self.error.as_mut_ptr(), self.error.len())
-        }
+        unsafe { predict(instance, &FEATURES, out, self.error.as_mut_ptr(), self.error.len()) }
     }
 
     fn destroy(&mut self, instance: *mut c_void) -> Status {
@@ -215,6 +213,10 @@ fn a_panic_is_a_status_and_a_text_wherever_it_happens() {
         ("panic with a grudge", "it did not say why"),
         ("fail with a panicking text", "not telling"),
     ] {
+        if cfg!(miri) && config.ends_with("grudge") {
+            // What its destructor's panic carries is forgotten on purpose, and Miri counts it.
+            continue;
+        }
         assert_eq!(Caller::outcome(config), (PANIC, expected.to_owned()), "{config}");
     }
     let (_, instance) = caller.create("panic in drop");
@@ -233,7 +235,10 @@ fn a_null_pointer_is_an_error() {
         let descriptor = caller.descriptor;
         let error = caller.error.as_mut_ptr();
         let config = c"{}".as_ptr();
-        assert_eq!(descriptor.create.unwrap()(ptr::null(), config, 2, ptr::null_mut(), error, 256), ERROR);
+        assert_eq!(
+            descriptor.create.unwrap()(ptr::null(), config, 2, ptr::null_mut(), error, 256),
+            ERROR
+        );
         let batch = descriptor.predict_batch.unwrap();
         assert_eq!(batch(null, &FEATURES, &mut { NOTHING }, 1, ptr::null_mut(), 0), ERROR);
     }

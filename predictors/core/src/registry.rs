@@ -77,6 +77,20 @@ impl Backends {
         })
     }
 
+    /// Opens a file with every backend that claims it, to compare them.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`, with a list of what there is, when no backend claims the file.
+    pub fn open_each(&self, uri: &ModelUri) -> Result<Vec<(&'static str, Result<Vec<Opened>>)>> {
+        let candidates = self.candidates(uri)?.into_iter();
+        let open = |backend: &Arc<dyn Backend>| {
+            let models = open_guarded(backend.as_ref(), uri)?.into_iter();
+            models.map(|opened| finish(uri, opened)).collect()
+        };
+        Ok(candidates.map(|backend| (backend.formats().name, open(backend))).collect())
+    }
+
     fn candidates(&self, uri: &ModelUri) -> Result<Vec<&Arc<dyn Backend>>> {
         let miss = |message| Err(Error::new(ErrorKind::Unsupported, message).at(uri));
         if let Some(scheme) = uri.scheme() {
@@ -201,6 +215,14 @@ mod tests {
         assert_eq!(loaded.models[0].predictor.info().backend, "second");
         assert_eq!(loaded.declined[0].backend, "first");
         assert!(loaded.declined[0].error.to_string().contains("too modern"));
+    }
+
+    #[test]
+    fn every_backend_that_claims_a_file_can_be_compared() {
+        let backends = backends(refuse);
+        let opened = backends.open_each(&"a.x".parse().unwrap()).unwrap();
+        let outcomes: Vec<_> = opened.iter().map(|(name, opened)| (*name, opened.is_ok())).collect();
+        assert_eq!(outcomes, [("first", false), ("second", true)]);
     }
 
     #[test]

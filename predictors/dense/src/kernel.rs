@@ -124,10 +124,15 @@ unsafe trait Simd: Copy {
     /// Sixteen values in registers.
     type Vector: Copy;
 
+    /// Whether the registers hold the sums of two rows and a whole block of lines.
+    const ROOMY: bool;
+
     fn load(self, line: &Line) -> Self::Vector;
     fn store(self, vector: Self::Vector, line: &mut Line);
     fn splat(self, value: f32) -> Self::Vector;
     fn add(self, left: Self::Vector, right: Self::Vector) -> Self::Vector;
+    fn mul(self, left: Self::Vector, right: Self::Vector) -> Self::Vector;
+    fn div(self, left: Self::Vector, right: Self::Vector) -> Self::Vector;
     /// `left * right + sum`, rounded once or twice.
     fn mul_add(self, left: Self::Vector, right: Self::Vector, sum: Self::Vector) -> Self::Vector;
     /// The greater one; `value` where that is NaN.
@@ -138,27 +143,30 @@ unsafe trait Simd: Copy {
 /// the multipliers busy while each waits for its last addition, and the same for one row and for
 /// several, so that the bits of an answer do not depend on it.
 #[inline(always)]
-fn network<S: Simd, const R: usize, const SPLIT: usize>(
+fn network<'a, S: Simd, const R: usize, const SPLIT: usize>(
     simd: S,
     packed: &Packed,
     inputs: &[f32],
     outputs: &mut [f32],
-    mut from: &mut [Line],
-    mut to: &mut [Line],
+    mut from: &'a mut [Line],
+    mut to: &'a mut [Line],
 ) {
     let stride = packed.lines;
-    let (from_rows, to_rows) = (R * stride, R * stride);
-    from = &mut from[..from_rows];
-    to = &mut to[..to_rows];
+    from = &mut from[..R * stride];
+    to = &mut to[..R * stride];
     for (row, lines) in inputs.chunks_exact(packed.inputs).zip(from.chunks_exact_mut(stride)) {
         floats_mut(lines)[..row.len()].copy_from_slice(row);
     }
     for op in &packed.ops {
         match op {
-            Op::Add(numbers) => zip(from, stride, numbers, |value, number| value + number),
-            Op::Mul(numbers) => zip(from, stride, numbers, |value, number| value * number),
-            Op::Div(numbers) => zip(from, stride, numbers, |value, number| value / number),
-            Op::Activate(activation) => lanes::activate(*activation, from),
+            Op::Add(numbers) => zip(simd, from, stride, numbers, S::add),
+            Op::Mul(numbers) => zip(simd, from, stride, numbers, S::mul),
+            Op::Div(numbers) => zip(simd, from, stride, numbers, S::div),
+            Op::Activate(activation, lines) => {
+                for row in from.chunks_exact_mut(stride) {
+                    lanes::activate(*activation, &mut row[..*lines]);
+                }
+            }
             Op::Dense(dense) => {
                 layer::<S, R, SPLIT>(simd, dense, from, to, stride);
                 std::mem::swap(&mut from, &mut to);
@@ -171,10 +179,17 @@ fn network<S: Simd, const R: usize, const SPLIT: usize>(
 }
 
 #[inline(always)]
-fn zip(values: &mut [Line], stride: usize, numbers: &[Line], function: impl Fn(f32, f32) -> f32) {
+fn zip<S: Simd>(
+    simd: S,
+    values: &mut [Line],
+    stride: usize,
+    numbers: &[Line],
+    function: impl Fn(S, S::Vector, S::Vector) -> S::Vector,
+) {
     for row in values.chunks_exact_mut(stride) {
         for (line, numbers) in row.iter_mut().zip(numbers) {
-            line.zip(numbers, &function);
+            let result = function(simd, simd.load(line), simd.load(numbers));
+            simd.store(result, line);
         }
     }
 }
@@ -190,22 +205,22 @@ fn layer<S: Simd, const R: usize, const SPLIT: usize>(
     let inputs: [&[f32]; R] =
         std::array::from_fn(|row| &floats(&from[row * stride..])[..dense.inputs]);
     let mut start = 0;
-    for block in &dense.blocks {
-        let (weights, bias, floor) = (&block.weights[..], &block.bias[..], dense.floor);
+    for part in &dense.blocks {
+        let (weights, bias, floor) = (&part.weights[..], &part.bias[..], dense.floor);
         let to = &mut to[start..];
         const { assert!(BLOCK_LINES == 3) };
         match bias.len() {
-            1 => sums::<S, R, SPLIT, 1>(simd, weights, inputs, bias, floor, to, stride),
-            2 => sums::<S, R, SPLIT, 2>(simd, weights, inputs, bias, floor, to, stride),
-            _ => sums::<S, R, SPLIT, 3>(simd, weights, inputs, bias, floor, to, stride),
+            1 => block::<S, R, SPLIT, 1>(simd, weights, inputs, bias, floor, to, stride),
+            2 => block::<S, R, SPLIT, 2>(simd, weights, inputs, bias, floor, to, stride),
+            _ => block::<S, R, SPLIT, 3>(simd, weights, inputs, bias, floor, to, stride),
         }
         start += bias.len();
     }
 }
 
-/// One block of a layer: `L` lines of outputs, kept in registers until they are complete.
+/// One block of a layer, of `L` lines of outputs.
 #[inline(always)]
-fn sums<S: Simd, const R: usize, const SPLIT: usize, const L: usize>(
+fn block<S: Simd, const R: usize, const SPLIT: usize, const L: usize>(
     simd: S,
     weights: &[Line],
     inputs: [&[f32]; R],
@@ -215,19 +230,41 @@ fn sums<S: Simd, const R: usize, const SPLIT: usize, const L: usize>(
     stride: usize,
 ) {
     let (weights, _) = weights.as_chunks::<L>();
+    if R == 1 || S::ROOMY {
+        sums::<S, R, SPLIT, L, L>(simd, weights, 0, inputs, bias, floor, to, stride);
+    } else {
+        for line in 0..L {
+            sums::<S, R, SPLIT, L, 1>(simd, weights, line, inputs, bias, floor, to, stride);
+        }
+    }
+}
+
+/// `W` lines of a block from the line `first` on, kept in registers until they are complete.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "all of it is one loop's state")]
+fn sums<S: Simd, const R: usize, const SPLIT: usize, const L: usize, const W: usize>(
+    simd: S,
+    weights: &[[Line; L]],
+    first: usize,
+    inputs: [&[f32]; R],
+    bias: &[Line],
+    floor: f32,
+    to: &mut [Line],
+    stride: usize,
+) {
     let (groups, rest) = weights.as_chunks::<SPLIT>();
     let (inputs, last_inputs): ([&[[f32; SPLIT]]; R], [&[f32]; R]) = {
         let split = inputs.map(|inputs| inputs[..weights.len()].as_chunks::<SPLIT>());
         (split.map(|(groups, _)| groups), split.map(|(_, rest)| rest))
     };
-    let mut sums = [[[simd.splat(0.0); L]; R]; SPLIT];
+    let mut sums = [[[simd.splat(0.0); W]; R]; SPLIT];
     for (index, group) in groups.iter().enumerate() {
         for (split, weights) in group.iter().enumerate() {
             for row in 0..R {
                 let value = simd.splat(inputs[row][index][split]);
-                for line in 0..L {
+                for line in 0..W {
                     let sum = &mut sums[split][row][line];
-                    *sum = simd.mul_add(simd.load(&weights[line]), value, *sum);
+                    *sum = simd.mul_add(simd.load(&weights[first + line]), value, *sum);
                 }
             }
         }
@@ -235,18 +272,20 @@ fn sums<S: Simd, const R: usize, const SPLIT: usize, const L: usize>(
     for (split, weights) in rest.iter().enumerate() {
         for row in 0..R {
             let value = simd.splat(last_inputs[row][split]);
-            for line in 0..L {
+            for line in 0..W {
                 let sum = &mut sums[split][row][line];
-                *sum = simd.mul_add(simd.load(&weights[line]), value, *sum);
+                *sum = simd.mul_add(simd.load(&weights[first + line]), value, *sum);
             }
         }
     }
     let floor = simd.splat(floor);
     for row in 0..R {
-        let to = &mut to[row * stride..][..L];
-        for line in 0..L {
-            let mut parts: [S::Vector; SPLIT] =
-                std::array::from_fn(|split| sums[split][row][line]);
+        let to = &mut to[row * stride + first..][..W];
+        for line in 0..W {
+            let mut parts = [floor; SPLIT];
+            for split in 0..SPLIT {
+                parts[split] = sums[split][row][line];
+            }
             let mut count = SPLIT;
             while count > 1 {
                 count /= 2;
@@ -254,7 +293,7 @@ fn sums<S: Simd, const R: usize, const SPLIT: usize, const L: usize>(
                     parts[part] = simd.add(parts[part], parts[part + count]);
                 }
             }
-            let sum = simd.add(parts[0], simd.load(&bias[line]));
+            let sum = simd.add(parts[0], simd.load(&bias[first + line]));
             simd.store(simd.max(floor, sum), &mut to[line]);
         }
     }

@@ -25,28 +25,22 @@ impl Line {
         };
         values.chunks(LANES).map(line).collect()
     }
-
-    #[inline(always)]
-    pub(crate) fn each(&mut self, function: impl Fn(f32) -> f32) {
-        for value in &mut self.0 {
-            *value = function(*value);
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn zip(&mut self, other: &Self, function: impl Fn(f32, f32) -> f32) {
-        for (value, other) in self.0.iter_mut().zip(&other.0) {
-            *value = function(*value, *other);
-        }
-    }
 }
 
 /// Applies an activation to every value.
 #[inline(always)]
 pub(crate) fn activate(activation: Activation, lines: &mut [Line]) {
+    // Loops and not iterators: a function of the standard library would not be compiled for the
+    // instructions of the caller, and a copy of the line cannot overlap anything.
     #[inline(always)]
     fn all(lines: &mut [Line], function: impl Fn(f32) -> f32) {
-        lines.iter_mut().for_each(|line| line.each(&function));
+        for line in lines {
+            let mut values = line.0;
+            for value in &mut values {
+                *value = function(*value);
+            }
+            line.0 = values;
+        }
     }
     // Comparisons are written such that NaN takes the branch that keeps it.
     match activation {

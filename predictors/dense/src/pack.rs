@@ -24,7 +24,8 @@ pub(crate) enum Op {
     Mul(Vec<Line>),
     Div(Vec<Line>),
     Dense(PackedDense),
-    Activate(Activation),
+    /// Applied to so many lines.
+    Activate(Activation, usize),
 }
 
 /// A dense layer, its outputs in blocks.
@@ -57,7 +58,7 @@ pub(crate) fn pack(inputs: usize, outputs: usize, steps: &[Step]) -> Packed {
             Step::Add(numbers) => Op::Add(Line::pack(numbers, 0.0)),
             Step::Mul(numbers) => Op::Mul(Line::pack(numbers, 0.0)),
             Step::Div(numbers) => Op::Div(Line::pack(numbers, 1.0)),
-            Step::Activation(activation) => Op::Activate(*activation),
+            Step::Activation(activation) => Op::Activate(*activation, width.div_ceil(LANES)),
             Step::Dense(dense) => {
                 let mut layer = Layer::of(dense);
                 while let [step, after @ ..] = rest
@@ -173,7 +174,7 @@ mod tests {
             Op::Div(_) => "div",
             Op::Dense(dense) if dense.floor == 0.0 => "dense relu",
             Op::Dense(_) => "dense",
-            Op::Activate(_) => "activate",
+            Op::Activate(..) => "activate",
         };
         packed.ops.iter().map(kind).collect()
     }

@@ -24,6 +24,8 @@ pub(super) fn run<const R: usize>(
 unsafe impl Simd for Neon {
     type Vector = [float32x4_t; 4];
 
+    const ROOMY: bool = false;
+
     #[inline(always)]
     fn load(self, line: &Line) -> Self::Vector {
         let start = line.0.as_ptr();
@@ -50,6 +52,18 @@ unsafe impl Simd for Neon {
     fn add(self, left: Self::Vector, right: Self::Vector) -> Self::Vector {
         // SAFETY: the CPU has NEON.
         std::array::from_fn(|part| unsafe { vaddq_f32(left[part], right[part]) })
+    }
+
+    #[inline(always)]
+    fn mul(self, left: Self::Vector, right: Self::Vector) -> Self::Vector {
+        // SAFETY: the CPU has NEON.
+        std::array::from_fn(|part| unsafe { vmulq_f32(left[part], right[part]) })
+    }
+
+    #[inline(always)]
+    fn div(self, left: Self::Vector, right: Self::Vector) -> Self::Vector {
+        // SAFETY: the CPU has NEON.
+        std::array::from_fn(|part| unsafe { vdivq_f32(left[part], right[part]) })
     }
 
     #[inline(always)]

@@ -20,6 +20,8 @@ pub(super) fn run<const R: usize>(
 unsafe impl Simd for Portable {
     type Vector = [f32; LANES];
 
+    const ROOMY: bool = false;
+
     #[inline(always)]
     fn load(self, line: &Line) -> Self::Vector {
         line.0
@@ -39,6 +41,22 @@ unsafe impl Simd for Portable {
     fn add(self, mut left: Self::Vector, right: Self::Vector) -> Self::Vector {
         for lane in 0..LANES {
             left[lane] += right[lane];
+        }
+        left
+    }
+
+    #[inline(always)]
+    fn mul(self, mut left: Self::Vector, right: Self::Vector) -> Self::Vector {
+        for lane in 0..LANES {
+            left[lane] *= right[lane];
+        }
+        left
+    }
+
+    #[inline(always)]
+    fn div(self, mut left: Self::Vector, right: Self::Vector) -> Self::Vector {
+        for lane in 0..LANES {
+            left[lane] /= right[lane];
         }
         left
     }

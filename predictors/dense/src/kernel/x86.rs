@@ -39,6 +39,8 @@ pub(super) fn run_avx512<const R: usize>(
 unsafe impl Simd for Avx2 {
     type Vector = [__m256; 2];
 
+    const ROOMY: bool = false;
+
     #[inline(always)]
     fn load(self, line: &Line) -> Self::Vector {
         let start = line.0.as_ptr();
@@ -69,6 +71,18 @@ unsafe impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn mul(self, left: Self::Vector, right: Self::Vector) -> Self::Vector {
+        // SAFETY: the CPU has AVX2.
+        unsafe { [_mm256_mul_ps(left[0], right[0]), _mm256_mul_ps(left[1], right[1])] }
+    }
+
+    #[inline(always)]
+    fn div(self, left: Self::Vector, right: Self::Vector) -> Self::Vector {
+        // SAFETY: the CPU has AVX2.
+        unsafe { [_mm256_div_ps(left[0], right[0]), _mm256_div_ps(left[1], right[1])] }
+    }
+
+    #[inline(always)]
     fn mul_add(self, left: Self::Vector, right: Self::Vector, sum: Self::Vector) -> Self::Vector {
         // SAFETY: the CPU has FMA.
         unsafe {
@@ -89,6 +103,8 @@ unsafe impl Simd for Avx2 {
 // SAFETY: only made in `run_avx512`, which asks for AVX-512F.
 unsafe impl Simd for Avx512 {
     type Vector = __m512;
+
+    const ROOMY: bool = true;
 
     #[inline(always)]
     fn load(self, line: &Line) -> Self::Vector {
@@ -112,6 +128,18 @@ unsafe impl Simd for Avx512 {
     fn add(self, left: Self::Vector, right: Self::Vector) -> Self::Vector {
         // SAFETY: the CPU has AVX-512F.
         unsafe { _mm512_add_ps(left, right) }
+    }
+
+    #[inline(always)]
+    fn mul(self, left: Self::Vector, right: Self::Vector) -> Self::Vector {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe { _mm512_mul_ps(left, right) }
+    }
+
+    #[inline(always)]
+    fn div(self, left: Self::Vector, right: Self::Vector) -> Self::Vector {
+        // SAFETY: the CPU has AVX-512F.
+        unsafe { _mm512_div_ps(left, right) }
     }
 
     #[inline(always)]

@@ -1,0 +1,135 @@
+//! Predictors from ONNX and ORT files, run by [ONNX Runtime](https://onnxruntime.ai).
+//!
+//! ONNX Runtime is a shared library that is found when the first model needs it ([`find`] says
+//! where it is looked for), so that a program without it has all other backends. It runs what no
+//! backend in Rust runs, such as the trees of scikit-learn (`ai.onnx.ml` operators).
+//!
+//! Any model serves that has
+//!
+//! - one input, `float` or `double`, of the shape `[1,k]`, `[N,k]` or `[?,k]`: the five features
+//!   in the order of [`Feature::ALL`], in bytes, calls and cores, or those that the setting
+//!   `features` names;
+//! - an output with three numbers for each row, `float` or `double`, of the shape `[1,3]`, `[N,3]`
+//!   or `[3]`: nanoseconds, cores, bytes. Of several outputs it is the one called `output`. Three
+//!   outputs of one number each serve, too, in that order.
+//!
+//! A call is one row. A model with a batch size of its own gets the row repeated, and its first
+//! answer counts.
+//!
+//! Features are given to a `float` model in single precision: whole numbers are exact up to 2^24,
+//! above that to one part in 16 million.
+//!
+//! Metadata whose key begins with `hyperfake.` becomes a setting of the model: the pair
+//! `hyperfake.response` and `echo` is the setting `response=echo`.
+//!
+//! Every session runs on the thread that asks it, without threads of its own. The model's file is
+//! read once; only data that an ONNX file keeps in other files is read again for each session.
+//!
+//! [`Feature::ALL`]: hyperfake_predictor::Feature::ALL
+
+mod places;
+mod plan;
+mod probe;
+mod runtime;
+mod search;
+mod session;
+mod signature;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hyperfake_predictor::{
+    Backend, Error, ErrorKind, Features, Formats, ModelInfo, ModelUri, Predictor, Result, Session, Units,
+    file,
+};
+
+pub use crate::{
+    places::Place,
+    search::{Found, LEAST_MINOR_VERSION, Search, Tried, find},
+};
+use crate::{plan::Plan, session::OrtSession};
+
+/// Larger files are refused: 1 GiB. A large forest has hundreds of megabytes.
+pub const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// Opens `.ort` and `.onnx` files; chosen with `ort:`.
+#[derive(Debug, Clone, Default)]
+pub struct OrtBackend {
+    library: Option<PathBuf>,
+}
+
+impl OrtBackend {
+    /// A backend that looks for ONNX Runtime in `library` first: a file, or a folder that holds
+    /// one. Nothing is looked for before a model is opened, and a process uses the first library
+    /// that it finds for good.
+    #[must_use]
+    pub fn new(library: Option<PathBuf>) -> Self {
+        Self { library }
+    }
+
+    fn load(&self, bytes: Vec<u8>, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
+        let environment = runtime::environment(self.library.as_deref())?;
+        let (plan, settings, session) = Plan::load(environment, bytes, uri)?;
+        let info = ModelInfo {
+            path: uri.path().to_owned(),
+            backend: self.formats().name,
+            inputs: plan.inputs.clone(),
+            units: Units::NATIVE,
+            trained: Vec::new(),
+            deterministic: true,
+            settings: settings.into_map(),
+        };
+        let plan = Arc::new(plan);
+        let mut first = OrtSession::new(Arc::clone(&plan), session)?;
+        // As proof that the buffers fit.
+        first.predict(&Features::IDLE)?;
+        Ok(Arc::new(OrtPredictor { info, plan, first: Mutex::new(Some(first)) }))
+    }
+}
+
+impl Backend for OrtBackend {
+    fn formats(&self) -> &'static Formats {
+        &Formats { name: "ort", schemes: &["ort"], extensions: &["ort", "onnx"] }
+    }
+
+    fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
+        let path = uri.path();
+        let bytes = file::read(path, MAX_FILE_BYTES)?;
+        self.load(bytes, uri).map_err(|error| error.at(path.display()))
+    }
+}
+
+#[derive(Debug)]
+struct OrtPredictor {
+    info: ModelInfo,
+    plan: Arc<Plan>,
+    /// The session that the model was tried out with, for the first who asks.
+    first: Mutex<Option<OrtSession>>,
+}
+
+impl Predictor for OrtPredictor {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let session = first.map_or_else(
+            || {
+                let session = self.plan.graph().map_err(failed)?;
+                OrtSession::new(Arc::clone(&self.plan), session)
+            },
+            Ok,
+        );
+        session
+            .map(|session| Box::new(session) as Box<dyn Session>)
+            .map_err(|error| error.at(self.info.path.display()))
+    }
+}
+
+/// ONNX Runtime failed although the model was fine before.
+fn failed(error: ort::Error) -> Error {
+    Error::new(ErrorKind::Internal, "ONNX Runtime cannot run the model").with_source(error)
+}
