@@ -1,5 +1,7 @@
 //! The command line: what was typed. What it means is decided in [`crate::config`].
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "these texts are help: brackets are brackets")]
+
 mod read;
 
 use std::{path::PathBuf, time::Duration};

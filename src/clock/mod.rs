@@ -62,7 +62,6 @@ impl Clock {
     }
 
     /// Sleeps until the deadline; ends at once if it has passed.
-    #[must_use]
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         Sleep { clock: self.clone(), deadline, key: None }
     }

@@ -17,8 +17,11 @@ pub struct Executor {
     clock: Clock,
     /// One for each model of the catalog, made when it is first needed. The locks are this
     /// thread's own; they only prove to the compiler that it is one thread.
-    sessions: Box<[Mutex<Option<Box<dyn Session>>>]>,
+    sessions: Box<[Slot]>,
 }
+
+/// A model's session, once there is one.
+type Slot = Mutex<Option<Box<dyn Session>>>;
 
 /// What is asked for.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! The program as its users see it: over gRPC, over HTTP, and on the command line.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 mod architecture;
 mod bad_input;
 mod cli;

@@ -50,7 +50,7 @@ impl TestWorker {
     pub async fn start(models: &[(&str, &str)], options: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("http://127.0.0.1:{}", free_port());
-        let mut line = format!("--address 127.0.0.1:0 --database-type embedded ");
+        let mut line = "--address 127.0.0.1:0 --database-type embedded ".to_owned();
         write!(line, "--database-address {database} --cpus 4 --memory 1GB ").unwrap();
         for (image, json) in models {
             let path = folder.path().join(format!("{}.json", image.replace([':', '/'], "_")));

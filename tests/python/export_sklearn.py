@@ -20,7 +20,8 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-LARGEST = [1_000_000, 40, 100, 32, 16_000_000]  # the last in KB
+# Whole numbers up to 2^24, which single precision holds exactly: ONNX computes in it.
+LARGEST = [1_000_000, 40, 100, 32, 16_000_000]
 
 MODELS = {
     "forest": RandomForestRegressor(n_estimators=20, max_depth=8, random_state=1),
@@ -30,7 +31,6 @@ MODELS = {
 
 
 def calls(random, count):
-    """Whole numbers that single precision holds exactly, as ONNX computes in it."""
     features = random.integers(0, LARGEST, size=(count, 5), endpoint=True)
     features[:, 1] += 1
     return features.astype(numpy.float32)

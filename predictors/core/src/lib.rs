@@ -36,7 +36,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use features::{Feature, Features};
 pub use prediction::{Output, Prediction, RawPrediction};
 pub use range::Range;
-pub use registry::{Backends, Declined, Loaded};
+pub use registry::{Attempt, Backends, Declined, Loaded};
 pub use settings::Settings;
 pub use units::{Unit, Units};
 pub use uri::ModelUri;

@@ -19,6 +19,9 @@ pub struct Loaded {
     pub declined: Vec<Declined>,
 }
 
+/// A backend's name, and what it made of a file.
+pub type Attempt = (&'static str, Result<Vec<Opened>>);
+
 /// A backend that claims a file's format but could not open the file.
 #[derive(Debug)]
 pub struct Declined {
@@ -82,7 +85,7 @@ impl Backends {
     /// # Errors
     ///
     /// `Unsupported`, with a list of what there is, when no backend claims the file.
-    pub fn open_each(&self, uri: &ModelUri) -> Result<Vec<(&'static str, Result<Vec<Opened>>)>> {
+    pub fn open_each(&self, uri: &ModelUri) -> Result<Vec<Attempt>> {
         let candidates = self.candidates(uri)?.into_iter();
         let open = |backend: &Arc<dyn Backend>| {
             let models = open_guarded(backend.as_ref(), uri)?.into_iter();
@@ -221,7 +224,8 @@ mod tests {
     fn every_backend_that_claims_a_file_can_be_compared() {
         let backends = backends(refuse);
         let opened = backends.open_each(&"a.x".parse().unwrap()).unwrap();
-        let outcomes: Vec<_> = opened.iter().map(|(name, opened)| (*name, opened.is_ok())).collect();
+        let outcomes: Vec<_> =
+            opened.iter().map(|(name, opened)| (*name, opened.is_ok())).collect();
         assert_eq!(outcomes, [("first", false), ("second", true)]);
     }
 

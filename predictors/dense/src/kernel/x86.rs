@@ -21,7 +21,7 @@ pub(super) fn run_avx2<const R: usize>(
     from: &mut [Line],
     to: &mut [Line],
 ) {
-    network::<_, R, 2>(Avx2, packed, inputs, outputs, from, to);
+    network::<_, R, 1>(Avx2, packed, inputs, outputs, from, to);
 }
 
 #[target_feature(enable = "avx512f")]
@@ -39,7 +39,7 @@ pub(super) fn run_avx512<const R: usize>(
 unsafe impl Simd for Avx2 {
     type Vector = [__m256; 2];
 
-    const ROOMY: bool = false;
+    const ROOMY: bool = true;
 
     #[inline(always)]
     fn load(self, line: &Line) -> Self::Vector {

@@ -1,0 +1,89 @@
+//! ONNX Runtime's own format, and models that only ONNX Runtime runs.
+
+use std::fs;
+
+use hyperfake_predictor::Features;
+use hyperfake_predictor_ort::OrtBackend;
+use hyperfake_predictor_testkit::{
+    Conformance, Known,
+    laws::{LINEAR, Network},
+    onnx::{Dim, Model},
+};
+
+use crate::{
+    child::Child,
+    file::{File, open_registered, runtime},
+};
+
+/// The same model as an `.ort` file.
+fn converted(model: &Model, real: &std::path::Path) -> File {
+    let onnx = File::of(model);
+    let ort = onnx.folder.path().join("model.ort");
+    Child::new("convert")
+        .with("MODEL", &onnx.path)
+        .with("TO", &ort)
+        .with("ORT_DYLIB_PATH", real)
+        .run();
+    File { path: ort, ..onnx }
+}
+
+#[test]
+fn an_ort_file_keeps_every_promise() {
+    let Some(real) = runtime("an_ort_file_keeps_every_promise") else { return };
+    let linear = converted(&LINEAR.to_onnx(), &real);
+    let network = Network::sample(&[16, 16], 1);
+    let file = converted(&network.to_onnx(), &real);
+    Conformance::of(OrtBackend::default())
+        .known(Known::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
+        .known(Known::new(file.uri(), move |features| network.predict(features), 1e-4))
+        .run();
+}
+
+#[test]
+fn an_ort_file_says_its_settings() {
+    let Some(real) = runtime("an_ort_file_says_its_settings") else { return };
+    let file = converted(&LINEAR.to_onnx().metadata("hyperfake.response", "echo"), &real);
+    let model = file.open().unwrap();
+    assert_eq!(model.info().settings["response"], "echo");
+}
+
+/// The version is a short text in the file.
+#[test]
+fn an_ort_file_of_a_newer_format_is_refused() {
+    let Some(real) = runtime("an_ort_file_of_a_newer_format_is_refused") else { return };
+    let file = converted(&LINEAR.to_onnx(), &real);
+    let mut bytes = fs::read(&file.path).unwrap();
+    let version = [1, 0, 0, 0, b'6', 0];
+    let at = bytes.windows(version.len()).position(|part| part == version).unwrap();
+    bytes[at + 4] = b'9';
+    fs::write(&file.path, bytes).unwrap();
+    let refusal = file.refusal();
+    assert!(refusal.starts_with("ONNX Runtime cannot open the model: "), "{refusal}");
+    assert!(refusal.contains("format model version [9] is not supported"), "{refusal}");
+}
+
+/// 1 for each feature that is above 2, by an operator of `ai.onnx.ml` that tract does not have.
+#[test]
+fn what_tract_declines_falls_through_with_the_reason() {
+    if runtime("what_tract_declines_falls_through_with_the_reason").is_none() {
+        return;
+    }
+    let weights: Vec<f32> = (0..15_u8).map(f32::from).collect();
+    let model = Model::new()
+        .opset_of("ai.onnx.ml", 3)
+        .input("input", &[Dim::Unknown, Dim::Fixed(5)])
+        .node_of("ai.onnx.ml", "Binarizer", &["input"], &["flags"], &[("threshold", 2.0.into())])
+        .initializer("weights", &[5, 3], &weights)
+        .node("MatMul", &["flags", "weights"], &["output"], &[])
+        .output("output", &[Dim::Unknown, Dim::Fixed(3)]);
+    let file = File::of(&model);
+    let loaded = open_registered(&file.path).unwrap();
+    let model = &loaded.models[0].predictor;
+    assert_eq!(model.info().backend, "ort");
+    assert_eq!(loaded.declined[0].backend, "tract");
+    let reason = loaded.declined[0].error.to_string();
+    assert!(reason.contains("tract does not support the operator Binarizer"), "{reason}");
+    let features = Features::from_array([9.0, 1.0, 9.0, 0.0, 0.0]);
+    let answer = model.session().unwrap().predict(&features).unwrap();
+    assert_eq!(answer.to_array(), [6.0, 8.0, 10.0]);
+}

@@ -1,0 +1,163 @@
+//! What is refused, and how the refusal reads.
+
+use hyperfake_predictor::Features;
+use hyperfake_predictor_testkit::{
+    laws::Network,
+    onnx::{Dim, ElementType, Model},
+};
+use proptest::prelude::*;
+
+use crate::file::{File, runtime};
+
+const ONE_FIVE: &[Dim<'_>] = &[Dim::Fixed(1), Dim::Fixed(5)];
+const ONE_THREE: &[Dim<'_>] = &[Dim::Fixed(1), Dim::Fixed(3)];
+
+/// A model whose input has this type and shape, and whose output does not depend on it.
+fn with_input(element: ElementType, dims: &[Dim<'_>]) -> Model {
+    Model::new()
+        .input_of(element, "features", dims)
+        .initializer("output", &[1, 3], &[1.0_f32; 3])
+        .output("output", ONE_THREE)
+}
+
+/// A model whose output is a product with weights of so many columns.
+fn with_columns(columns: i64) -> Model {
+    Model::new()
+        .input("input", ONE_FIVE)
+        .initializer("weights", &[5, columns], &vec![1.0_f32; 5 * columns as usize])
+        .node("MatMul", &["input", "weights"], &["output"], &[])
+        .output("output", &[Dim::Fixed(1), Dim::Fixed(columns)])
+}
+
+#[test]
+fn inputs_and_outputs_of_another_size_type_or_number() {
+    if runtime("inputs_and_outputs_of_another_size_type_or_number").is_none() {
+        return;
+    }
+    let several = Model::new()
+        .input("input", ONE_FIVE)
+        .node("Neg", &["input"], &["a"], &[])
+        .node("Abs", &["input"], &["b"], &[])
+        .output("a", ONE_FIVE)
+        .output("b", ONE_FIVE);
+    let integers = Model::new()
+        .input("input", ONE_FIVE)
+        .initializer("weights", &[5, 3], &[1.0_f32; 15])
+        .node("MatMul", &["input", "weights"], &["sums"], &[])
+        .node("Cast", &["sums"], &["output"], &[("to", 7.into())])
+        .output_of(ElementType::I64, "output", ONE_THREE);
+    for (model, expected) in [
+        (
+            with_input(ElementType::I64, ONE_FIVE),
+            "input 'features' holds int64, expected float or double",
+        ),
+        (
+            with_input(ElementType::F32, &[Dim::Fixed(5)]),
+            "input 'features' has the shape [5], expected [1,k], [N,k] or [?,k]",
+        ),
+        (
+            with_input(ElementType::F32, &[Dim::Fixed(1), Dim::Named("n")]),
+            "input 'features' has the shape [1,?], expected [1,k], [N,k] or [?,k]",
+        ),
+        (
+            with_input(ElementType::F32, &[Dim::Fixed(5000), Dim::Fixed(5)]),
+            "input 'features' takes 5000 rows at once, expected at most 1024",
+        ),
+        (
+            with_input(ElementType::F32, ONE_FIVE).input("state", ONE_FIVE),
+            "found 2 inputs ('features', 'state'), expected one of the shape [1,k], [N,k] or [?,k]",
+        ),
+        (
+            with_columns(7),
+            "output 'output' is [1,7] of float, expected [1,3] or [3] of float or double \
+             (runtime_ns, cpu_cores, ram_bytes)",
+        ),
+        (
+            integers,
+            "output 'output' is [1,3] of int64, expected [1,3] or [3] of float or double \
+             (runtime_ns, cpu_cores, ram_bytes)",
+        ),
+        (
+            several,
+            "found 2 outputs ('a', 'b'), expected one, or one that is called 'output', or three \
+             of one number",
+        ),
+    ] {
+        assert_eq!(File::of(&model).refusal(), expected);
+    }
+    let seven = with_input(ElementType::F32, &[Dim::Fixed(1), Dim::Fixed(7)]);
+    assert!(File::of(&seven).refusal().starts_with("the model takes 7 inputs, expected 1 to 5"));
+}
+
+#[test]
+fn an_unknown_operator_or_missing_data_is_named() {
+    if runtime("an_unknown_operator_or_missing_data_is_named").is_none() {
+        return;
+    }
+    let unknown = with_columns(3).opset_of("org.example", 1).node_of(
+        "org.example",
+        "Frobnicate",
+        &["input"],
+        &["y"],
+        &[],
+    );
+    let refusal = File::of(&unknown).refusal();
+    assert!(refusal.contains("Frobnicate"), "{refusal}");
+    let external = Model::new()
+        .input("input", ONE_FIVE)
+        .external_initializer("weights", &[5, 3], "weights.bin")
+        .node("MatMul", &["input", "weights"], &["output"], &[])
+        .output("output", ONE_THREE);
+    let refusal = File::of(&external).refusal();
+    assert!(refusal.contains("weights.bin"), "{refusal}");
+}
+
+/// The number of instances picks a row of a table with two rows.
+#[test]
+fn a_graph_that_fails_for_some_features_names_the_file_and_goes_on() {
+    if runtime("a_graph_that_fails_for_some_features_names_the_file_and_goes_on").is_none() {
+        return;
+    }
+    let model = Model::new()
+        .input("input", ONE_FIVE)
+        .initializer("column", &[1], &[1_i64])
+        .initializer("zero", &[1], &[0_i64])
+        .initializer("table", &[2, 3], &[0.0_f32, 0.0, 0.0, 1.0, 2.0, 3.0])
+        .node("Gather", &["input", "column"], &["instances"], &[("axis", 1.into())])
+        .node("Cast", &["instances"], &["row"], &[("to", 7.into())])
+        .node("Squeeze", &["row", "zero"], &["index"], &[])
+        .node("Gather", &["table", "index"], &["output"], &[("axis", 0.into())])
+        .output("output", ONE_THREE);
+    let file = File::of(&model);
+    let mut session = file.open().unwrap().session().unwrap();
+    let crowded = Features { function_instances: 7.0, ..Features::IDLE };
+    for _ in 0..2 {
+        let error = session.predict(&crowded).unwrap_err().to_string();
+        let start = format!("{}: ONNX Runtime cannot run the model: ", file.path.display());
+        assert!(error.starts_with(&start), "{error}");
+        assert_eq!(session.predict(&Features::IDLE).unwrap().to_array(), [1.0, 2.0, 3.0]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_file_is_opened_or_refused(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        if runtime("a_damaged_file_is_opened_or_refused").is_none() {
+            return Ok(());
+        }
+        let mut bytes = Network::sample(&[4], 1).to_onnx().to_bytes();
+        for (index, byte) in damage {
+            let at = index.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let file = File::of_bytes("model.onnx", &bytes);
+        match file.open() {
+            Ok(model) => drop(model.session().unwrap().predict(&Features::IDLE)),
+            Err(_) => drop(file.refusal()),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Models of scikit-learn, exported by `tests/python/export_sklearn.py`.
+
+use std::{env, ffi::OsString, fs, path::Path, process::Command};
+
+use hyperfake_predictor::Features;
+
+use crate::file::{open_registered, runtime};
+
+const SCRIPT: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/python/export_sklearn.py");
+
+/// A Python that can run the script: the one that `HYPERFAKE_TEST_PYTHON` names, or `python3`.
+fn python() -> Option<OsString> {
+    let python = env::var_os("HYPERFAKE_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let check = Command::new(&python).args(["-c", "import sklearn, skl2onnx"]).output();
+    check.is_ok_and(|output| output.status.success()).then_some(python)
+}
+
+/// Eight numbers a line: features, and what scikit-learn predicts.
+fn check(model: &Path) {
+    let loaded = open_registered(model).unwrap();
+    let predictor = &loaded.models[0].predictor;
+    assert_eq!(predictor.info().backend, "ort");
+    let reason = loaded.declined[0].error.to_string();
+    assert!(reason.contains("tract does not support the operator"), "{reason}");
+    let mut session = predictor.session().unwrap();
+    for line in fs::read_to_string(model.with_extension("txt")).unwrap().lines() {
+        let numbers: Vec<f64> = line.split(' ').map(|number| number.parse().unwrap()).collect();
+        let features = Features::from_array(*numbers.first_chunk().unwrap());
+        let answer = session.predict(&features).unwrap().to_array();
+        for (answer, expected) in answer.into_iter().zip(&numbers[5..]) {
+            assert!((answer - expected).abs() <= 1e-5 * expected.abs(), "{answer}, {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_forest_of_scikit_learn_and_boosted_trees_answer_as_in_python() {
+    let test = "a_forest_of_scikit_learn_and_boosted_trees_answer_as_in_python";
+    if runtime(test).is_none() {
+        return;
+    }
+    let Some(python) = python() else {
+        println!("skipped {test}: no Python with scikit-learn and skl2onnx is found");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let status = Command::new(python).arg(SCRIPT).arg(folder.path()).status().unwrap();
+    assert!(status.success(), "{status}");
+    for name in ["forest", "boosting", "linear"] {
+        check(&folder.path().join(name).with_extension("onnx"));
+    }
+}
