@@ -40,6 +40,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
             print(if args.json { report.json() } else { report.text() });
             return Ok(if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Load(args) => {
+            let report = runtime.block_on(client::load(&args))?;
+            print(if args.json { report.json() } else { report.text() });
+            return Ok(if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Predict(args) => print(predict::predict(&args)?),
         Command::Models(args) => match &args.command {
             None => print(models::list(args)?),

@@ -96,6 +96,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("expected a duration such as 250ms, 20s or 5m: {error}"))
 }
 
+/// A number of calls each second.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| (1e-3..=1e7).contains(rate));
+    rate.ok_or_else(|| "expected a number between 0.001 and 10000000".into())
+}
+
 /// A level, or a list of levels and `target=level`. A word alone would be a target to the parser
 /// of the log, and a misspelt level would go unnoticed.
 pub(super) fn log_level(text: &str) -> Result<Targets, String> {

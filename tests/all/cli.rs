@@ -202,6 +202,41 @@ fn an_option_counts_before_the_environment_and_the_environment_before_the_defaul
 }
 
 #[test]
+fn load_keeps_its_schedule_and_says_how_exact_the_worker_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let fast = model(folder.path(), "fast.json", &constant(Duration::from_millis(2)));
+    let server = Served::start(&format!("--runtime instant -m {fast} -m {fast} other"));
+    let Served { address, database, .. } = &server;
+    let csv = folder.path().join("calls.csv");
+    let line = format!(
+        "load --functions fast,other --rate 200 --duration 1s --data-bytes 10 --poisson --seed 7 \
+         --connections 2 --csv {} --json --address {address} --database-address {database}",
+        csv.display()
+    );
+    let output = run(&line).get_output().stdout.clone();
+    let json: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    let answered: u64 =
+        (0..2).map(|index| json["functions"][index]["answered"].as_u64().unwrap()).sum();
+    assert!((100..300).contains(&answered), "{json}");
+    assert!(json["functions"][1]["latency_ns"]["p50"].as_u64().unwrap() >= 2_000_000, "{json}");
+    assert!(json["functions"][1]["timing_error_ns"]["p50"].as_u64().unwrap() > 0, "{json}");
+    let rows = std::fs::read_to_string(&csv).unwrap();
+    assert_eq!(rows.lines().count() as u64, answered + 1);
+    assert!(rows.lines().nth(1).unwrap().ends_with(",2000000,0,Ok"), "{rows}");
+
+    // A worker that takes one call at a time refuses the others, and the report says so.
+    let slow = model(folder.path(), "slow.json", &constant(Duration::from_millis(300)));
+    let server = Served::start(&format!("--runtime instant -m {slow} --max-rpcs 1"));
+    let Served { address, database, .. } = &server;
+    run(&format!(
+        "load --functions slow --rate 50 --duration 500ms --no-warm-up --address {address} \
+         --database-address {database}"
+    ))
+    .failure()
+    .stdout(predicate::str::contains("x ResourceExhausted"));
+}
+
+#[test]
 fn predict_prints_one_prediction_for_people_and_for_programs() {
     let folder = tempfile::tempdir().unwrap();
     let json = r#"{"kind": "linear",

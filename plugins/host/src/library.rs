@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as _,
+    mem::ManuallyDrop,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -63,7 +64,7 @@ fn descriptor(path: &Path) -> Result<*const Descriptor> {
         Error::new(ErrorKind::Invalid, message)
     })?;
     // Never unloaded, not even if it is no plugin: threads and destructors of it may still run.
-    let library = Box::leak(Box::new(library));
+    let library = ManuallyDrop::new(library);
     // SAFETY: a symbol with this name has this type.
     let entry = unsafe { library.get::<EntryFn>(SYMBOL) }.map_err(|_| {
         let message = format!("not a plugin: the library exports no symbol '{SYMBOL}'");

@@ -15,7 +15,7 @@ use std::fmt;
 
 use crate::{
     lanes::{self, LANES, Line},
-    pack::{BLOCK_LINES, Op, Packed, PackedDense},
+    pack::{BLOCK_LINES, NARROW, Op, Packed, PackedDense, PackedNarrow},
 };
 
 /// The rows of a batch that go through the network side by side.
@@ -133,6 +133,10 @@ unsafe trait Simd: Copy {
     fn add(self, left: Self::Vector, right: Self::Vector) -> Self::Vector;
     fn mul(self, left: Self::Vector, right: Self::Vector) -> Self::Vector;
     fn div(self, left: Self::Vector, right: Self::Vector) -> Self::Vector;
+    /// Each of four values in four lanes.
+    fn spread(self, values: &[f32; NARROW]) -> Self::Vector;
+    /// As `mul_add`, of one value.
+    fn mul_add_one(left: f32, right: f32, sum: f32) -> f32;
     /// `left * right + sum`, rounded once or twice.
     fn mul_add(self, left: Self::Vector, right: Self::Vector, sum: Self::Vector) -> Self::Vector;
     /// The greater one; `value` where that is NaN.
@@ -164,11 +168,17 @@ fn network<'a, S: Simd, const R: usize, const SPLIT: usize>(
             Op::Div(numbers) => zip(simd, from, stride, numbers, S::div),
             Op::Activate(activation, lines) => {
                 for row in from.chunks_exact_mut(stride) {
-                    lanes::activate(*activation, &mut row[..*lines]);
+                    lanes::activate(*activation, &mut row[..*lines], S::mul_add_one);
                 }
             }
             Op::Dense(dense) => {
                 layer::<S, R, SPLIT>(simd, dense, from, to, stride);
+                std::mem::swap(&mut from, &mut to);
+            }
+            Op::Narrow(dense) => {
+                for (from, to) in from.chunks_exact(stride).zip(to.chunks_exact_mut(stride)) {
+                    narrow(simd, dense, &floats(from)[..dense.inputs], &mut to[0]);
+                }
                 std::mem::swap(&mut from, &mut to);
             }
         }
@@ -297,6 +307,40 @@ fn sums<S: Simd, const R: usize, const SPLIT: usize, const L: usize, const W: us
             simd.store(simd.max(floor, sum), &mut to[line]);
         }
     }
+}
+
+/// A layer of few outputs: four inputs at once, each in the lanes of its four weights.
+#[inline(always)]
+fn narrow<S: Simd>(simd: S, dense: &PackedNarrow, inputs: &[f32], to: &mut Line) {
+    let (groups, rest) = inputs.as_chunks::<NARROW>();
+    let (pairs, last) = groups.as_chunks::<2>();
+    let (weights, last_weights) = dense.weights.split_at(2 * pairs.len());
+    let mut sums = [simd.splat(0.0); 2];
+    for (inputs, weights) in pairs.iter().zip(weights.as_chunks::<2>().0) {
+        for part in 0..2 {
+            sums[part] =
+                simd.mul_add(simd.load(&weights[part]), simd.spread(&inputs[part]), sums[part]);
+        }
+    }
+    let mut last_weights = last_weights.iter();
+    for (inputs, weights) in last.iter().zip(&mut last_weights) {
+        sums[0] = simd.mul_add(simd.load(weights), simd.spread(inputs), sums[0]);
+    }
+    if let Some(weights) = last_weights.next() {
+        // Nothing is left in the lanes behind the last input that a weight of 0 would not undo.
+        let mut inputs = [0.0; NARROW];
+        inputs[..rest.len()].copy_from_slice(rest);
+        sums[1] = simd.mul_add(simd.load(weights), simd.spread(&inputs), sums[1]);
+    }
+    let mut parts = Line::ZERO;
+    simd.store(simd.add(sums[0], sums[1]), &mut parts);
+    let mut line = Line::ZERO;
+    for output in 0..NARROW {
+        let part = |index: usize| parts.0[index * NARROW + output];
+        let sum = (part(0) + part(1)) + (part(2) + part(3)) + dense.bias[output];
+        line.0[output] = if dense.floor > sum { dense.floor } else { sum };
+    }
+    *to = line;
 }
 
 #[inline(always)]

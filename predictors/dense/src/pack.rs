@@ -8,6 +8,11 @@ use crate::{
 /// The lines of outputs that the kernel sums up at once: more would not fit its registers.
 pub(crate) const BLOCK_LINES: usize = 3;
 
+/// As many outputs and inputs have their weights in one line of a narrow layer.
+pub(crate) const NARROW: usize = 4;
+
+const _: () = assert!(NARROW * NARROW == LANES);
+
 /// Operations in order, and how much room their values need.
 #[derive(Debug)]
 pub(crate) struct Packed {
@@ -24,6 +29,7 @@ pub(crate) enum Op {
     Mul(Vec<Line>),
     Div(Vec<Line>),
     Dense(PackedDense),
+    Narrow(PackedNarrow),
     /// Applied to so many lines.
     Activate(Activation, usize),
 }
@@ -44,6 +50,18 @@ pub(crate) struct Block {
     pub(crate) weights: Vec<Line>,
     /// As many lines as the block has.
     pub(crate) bias: Vec<Line>,
+}
+
+/// A dense layer of at most [`NARROW`] outputs, in which a line holds the weights of several
+/// inputs.
+#[derive(Debug)]
+pub(crate) struct PackedNarrow {
+    pub(crate) inputs: usize,
+    /// For each [`NARROW`] inputs a line, in which the weights of one input are neighbours.
+    pub(crate) weights: Vec<Line>,
+    pub(crate) bias: [f32; NARROW],
+    /// As in [`PackedDense`].
+    pub(crate) floor: f32,
 }
 
 pub(crate) fn pack(inputs: usize, outputs: usize, steps: &[Step]) -> Packed {
@@ -71,10 +89,12 @@ pub(crate) fn pack(inputs: usize, outputs: usize, steps: &[Step]) -> Packed {
                     rest = after;
                     floor = 0.0;
                 }
-                let op = layer.pack(width, floor);
-                width = dense.bias.len();
+                let inputs = std::mem::replace(&mut width, dense.bias.len());
                 reserve(width);
-                Op::Dense(op)
+                match width {
+                    ..=NARROW => Op::Narrow(layer.pack_narrow(inputs, floor)),
+                    _ => Op::Dense(layer.pack(inputs, floor)),
+                }
             }
         };
         packed.ops.push(op);
@@ -144,6 +164,19 @@ impl Layer {
         }
         PackedDense { inputs, blocks, floor }
     }
+
+    fn pack_narrow(&self, inputs: usize, floor: f32) -> PackedNarrow {
+        let mut weights = vec![Line::ZERO; inputs.div_ceil(NARROW)];
+        for (index, weight) in self.weights.iter().enumerate() {
+            let (output, input) = (index / inputs, index % inputs);
+            weights[input / NARROW].0[input % NARROW * NARROW + output] = *weight as f32;
+        }
+        let mut bias = [0.0; NARROW];
+        for (packed, bias) in bias.iter_mut().zip(&self.bias) {
+            *packed = *bias as f32;
+        }
+        PackedNarrow { inputs, weights, bias, floor }
+    }
 }
 
 /// Splits so many lines into blocks of nearly the same size.
@@ -167,20 +200,23 @@ mod tests {
     }
 
     fn kinds(steps: Vec<Step>) -> Vec<&'static str> {
-        let packed = pack(1, 1, &steps);
+        let packed = pack(1, WIDE, &steps);
         let kind = |op: &Op| match op {
             Op::Add(_) => "add",
             Op::Mul(_) => "mul",
             Op::Div(_) => "div",
             Op::Dense(dense) if dense.floor == 0.0 => "dense relu",
             Op::Dense(_) => "dense",
+            Op::Narrow(_) => "narrow",
             Op::Activate(..) => "activate",
         };
         packed.ops.iter().map(kind).collect()
     }
 
-    fn dense(weight: f32) -> Step {
-        Step::Dense(Dense { weights: vec![weight], bias: vec![1.0] })
+    const WIDE: usize = NARROW + 1;
+
+    fn dense(inputs: usize, outputs: usize, weight: f32) -> Step {
+        Step::Dense(Dense { weights: vec![weight; inputs * outputs], bias: vec![1.0; outputs] })
     }
 
     #[test]
@@ -190,19 +226,19 @@ mod tests {
             vec![
                 Step::Add(vec![2.0]),
                 Step::Div(vec![3.0]),
-                dense(first),
-                Step::Mul(vec![1e-30]),
-                Step::Add(vec![5.0]),
+                dense(1, WIDE, first),
+                Step::Mul(vec![1e-30; WIDE]),
+                Step::Add(vec![5.0; WIDE]),
                 relu.clone(),
-                Step::Add(vec![1.0]),
-                dense(1.0),
+                Step::Add(vec![1.0; WIDE]),
+                dense(WIDE, 2, 1.0),
             ]
         };
-        assert_eq!(kinds(scaled(4.0)), ["add", "div", "dense relu", "add", "dense"]);
+        assert_eq!(kinds(scaled(4.0)), ["add", "div", "dense relu", "add", "narrow"]);
         // 1e-15 * 1e-30 is beyond single precision.
         assert_eq!(
             kinds(scaled(1e-15)),
-            ["add", "div", "dense", "mul", "add", "activate", "add", "dense"]
+            ["add", "div", "dense", "mul", "add", "activate", "add", "narrow"]
         );
     }
 }

@@ -49,7 +49,10 @@ pub use crate::{
     places::Place,
     search::{Found, LEAST_MINOR_VERSION, Search, Tried, find},
 };
-use crate::{plan::Plan, session::OrtSession};
+use crate::{
+    plan::{Plan, refused},
+    session::OrtSession,
+};
 
 /// Larger files are refused: 1 GiB. A large forest has hundreds of megabytes.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -84,7 +87,7 @@ impl OrtBackend {
         let plan = Arc::new(plan);
         let mut first = OrtSession::new(Arc::clone(&plan), session)?;
         // As proof that the buffers fit.
-        first.predict(&Features::IDLE)?;
+        first.run(&Features::IDLE).map_err(refused)?;
         Ok(Arc::new(OrtPredictor { info, plan, first: Mutex::new(Some(first)) }))
     }
 }

@@ -17,7 +17,7 @@ use ort::{
 
 use crate::{
     session::Input,
-    signature::{Element, Signature, sizes},
+    signature::{Element, Signature, described},
 };
 
 /// A model that was tried out: what it takes to make a session of it on any thread.
@@ -34,12 +34,15 @@ pub(crate) struct Plan {
     pub(crate) buffers: Vec<Buffer>,
 }
 
-/// What it takes to make room for an output.
+/// What an output turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Buffer {
     name: String,
     pub(crate) element: Element,
     shape: Shape,
+    /// Whether the file states this shape. ONNX Runtime writes into room that was made for an
+    /// output only if it does, and files of skl2onnx state `[?,1]` for three outputs.
+    stated: bool,
 }
 
 impl Plan {
@@ -65,11 +68,14 @@ impl Plan {
         commit(&self.environment, &self.bytes, &self.path)
     }
 
-    /// Options for a session's runs, with room for the outputs, which each run writes anew.
+    /// Options for a session's runs, with room for the outputs, which each run writes again.
     pub(crate) fn options(&self) -> ort::Result<RunOptions<HasSelectedOutputs>> {
         let mut outputs = OutputSelector::no_default();
         for buffer in &self.buffers {
-            outputs = outputs.with(&buffer.name).preallocate(&buffer.name, buffer.allocate()?);
+            outputs = outputs.with(&buffer.name);
+            if buffer.stated {
+                outputs = outputs.preallocate(&buffer.name, buffer.allocate()?);
+            }
         }
         Ok(RunOptions::new()?.with_outputs(outputs))
     }
@@ -98,7 +104,8 @@ impl Buffer {
 fn commit(environment: &Environment, bytes: &[u8], path: &Path) -> ort::Result<Session> {
     let folder = path.parent().and_then(|folder| std::path::absolute(folder).ok());
     let mut builder = Session::builder(environment)?
-        .with_log_level(LogLevel::Warning)?
+        // It warns at every run of an output whose shape is not the stated one.
+        .with_log_level(LogLevel::Error)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_parallel_execution(false)?
         .with_intra_threads(1)?
@@ -127,6 +134,11 @@ fn settings(session: &Session) -> ort::Result<BTreeMap<String, String>> {
 /// Makes one prediction, as proof that it works, and to learn the size of each output.
 fn try_out(session: &mut Session, signature: &Signature) -> Result<Vec<Buffer>> {
     let input = Input::new(signature).map_err(refused)?;
+    let stated: BTreeMap<_, _> = session
+        .outputs()
+        .iter()
+        .map(|output| (output.name().to_owned(), output.dtype().clone()))
+        .collect();
     let outputs = session.run([input.value()]).map_err(refused)?;
     let numbers = Output::ALL.len() / signature.outputs.len();
     signature
@@ -137,11 +149,9 @@ fn try_out(session: &mut Session, signature: &Signature) -> Result<Vec<Buffer>> 
                 let message = format!("there was no output '{name}'");
                 return Err(Error::new(ErrorKind::Invalid, message));
             };
-            buffer(name, value, numbers, signature.rows).ok_or_else(|| {
-                let found = match value.dtype() {
-                    ValueType::Tensor { ty, shape, .. } => format!("{} of {ty}", sizes(shape)),
-                    other => other.to_string(),
-                };
+            let stated = stated.get(name).is_some_and(|stated| is_stated(stated, value.dtype()));
+            buffer(name, value, numbers, signature.rows, stated).ok_or_else(|| {
+                let found = described(value.dtype());
                 let names = Output::ALL.map(Output::name).join(", ");
                 let message = format!(
                     "output '{name}' is {found}, expected [{},{numbers}] or [{numbers}] of float \
@@ -154,7 +164,29 @@ fn try_out(session: &mut Session, signature: &Signature) -> Result<Vec<Buffer>> 
         .collect()
 }
 
-fn buffer(name: &str, value: &DynValue, numbers: usize, rows: usize) -> Option<Buffer> {
+/// Whether the file states for an output what it turned out to be.
+fn is_stated(stated: &ValueType, found: &ValueType) -> bool {
+    match (stated, found) {
+        (
+            ValueType::Tensor { ty: stated_type, shape: stated, .. },
+            ValueType::Tensor { ty: found_type, shape: found, .. },
+        ) => {
+            let fits = |(stated, found): (&i64, &i64)| *stated < 0 || stated == found;
+            stated_type == found_type
+                && stated.len() == found.len()
+                && stated.iter().zip(found.iter()).all(fits)
+        }
+        _ => false,
+    }
+}
+
+fn buffer(
+    name: &str,
+    value: &DynValue,
+    numbers: usize,
+    rows: usize,
+    stated: bool,
+) -> Option<Buffer> {
     let ValueType::Tensor { ty, shape, .. } = value.dtype() else { return None };
     let (numbers, rows) = (numbers as i64, rows as i64);
     let fits = match shape[..] {
@@ -164,11 +196,11 @@ fn buffer(name: &str, value: &DynValue, numbers: usize, rows: usize) -> Option<B
         _ => false,
     };
     let element = Element::of(*ty).filter(|_| fits)?;
-    Some(Buffer { name: name.to_owned(), element, shape: shape.clone() })
+    Some(Buffer { name: name.to_owned(), element, shape: shape.clone(), stated })
 }
 
 /// ONNX Runtime does not take the model.
-fn refused(error: ort::Error) -> Error {
+pub(crate) fn refused(error: ort::Error) -> Error {
     let kind = match error.code() {
         ErrorCode::NotImplemented => ErrorKind::Unsupported,
         _ => ErrorKind::Invalid,

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "a library can only be asked through its C functions")]
 
 use std::{
+    error::Error as _,
     ffi::{CStr, OsStr, c_void},
     mem,
     path::PathBuf,
@@ -22,11 +23,7 @@ type ApiBase = unsafe extern "C" fn() -> *const OrtApiBase;
 ///
 /// Why it cannot serve, to be read by a person.
 pub(crate) fn probe(library: &OsStr) -> Result<(Option<PathBuf>, String), String> {
-    let opened = open(library).map_err(|error| {
-        let text = error.to_string();
-        text.strip_prefix(&format!("{}: ", library.to_string_lossy()))
-            .map_or(text.clone(), str::to_owned)
-    })?;
+    let opened = open(library).map_err(|error| reason(&error, library))?;
     // SAFETY: a library that exports this name is an ONNX Runtime, whose C header declares the
     // function with this type.
     let base = unsafe { opened.get::<ApiBase>(c"OrtGetApiBase") }.map(|symbol| *symbol);
@@ -68,6 +65,13 @@ fn open(library: &OsStr) -> Result<Library, libloading::Error> {
 fn open(library: &OsStr) -> Result<Library, libloading::Error> {
     // SAFETY: as above.
     unsafe { Library::new(library) }
+}
+
+/// What the loader says, without the library's name at the start.
+fn reason(error: &libloading::Error, library: &OsStr) -> String {
+    let text = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let name = format!("{}: ", library.to_string_lossy());
+    text.strip_prefix(&name).map(str::to_owned).unwrap_or(text)
 }
 
 /// The file from which a function was loaded.

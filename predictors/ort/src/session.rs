@@ -29,7 +29,8 @@ impl OrtSession {
         Ok(Self { plan, graph, input, options })
     }
 
-    fn run(&mut self, features: &Features) -> ort::Result<RawPrediction> {
+    /// One prediction; its errors do not name the file.
+    pub(crate) fn run(&mut self, features: &Features) -> ort::Result<RawPrediction> {
         self.input.fill(&self.plan.inputs, features);
         let outputs = self.graph.run_with_options([self.input.value()], &self.options)?;
         Ok(RawPrediction::from_array(answer(&outputs, &self.plan.buffers)?))

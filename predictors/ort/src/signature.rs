@@ -44,8 +44,16 @@ impl Element {
     }
 }
 
+/// What is found where a tensor of numbers is expected: `[1,3] of int64`.
+pub(crate) fn described(value: &ValueType) -> String {
+    match value {
+        ValueType::Tensor { ty, shape, .. } => format!("{} of {}", sizes(shape), type_name(*ty)),
+        other => other.to_string(),
+    }
+}
+
 /// A shape as it is written in the file, `[1,5]`; a free size is `?`.
-pub(crate) fn sizes(shape: &Shape) -> String {
+fn sizes(shape: &Shape) -> String {
     let sizes: Vec<_> =
         shape.iter().map(|size| if *size < 0 { "?".to_owned() } else { size.to_string() }).collect();
     format!("[{}]", sizes.join(","))
@@ -67,7 +75,8 @@ fn input(inputs: &[Outlet]) -> Result<(Element, usize, usize)> {
         )));
     };
     let Some(element) = Element::of(*ty) else {
-        return Err(unsupported(format!("input '{name}' holds {ty}, expected float or double")));
+        let found = type_name(*ty);
+        return Err(unsupported(format!("input '{name}' holds {found}, expected float or double")));
     };
     match shape[..] {
         [rows, columns] if rows != 0 && columns > 0 => {
@@ -111,6 +120,15 @@ fn is_one_number(output: &Outlet) -> bool {
             Element::of(*ty).is_some() && matches!(shape[..], [] | [_] | [_, 1])
         }
         _ => false,
+    }
+}
+
+/// The ONNX name of an element type.
+fn type_name(element: TensorElementType) -> String {
+    match element {
+        TensorElementType::Float32 => "float".to_owned(),
+        TensorElementType::Float64 => "double".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{Packed, Simd, network};
+use super::{NARROW, Packed, Simd, network};
 use crate::lanes::Line;
 
 /// Four registers of four.
@@ -64,6 +64,17 @@ unsafe impl Simd for Neon {
     fn div(self, left: Self::Vector, right: Self::Vector) -> Self::Vector {
         // SAFETY: the CPU has NEON.
         std::array::from_fn(|part| unsafe { vdivq_f32(left[part], right[part]) })
+    }
+
+    #[inline(always)]
+    fn spread(self, values: &[f32; NARROW]) -> Self::Vector {
+        // SAFETY: the CPU has NEON.
+        values.map(|value| unsafe { vdupq_n_f32(value) })
+    }
+
+    #[inline(always)]
+    fn mul_add_one(left: f32, right: f32, sum: f32) -> f32 {
+        left.mul_add(right, sum)
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! Plain code, for any CPU: the compiler makes the vectors that the target has at the least.
 
-use super::{Packed, Simd, network};
+use super::{NARROW, Packed, Simd, network};
 use crate::lanes::{LANES, Line};
 
 #[derive(Clone, Copy)]
@@ -59,6 +59,20 @@ unsafe impl Simd for Portable {
             left[lane] /= right[lane];
         }
         left
+    }
+
+    #[inline(always)]
+    fn spread(self, values: &[f32; NARROW]) -> Self::Vector {
+        let mut spread = [0.0; LANES];
+        for lane in 0..LANES {
+            spread[lane] = values[lane / NARROW];
+        }
+        spread
+    }
+
+    #[inline(always)]
+    fn mul_add_one(left: f32, right: f32, sum: f32) -> f32 {
+        left * right + sum
     }
 
     // Not `f32::mul_add`, which without an instruction for it is a slow function.

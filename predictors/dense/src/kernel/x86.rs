@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Packed, Simd, network};
+use super::{NARROW, Packed, Simd, network};
 use crate::lanes::Line;
 
 /// Two registers of eight.
@@ -83,6 +83,23 @@ unsafe impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn spread(self, values: &[f32; NARROW]) -> Self::Vector {
+        // SAFETY: there are four floats to load; the CPU has AVX2.
+        unsafe {
+            let values = _mm256_castps128_ps256(_mm_loadu_ps(values.as_ptr()));
+            [
+                _mm256_permutevar8x32_ps(values, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1)),
+                _mm256_permutevar8x32_ps(values, _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn mul_add_one(left: f32, right: f32, sum: f32) -> f32 {
+        left.mul_add(right, sum)
+    }
+
+    #[inline(always)]
     fn mul_add(self, left: Self::Vector, right: Self::Vector, sum: Self::Vector) -> Self::Vector {
         // SAFETY: the CPU has FMA.
         unsafe {
@@ -140,6 +157,21 @@ unsafe impl Simd for Avx512 {
     fn div(self, left: Self::Vector, right: Self::Vector) -> Self::Vector {
         // SAFETY: the CPU has AVX-512F.
         unsafe { _mm512_div_ps(left, right) }
+    }
+
+    #[inline(always)]
+    fn spread(self, values: &[f32; NARROW]) -> Self::Vector {
+        // SAFETY: there are four floats to load; the CPU has AVX-512F.
+        unsafe {
+            let values = _mm512_castps128_ps512(_mm_loadu_ps(values.as_ptr()));
+            let lanes = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+            _mm512_permutexvar_ps(lanes, values)
+        }
+    }
+
+    #[inline(always)]
+    fn mul_add_one(left: f32, right: f32, sum: f32) -> f32 {
+        left.mul_add(right, sum)
     }
 
     #[inline(always)]

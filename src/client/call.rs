@@ -1,34 +1,20 @@
-//! `hyperfake call`: plays the leaf for one function, and shows how exact the worker was.
-
 use std::{
     collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use hyperfake_predictor::{Error, ErrorKind, Result};
-use hyperfake_proto::{
-    common::{CallRequest, FunctionId, InstanceId},
-    controller::controller_client::ControllerClient,
-};
+use hyperfake_proto::common::{CallRequest, FunctionId, InstanceId};
 use parking_lot::Mutex;
 use serde_json::json;
-use tonic::{
-    Request, Status,
-    transport::{Channel, Endpoint},
-};
 
-use crate::{
-    cli::CallArgs,
-    clock::{Clock, precise},
-    config, format,
-    functions::http::HttpRegistry,
-    grpc::trailers::Trailers,
-};
+use super::{Sample, connect, one_call, start};
+use crate::{cli::CallArgs, clock::precise, format};
 
 /// What came of the calls.
 #[derive(Debug)]
@@ -41,18 +27,6 @@ pub struct Report {
     /// How many calls failed, by what the worker answered.
     errors: BTreeMap<String, u32>,
     took: Duration,
-}
-
-/// One call that succeeded.
-#[derive(Debug, Clone, Copy)]
-struct Sample {
-    /// Of the instance's cold start.
-    waited: Duration,
-    predicted: Duration,
-    /// From the request to the last byte of the answer, without the wait.
-    observed: Duration,
-    cpu_cores: Option<f64>,
-    ram_bytes: Option<u64>,
 }
 
 /// Registers the function, starts an instance, makes the calls, and stops the instance.
@@ -72,16 +46,7 @@ pub async fn call(args: &CallArgs) -> Result<Report> {
     };
     let clock = precise::start();
     let mut client = connect(&args.address).await?;
-    let registry = HttpRegistry::new(config::registry_url(&args.database_address)?);
-    let unregistered = |error| {
-        Error::new(ErrorKind::Unavailable, "cannot register the function")
-            .with_source(error)
-            .at("--database-address")
-    };
-    let registry = registry.map_err(unregistered)?;
-    let function = registry.register(&args.image).await.map_err(unregistered)?;
-    let started = client.start(FunctionId { id: function.clone() }).await;
-    let started = started.map_err(|status| refused("Start", &status))?.into_inner();
+    let (function, started) = start(&mut client, &args.database_address, &args.image).await?;
     let instance = started.instance_id.unwrap_or_default().id;
 
     let left = Arc::new(AtomicU32::new(args.calls));
@@ -136,52 +101,6 @@ pub async fn call(args: &CallArgs) -> Result<Report> {
 /// A number for the next call, unless all were made.
 fn take(left: &AtomicU32) -> Option<u32> {
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok()
-}
-
-async fn connect(address: &str) -> Result<ControllerClient<Channel>> {
-    let failed = |error: tonic::transport::Error| {
-        let message = format!("no worker answers at {address}; start one with 'hyperfake server'");
-        Error::new(ErrorKind::Unavailable, message).with_source(error).at("--address")
-    };
-    let address = address.strip_prefix("http://").unwrap_or(address);
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
-    let channel = endpoint
-        .initial_connection_window_size(16 << 20)
-        .connect_timeout(Duration::from_secs(5))
-        .tcp_nodelay(true)
-        .connect()
-        .await
-        .map_err(failed)?;
-    Ok(ControllerClient::new(channel).max_decoding_message_size(usize::MAX))
-}
-
-async fn one_call(
-    client: &mut ControllerClient<Channel>,
-    request: CallRequest,
-    deadline: Duration,
-    clock: &Clock,
-) -> Result<Sample, Status> {
-    let mut request = Request::new(request);
-    request.set_timeout(deadline);
-    let sent: Instant = clock.now();
-    let mut answer = client.call(request).await?.into_inner();
-    answer.message().await?.ok_or_else(|| Status::internal("an answer without a message"))?;
-    let trailers = answer.trailers().await?.unwrap_or_default();
-    let took = clock.now() - sent;
-    let trailers = Trailers::read(&trailers)
-        .ok_or_else(|| Status::internal("an answer without a functionprocessingtime trailer"))?;
-    Ok(Sample {
-        waited: trailers.cold_start,
-        predicted: trailers.runtime,
-        observed: took.saturating_sub(trailers.cold_start),
-        cpu_cores: trailers.cpu_cores,
-        ram_bytes: trailers.ram_bytes,
-    })
-}
-
-fn refused(what: &str, status: &Status) -> Error {
-    let message = format!("the worker refused {what}: {:?}: {}", status.code(), status.message());
-    Error::new(ErrorKind::Unavailable, message)
 }
 
 impl Report {

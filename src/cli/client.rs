@@ -1,0 +1,125 @@
+#![allow(rustdoc::broken_intra_doc_links, reason = "these texts are help: brackets are brackets")]
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, value_parser};
+
+use super::read::{duration, rate};
+
+/// The options of `hyperfake call`.
+#[derive(Debug, Args)]
+pub struct CallArgs {
+    /// The image of the function, such as hyperfaas-echo
+    pub image: String,
+
+    /// The worker
+    #[arg(
+        long,
+        env = "HYPERFAKE_ADDRESS",
+        value_name = "HOST:PORT",
+        default_value = "localhost:50051"
+    )]
+    pub address: String,
+
+    /// The key-value store in which the function is registered
+    #[arg(
+        long,
+        env = "HYPERFAKE_DATABASE_ADDRESS",
+        value_name = "URL",
+        default_value = "http://localhost:8999"
+    )]
+    pub database_address: String,
+
+    /// The request's data
+    #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "data_file")]
+    pub data: String,
+
+    /// A file with the request's data
+    #[arg(long, value_name = "FILE")]
+    pub data_file: Option<PathBuf>,
+
+    /// How many calls to make
+    #[arg(short = 'n', long, value_name = "N", default_value = "1",
+          value_parser = value_parser!(u32).range(1..=10_000_000))]
+    pub calls: u32,
+
+    /// How many of them to make at once
+    #[arg(long, value_name = "N", default_value = "1",
+          value_parser = value_parser!(u32).range(1..=100_000))]
+    pub concurrency: u32,
+
+    /// The longest that a call may take, its instance's cold start included
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    pub deadline: Duration,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The options of `hyperfake load`.
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// The images of the functions to call in turn, separated by commas
+    #[arg(long, value_name = "IMAGE,…", default_value = "hyperfaas-echo", value_delimiter = ',')]
+    pub functions: Vec<String>,
+
+    /// The worker
+    #[arg(
+        long,
+        env = "HYPERFAKE_ADDRESS",
+        value_name = "HOST:PORT",
+        default_value = "localhost:50051"
+    )]
+    pub address: String,
+
+    /// The key-value store in which the functions are registered
+    #[arg(
+        long,
+        env = "HYPERFAKE_DATABASE_ADDRESS",
+        value_name = "URL",
+        default_value = "http://localhost:8999"
+    )]
+    pub database_address: String,
+
+    /// Calls each second, sent whether or not earlier ones were answered
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = rate)]
+    pub rate: f64,
+
+    /// How long calls are sent
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub duration: Duration,
+
+    /// Random gaps between calls, as of many independent users, instead of even ones
+    #[arg(long)]
+    pub poisson: bool,
+
+    /// What the random gaps begin with
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub seed: u64,
+
+    /// Connections to spread the calls over
+    #[arg(long, value_name = "N", default_value = "4",
+          value_parser = value_parser!(u32).range(1..=10_000))]
+    pub connections: u32,
+
+    /// The size of each request's data
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub data_bytes: usize,
+
+    /// The longest that a call may take
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    pub deadline: Duration,
+
+    /// Send no calls before the schedule begins, so that cold starts are in the result
+    #[arg(long)]
+    pub no_warm_up: bool,
+
+    /// A file for one line about each call
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,163 @@
+#![allow(rustdoc::broken_intra_doc_links, reason = "these texts are help: brackets are brackets")]
+
+use std::{path::PathBuf, time::Duration};
+
+use bytesize::ByteSize;
+use clap::{Args, ValueEnum, builder::BoolishValueParser, value_parser};
+use tracing_subscriber::filter::Targets;
+
+use super::{
+    ModelArgs,
+    read::{duration, log_level},
+};
+use crate::{
+    catalog::{Extrapolation, Response},
+    worker::{FeatureScope, Runtime},
+};
+
+/// The options of `hyperfake server`.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// Where to serve gRPC; [::] takes IPv4 as well
+    #[arg(long, env = "HYPERFAKE_ADDRESS", value_name = "HOST:PORT", default_value = "[::]:50051")]
+    pub address: String,
+
+    /// Where functions are looked up: ask the key-value store at --database-address if one
+    /// answers and else be one (auto), always be one (embedded), or always ask (http)
+    #[arg(long, env = "HYPERFAKE_DATABASE_TYPE", value_name = "TYPE", default_value = "auto")]
+    pub database_type: DatabaseType,
+
+    /// The key-value store's address [default: http://localhost:8999, or http://database:8999
+    /// with --containerized]
+    #[arg(long, env = "HYPERFAKE_DATABASE_ADDRESS", value_name = "URL")]
+    pub database_address: Option<String>,
+
+    /// The worker runs in a container beside the platform's other parts
+    #[arg(long, env = "HYPERFAKE_CONTAINERIZED", value_parser = BoolishValueParser::new())]
+    pub containerized: bool,
+
+    /// The models.
+    #[command(flatten)]
+    pub models: ModelArgs,
+
+    /// What is done when a model is asked about inputs that it was not trained on: nothing
+    /// (allow), count and report them (warn), or ask about the nearest it knows (clamp)
+    #[arg(long, env = "HYPERFAKE_EXTRAPOLATION", value_name = "POLICY", default_value = "warn")]
+    pub extrapolation: Extrapolation,
+
+    /// Whose instances and running calls a model is told of: the function's, or the whole
+    /// worker's
+    #[arg(long, env = "HYPERFAKE_FEATURE_SCOPE", value_name = "SCOPE", default_value = "function")]
+    pub feature_scope: FeatureScope,
+
+    /// The container runtime whose cold start is imitated: docker (541 ms), firecracker (125 ms)
+    /// or instant (none)
+    #[arg(long, env = "HYPERFAKE_RUNTIME", value_name = "NAME", default_value = "docker")]
+    pub runtime: Runtime,
+
+    /// The cold start of every instance, whatever the runtime and the model say
+    #[arg(long, env = "HYPERFAKE_COLD_START", value_name = "DURATION", value_parser = duration)]
+    pub cold_start: Option<Duration>,
+
+    /// How long an instance without calls lives [default: what its function says, else 60s]
+    #[arg(long, env = "HYPERFAKE_IDLE_TIMEOUT", value_name = "DURATION", value_parser = duration)]
+    pub idle_timeout: Option<Duration>,
+
+    /// Forget a stopped instance at once instead of listing it for five minutes
+    #[arg(long, env = "HYPERFAKE_AUTO_REMOVE", value_parser = BoolishValueParser::new())]
+    pub auto_remove: bool,
+
+    /// The answers' data, when the model does not say: random:N with N bytes, echo, or empty
+    #[arg(long, env = "HYPERFAKE_RESPONSE", value_name = "KIND", default_value = "random:10")]
+    pub response: Response,
+
+    /// No call runs longer than this; a longer prediction is cut
+    #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",
+          value_parser = duration)]
+    pub max_runtime: Duration,
+
+    /// The worker's simulated CPUs [default: this machine's]
+    #[arg(long, env = "HYPERFAKE_CPUS", value_name = "N",
+          value_parser = value_parser!(u32).range(1..=65_536))]
+    pub cpus: Option<u32>,
+
+    /// The worker's simulated memory, such as 16GiB [default: this machine's]
+    #[arg(long, env = "HYPERFAKE_MEMORY", value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+
+    /// The most threads used for calls; more than there are cores are never used [default: one
+    /// for each core]
+    #[arg(short, long, env = "HYPERFAKE_WORKERS", value_name = "N",
+          value_parser = value_parser!(u32).range(1..))]
+    pub workers: Option<u32>,
+
+    /// The most calls at once, beyond which a call is refused; 0 is no limit
+    #[arg(long, env = "HYPERFAKE_MAX_RPCS", value_name = "N", default_value = "256")]
+    pub max_rpcs: usize,
+
+    /// The most calls at once on one connection, beyond which a client holds them back
+    #[arg(long, env = "HYPERFAKE_MAX_STREAMS", value_name = "N", default_value = "32768",
+          value_parser = value_parser!(u32).range(1..))]
+    pub max_streams: u32,
+
+    /// The largest message that is taken
+    #[arg(long, env = "HYPERFAKE_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "4MiB")]
+    pub max_message_size: ByteSize,
+
+    /// How long the events for a listener that went away are kept for its return; a plain number
+    /// is seconds
+    #[arg(long, env = "HYPERFAKE_TIMEOUT", value_name = "DURATION", default_value = "20s",
+          value_parser = duration)]
+    pub timeout: Duration,
+
+    /// The events that wait for a slow listener before its CALL and RESPONSE events are left out
+    #[arg(long, env = "HYPERFAKE_UPDATE_BUFFER_SIZE", value_name = "N", default_value = "10000")]
+    pub update_buffer_size: usize,
+
+    /// How long calls may go on after a signal to stop; a second signal ends them at once
+    #[arg(long, env = "HYPERFAKE_SHUTDOWN_GRACE", value_name = "DURATION", default_value = "30s",
+          value_parser = duration)]
+    pub shutdown_grace: Duration,
+
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What is logged, how, and where.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// What is logged: a level (error, warn, info, debug, trace, off) or a list such as
+    /// info,h2=debug
+    #[arg(long, env = "HYPERFAKE_LOG_LEVEL", value_name = "LEVEL", default_value = "info",
+          value_parser = log_level)]
+    pub log_level: Targets,
+
+    /// The form of the log
+    #[arg(long, env = "HYPERFAKE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// A file that the log is appended to, instead of standard error
+    #[arg(long, env = "HYPERFAKE_LOG_FILE", value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where functions are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DatabaseType {
+    /// Ask the store if one answers, and else be one.
+    Auto,
+    /// Be one.
+    Embedded,
+    /// Ask the store.
+    Http,
+}

@@ -1,0 +1,354 @@
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use hdrhistogram::Histogram;
+use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_proto::{
+    common::{CallRequest, FunctionId, InstanceId},
+    controller::controller_client::ControllerClient,
+};
+use parking_lot::Mutex;
+use serde_json::json;
+use tonic::{Status, transport::Channel};
+
+use super::{Sample, connect, one_call, start};
+use crate::{
+    cli::LoadArgs,
+    clock::{Clock, precise},
+    format,
+};
+
+/// A run is no result when more than this share of its calls was sent later than `LATE` after
+/// the intended moment: then the client was the limit, not the worker.
+const LATE_SHARE: f64 = 0.01;
+const LATE: Duration = Duration::from_millis(10);
+
+/// What came of a load run.
+#[derive(Debug)]
+pub struct LoadReport {
+    rate: f64,
+    took: Duration,
+    /// How much later than intended calls were sent.
+    lag: Histogram<u64>,
+    functions: Vec<FunctionReport>,
+    /// Why the run is no result, if it is none.
+    invalid: Option<String>,
+}
+
+#[derive(Debug)]
+struct FunctionReport {
+    image: String,
+    answered: u64,
+    errors: BTreeMap<String, u64>,
+    /// From the intended moment to the last byte of the answer.
+    latency: Histogram<u64>,
+    /// From sending to the last byte, less the predicted run time and the wait for a cold start.
+    timing_error: Histogram<u64>,
+}
+
+/// One call, as a line of the CSV file.
+struct Row {
+    function: usize,
+    intended: Duration,
+    sent: Duration,
+    ended: Duration,
+    outcome: Result<Sample, Status>,
+}
+
+/// Sends calls on a schedule, whatever the worker makes of them, and reports how it did.
+///
+/// # Errors
+///
+/// When the registry or the worker cannot be reached or refuses, or the CSV file cannot be
+/// written. Calls that fail are no error here but a part of the report.
+pub async fn load(args: &LoadArgs) -> Result<LoadReport> {
+    let clock = precise::start();
+    let mut clients = Vec::new();
+    for _ in 0..args.connections {
+        clients.push(connect(&args.address).await?);
+    }
+    let mut functions = Vec::new();
+    for image in &args.functions {
+        functions.push(start(&mut clients[0], &args.database_address, image).await?.0);
+    }
+    let csv = args.csv.as_ref().map(create).transpose()?;
+    let data = Bytes::from(vec![b'x'; args.data_bytes]);
+    let rows = Arc::new(Mutex::new(Vec::new()));
+    if !args.no_warm_up {
+        warm_up(&clients, &functions, &data, args.deadline, &clock).await;
+    }
+
+    let began = clock.now();
+    let mut schedule = Schedule::new(args);
+    let mut calls = tokio::task::JoinSet::new();
+    let mut said = began;
+    let mut sent = 0usize;
+    while let Some(intended) = schedule.next() {
+        clock.sleep_until(began + intended).await;
+        if clock.now() >= said + Duration::from_secs(1) {
+            said = clock.now();
+            let answered = rows.lock().len();
+            let seconds = (said - began).as_secs();
+            let _ = writeln!(std::io::stderr(), "{seconds} s: {sent} sent, {answered} ended");
+        }
+        let function = sent % functions.len();
+        let client = clients[sent % clients.len()].clone();
+        let request = request(&functions[function], sent, &data);
+        let (rows, clock, deadline) = (Arc::clone(&rows), clock.clone(), args.deadline);
+        calls.spawn(async move {
+            let row = timed(client, request, function, (began, intended), deadline, &clock).await;
+            rows.lock().push(row);
+        });
+        // What has ended must not pile up.
+        while calls.try_join_next().is_some() {}
+        sent += 1;
+    }
+    while calls.join_next().await.is_some() {}
+    let took = clock.now() - began;
+    let rows = std::mem::take(&mut *rows.lock());
+    if let Some((path, file)) = csv {
+        write(&rows, args, file).map_err(|error| unwritable(&path, error))?;
+    }
+    Ok(LoadReport::new(args, took, &rows))
+}
+
+/// The intended moments of the calls: evenly spaced, or with random gaps around the same mean.
+struct Schedule {
+    gap: f64,
+    poisson: bool,
+    end: f64,
+    next: f64,
+    random: fastrand::Rng,
+}
+
+impl Schedule {
+    fn new(args: &LoadArgs) -> Self {
+        let random = fastrand::Rng::with_seed(args.seed);
+        let end = args.duration.as_secs_f64();
+        Self { gap: 1.0 / args.rate, poisson: args.poisson, end, next: 0.0, random }
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let now = self.next;
+        // From (0, 1], so that the logarithm is finite.
+        let factor = if self.poisson { -(1.0 - self.random.f64()).ln() } else { 1.0 };
+        self.next += self.gap * factor;
+        (now < self.end).then(|| Duration::from_secs_f64(now))
+    }
+}
+
+/// One call to each function on each connection, so that cold starts and connecting are over.
+async fn warm_up(
+    clients: &[ControllerClient<Channel>],
+    functions: &[String],
+    data: &Bytes,
+    deadline: Duration,
+    clock: &Clock,
+) {
+    for client in clients {
+        for function in functions {
+            let _ =
+                one_call(&mut client.clone(), request(function, 0, data), deadline, clock).await;
+        }
+    }
+}
+
+fn request(function: &str, number: usize, data: &Bytes) -> CallRequest {
+    CallRequest {
+        request_id: number as i64,
+        instance_id: Some(InstanceId { id: function.to_owned() }),
+        data: data.clone(),
+        function_id: Some(FunctionId { id: function.to_owned() }),
+    }
+}
+
+async fn timed(
+    mut client: ControllerClient<Channel>,
+    request: CallRequest,
+    function: usize,
+    (began, intended): (Instant, Duration),
+    deadline: Duration,
+    clock: &Clock,
+) -> Row {
+    let sent = clock.now() - began;
+    let outcome = one_call(&mut client, request, deadline, clock).await;
+    Row { function, intended, sent, ended: clock.now() - began, outcome }
+}
+
+type Csv = (PathBuf, std::io::BufWriter<std::fs::File>);
+
+fn create(path: &PathBuf) -> Result<Csv> {
+    let file = std::fs::File::create(path).map_err(|error| unwritable(path, error))?;
+    Ok((path.clone(), std::io::BufWriter::new(file)))
+}
+
+fn unwritable(path: &std::path::Path, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, "cannot write the file")
+        .with_source(error)
+        .at(format!("--csv {}", path.display()))
+}
+
+fn write(rows: &[Row], args: &LoadArgs, mut file: impl Write) -> std::io::Result<()> {
+    writeln!(file, "function,intended_ns,sent_ns,ended_ns,predicted_ns,cold_start_ns,status")?;
+    for row in rows {
+        let (predicted, cold_start, status) = match &row.outcome {
+            Ok(sample) => (
+                sample.predicted.as_nanos().to_string(),
+                sample.waited.as_nanos().to_string(),
+                "Ok".to_owned(),
+            ),
+            Err(status) => (String::new(), String::new(), format!("{:?}", status.code())),
+        };
+        writeln!(
+            file,
+            "{},{},{},{},{predicted},{cold_start},{status}",
+            args.functions[row.function],
+            row.intended.as_nanos(),
+            row.sent.as_nanos(),
+            row.ended.as_nanos(),
+        )?;
+    }
+    file.flush()
+}
+
+impl LoadReport {
+    fn new(args: &LoadArgs, took: Duration, rows: &[Row]) -> Self {
+        let mut lag = histogram();
+        let mut late = 0;
+        let mut functions: Vec<_> = args
+            .functions
+            .iter()
+            .map(|image| FunctionReport {
+                image: image.clone(),
+                answered: 0,
+                errors: BTreeMap::new(),
+                latency: histogram(),
+                timing_error: histogram(),
+            })
+            .collect();
+        for row in rows {
+            let behind = row.sent.saturating_sub(row.intended);
+            late += u64::from(behind > LATE);
+            record(&mut lag, behind);
+            let function = &mut functions[row.function];
+            match &row.outcome {
+                Ok(sample) => {
+                    function.answered += 1;
+                    record(&mut function.latency, row.ended.saturating_sub(row.intended));
+                    let error = sample.observed.saturating_sub(sample.predicted);
+                    record(&mut function.timing_error, error);
+                }
+                Err(status) => {
+                    let code = format!("{:?}", status.code());
+                    *function.errors.entry(code).or_default() += 1;
+                }
+            }
+        }
+        let share = late as f64 / rows.len().max(1) as f64;
+        let invalid = (share > LATE_SHARE).then(|| {
+            format!(
+                "{:.1} % of the calls were sent more than {} late: the client could not keep its \
+                 schedule",
+                100.0 * share,
+                format::duration(LATE)
+            )
+        });
+        Self { rate: args.rate, took, lag, functions, invalid }
+    }
+
+    /// Whether the run is a result, and every call succeeded.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.invalid.is_none() && self.functions.iter().all(|function| function.errors.is_empty())
+    }
+
+    /// For a program.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let quantiles = |histogram: &Histogram<u64>| {
+            json!({
+                "p50": histogram.value_at_quantile(0.5),
+                "p90": histogram.value_at_quantile(0.9),
+                "p99": histogram.value_at_quantile(0.99),
+                "p999": histogram.value_at_quantile(0.999),
+                "max": histogram.max(),
+            })
+        };
+        let functions: Vec<_> = self
+            .functions
+            .iter()
+            .map(|function| {
+                json!({
+                    "image": function.image,
+                    "answered": function.answered,
+                    "calls_per_second": function.answered as f64 / self.took.as_secs_f64(),
+                    "errors": function.errors,
+                    "latency_ns": quantiles(&function.latency),
+                    "timing_error_ns": quantiles(&function.timing_error),
+                })
+            })
+            .collect();
+        let report = json!({
+            "rate": self.rate,
+            "seconds": self.took.as_secs_f64(),
+            "valid": self.invalid.is_none(),
+            "invalid_because": self.invalid,
+            "send_lag_ns": quantiles(&self.lag),
+            "functions": functions,
+        });
+        format!("{report:#}")
+    }
+
+    /// For a person.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "{:<28} {:>10} {:>10} {:>10} {:>10}\n{}",
+            "",
+            "p50",
+            "p99",
+            "p99.9",
+            "max",
+            line("sent after the schedule", &self.lag)
+        );
+        for function in &self.functions {
+            let rate = function.answered as f64 / self.took.as_secs_f64();
+            text += &format!("\n{} ({rate:.0} calls each second)", function.image);
+            text += &format!("\n{}", line("  latency", &function.latency));
+            text += &format!("\n{}", line("  timing error", &function.timing_error));
+            for (code, count) in &function.errors {
+                text += &format!("\n  {count} x {code}");
+            }
+        }
+        if let Some(reason) = &self.invalid {
+            text += &format!("\nINVALID: {reason}");
+        }
+        text
+    }
+}
+
+fn line(name: &str, histogram: &Histogram<u64>) -> String {
+    let at = |share| format::nanoseconds(histogram.value_at_quantile(share) as f64);
+    let max = format::nanoseconds(histogram.max() as f64);
+    format!("{name:<28} {:>10} {:>10} {:>10} {max:>10}", at(0.5), at(0.99), at(0.999))
+}
+
+fn histogram() -> Histogram<u64> {
+    // Three significant figures are between 1 and 5 for `new`, so there is no error to see.
+    Histogram::new(3).unwrap_or_else(|_| unreachable!("a constant within its bounds"))
+}
+
+fn record(histogram: &mut Histogram<u64>, value: Duration) {
+    let recorded = histogram.record(value.as_nanos() as u64);
+    debug_assert!(recorded.is_ok(), "the histogram grows as it needs");
+}

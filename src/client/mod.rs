@@ -1,0 +1,97 @@
+//! The client side: one that plays the leaf for one function, and one that makes a steady load.
+
+mod call;
+mod load;
+
+use std::time::Duration;
+
+use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_proto::{
+    common::{CallRequest, FunctionId},
+    controller::{StartResponse, controller_client::ControllerClient},
+};
+use tonic::{
+    Request, Status,
+    transport::{Channel, Endpoint},
+};
+
+pub use self::{
+    call::{Report, call},
+    load::{LoadReport, load},
+};
+use crate::{clock::Clock, config, functions::http::HttpRegistry, grpc::trailers::Trailers};
+
+/// One call that succeeded.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    /// Of the instance's cold start.
+    waited: Duration,
+    predicted: Duration,
+    /// From the request to the last byte of the answer, without the wait.
+    observed: Duration,
+    cpu_cores: Option<f64>,
+    ram_bytes: Option<u64>,
+}
+
+async fn connect(address: &str) -> Result<ControllerClient<Channel>> {
+    let failed = |error: tonic::transport::Error| {
+        let message = format!("no worker answers at {address}; start one with 'hyperfake server'");
+        Error::new(ErrorKind::Unavailable, message).with_source(error).at("--address")
+    };
+    let address = address.strip_prefix("http://").unwrap_or(address);
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
+    let channel = endpoint
+        .initial_connection_window_size(16 << 20)
+        .connect_timeout(Duration::from_secs(5))
+        .tcp_nodelay(true)
+        .connect()
+        .await
+        .map_err(failed)?;
+    Ok(ControllerClient::new(channel).max_decoding_message_size(usize::MAX))
+}
+
+/// Registers a function with this image and starts an instance of it.
+async fn start(
+    client: &mut ControllerClient<Channel>,
+    database: &str,
+    image: &str,
+) -> Result<(String, StartResponse)> {
+    let unregistered = |error| {
+        Error::new(ErrorKind::Unavailable, "cannot register the function")
+            .with_source(error)
+            .at("--database-address")
+    };
+    let registry = HttpRegistry::new(config::registry_url(database)?).map_err(unregistered)?;
+    let function = registry.register(image).await.map_err(unregistered)?;
+    let started = client.start(FunctionId { id: function.clone() }).await;
+    Ok((function, started.map_err(|status| refused("Start", &status))?.into_inner()))
+}
+
+async fn one_call(
+    client: &mut ControllerClient<Channel>,
+    request: CallRequest,
+    deadline: Duration,
+    clock: &Clock,
+) -> Result<Sample, Status> {
+    let mut request = Request::new(request);
+    request.set_timeout(deadline);
+    let sent = clock.now();
+    let mut answer = client.call(request).await?.into_inner();
+    answer.message().await?.ok_or_else(|| Status::internal("an answer without a message"))?;
+    let trailers = answer.trailers().await?.unwrap_or_default();
+    let took = clock.now() - sent;
+    let trailers = Trailers::read(&trailers)
+        .ok_or_else(|| Status::internal("an answer without a functionprocessingtime trailer"))?;
+    Ok(Sample {
+        waited: trailers.cold_start,
+        predicted: trailers.runtime,
+        observed: took.saturating_sub(trailers.cold_start),
+        cpu_cores: trailers.cpu_cores,
+        ram_bytes: trailers.ram_bytes,
+    })
+}
+
+fn refused(what: &str, status: &Status) -> Error {
+    let message = format!("the worker refused {what}: {:?}: {}", status.code(), status.message());
+    Error::new(ErrorKind::Unavailable, message)
+}
