@@ -18,7 +18,7 @@ use crate::{
         embedded::{self, EmbeddedRegistry},
         http::HttpRegistry,
     },
-    grpc::server::{self, Server},
+    grpc::{server::Server, threads},
     worker::Worker,
 };
 
@@ -42,7 +42,7 @@ impl App {
     /// nothing serves.
     pub async fn start(config: Config) -> Result<Self> {
         let catalog = open_models(&config.models, config.extrapolation)?;
-        let listener = server::bind(config.address).map_err(|error| {
+        let listener = threads::bind(config.address).map_err(|error| {
             Error::new(ErrorKind::Unavailable, format!("cannot serve on {}", config.address))
                 .with_source(error)
                 .at("--address")
@@ -50,11 +50,9 @@ impl App {
         let address = listener.local_addr().unwrap_or(config.address);
         let (registry, description) = function_registry(&config.database).await?;
         let worker = Arc::new(Worker::new(config.worker.clone(), catalog, registry));
-        let server = Server::start(Arc::clone(&worker), listener, config.server.clone())
-            .await
-            .map_err(|error| {
-                Error::new(ErrorKind::Unavailable, "cannot start to serve").with_source(error)
-            })?;
+        let server = Server::start(Arc::clone(&worker), listener, &config.server).await.map_err(
+            |error| Error::new(ErrorKind::Unavailable, "cannot start to serve").with_source(error),
+        )?;
         let reports = tokio::spawn(report_outside(Arc::clone(&worker)));
         Ok(Self { server, worker, address, registry: description, config, reports })
     }

@@ -13,7 +13,7 @@ use crate::{
     backends,
     catalog::{Extrapolation, Source},
     cli::{DatabaseType, EngineArgs, ModelArgs, ServerArgs},
-    grpc::server::Settings,
+    grpc::threads::Settings,
     worker,
 };
 

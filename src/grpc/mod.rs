@@ -4,6 +4,7 @@ mod controller;
 mod convert;
 pub mod server;
 mod status;
+pub mod threads;
 pub mod trailers;
 
 pub use self::controller::Controller;

@@ -98,7 +98,7 @@ fn unreadable(error: std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Cursor};
+    use std::io::Cursor;
 
     use super::*;
 
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     #[cfg(all(target_os = "linux", not(miri)))]
     fn this_program_is_whole_and_a_part_of_it_is_not() {
-        let whole = fs::read(std::env::current_exe().unwrap()).unwrap();
+        let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert_eq!(refusal(&whole), None);
         for cut in [4, 5, 63, 64, 200, 4096, whole.len() / 2, whole.len() - 1] {
             let refusal = refusal(&whole[..cut]).unwrap();

@@ -14,7 +14,21 @@ pub use hyperfake_plugin_abi::RE_ENTRANT;
 /// The plugin's name and version are those of the package. A library can hold one.
 ///
 /// - `export_predictor!(Noisy);` gives each thread an instance of its own.
-/// - `export_predictor!(Noisy, re_entrant);` shares one instance; `Noisy` has to be [`Sync`].
+/// - `export_predictor!(Noisy, re_entrant);` shares one instance; `Noisy` has to be [`Sync`]:
+///
+/// ```compile_fail,E0277
+/// # use hyperfake_plugin_sdk::{Features, Prediction, Predictor, Result, export_predictor};
+/// struct Counting(std::cell::Cell<u64>);
+/// # impl Predictor for Counting {
+/// #     fn create(_: &str) -> Result<Self> {
+/// #         Ok(Self(Default::default()))
+/// #     }
+/// #     fn predict(&self, _: &Features) -> Result<Prediction> {
+/// #         Err("".into())
+/// #     }
+/// # }
+/// export_predictor!(Counting, re_entrant); // a `Cell` is not `Sync`
+/// ```
 #[macro_export]
 macro_rules! export_predictor {
     (@flags $predictor:ty, $flags:expr) => {

@@ -24,14 +24,14 @@ fn main() {
     let mut answer = [0.0; 3];
     floor.baseline(&INPUTS, &mut answer);
     println!("{} multiplications, nanoseconds:", network.multiplications());
-    println!("floor, baseline    {:7.1}", median(|| floor.baseline(black_box(&INPUTS), &mut answer)));
+    println!("floor, baseline    {:7.1}", median(2_000, || floor.baseline(black_box(&INPUTS), &mut answer)));
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            println!("floor, avx2        {:7.1}", median(|| floor.avx2(black_box(&INPUTS), &mut answer)));
+            println!("floor, avx2        {:7.1}", median(2_000, || floor.avx2(black_box(&INPUTS), &mut answer)));
         }
         if is_x86_feature_detected!("avx512f") {
-            println!("floor, avx512      {:7.1}", median(|| floor.avx512(black_box(&INPUTS), &mut answer)));
+            println!("floor, avx512      {:7.1}", median(2_000, || floor.avx512(black_box(&INPUTS), &mut answer)));
         }
     }
     for isa in Isa::all() {
@@ -40,24 +40,23 @@ fn main() {
         runner.run(&INPUTS, &mut found);
         let close = found.iter().zip(answer).all(|(found, floor)| (found / floor - 1.0).abs() < 1e-4);
         assert!(close, "{found:?} is not {answer:?}");
-        let single = median(|| runner.run(black_box(&INPUTS), &mut found));
+        let single = median(2_000, || runner.run(black_box(&INPUTS), &mut found));
         let inputs = INPUTS.repeat(64);
         let mut outputs = [0.0; 3 * 64];
-        let batch = median(|| runner.run_batch(black_box(&inputs), &mut outputs)) / 64.0;
+        let batch = median(32, || runner.run_batch(black_box(&inputs), &mut outputs)) / 64.0;
         println!("{isa:<18} {single:7.1}   in a batch {batch:7.1}");
     }
 }
 
-/// The median over many rounds of the mean time of one call, in nanoseconds.
-fn median(mut work: impl FnMut()) -> f64 {
-    const CALLS: u32 = 2_000;
+/// The median over many short rounds of the mean time of one call, in nanoseconds.
+fn median(calls: u32, mut work: impl FnMut()) -> f64 {
     let mut rounds: Vec<f64> = (0..301)
         .map(|_| {
             let start = Instant::now();
-            for _ in 0..CALLS {
+            for _ in 0..calls {
                 work();
             }
-            start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS)
+            start.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
         })
         .collect();
     rounds.sort_by(f64::total_cmp);

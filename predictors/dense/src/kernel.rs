@@ -124,9 +124,6 @@ unsafe trait Simd: Copy {
     /// Sixteen values in registers.
     type Vector: Copy;
 
-    /// Whether the registers hold the sums of two rows and a whole block of lines.
-    const ROOMY: bool;
-
     fn load(self, line: &Line) -> Self::Vector;
     fn store(self, vector: Self::Vector, line: &mut Line);
     fn splat(self, value: f32) -> Self::Vector;
@@ -228,7 +225,7 @@ fn layer<S: Simd, const R: usize, const SPLIT: usize>(
     }
 }
 
-/// One block of a layer, of `L` lines of outputs.
+/// One block of a layer: `L` lines of outputs, kept in registers until they are complete.
 #[inline(always)]
 fn block<S: Simd, const R: usize, const SPLIT: usize, const L: usize>(
     simd: S,
@@ -240,41 +237,19 @@ fn block<S: Simd, const R: usize, const SPLIT: usize, const L: usize>(
     stride: usize,
 ) {
     let (weights, _) = weights.as_chunks::<L>();
-    if R == 1 || S::ROOMY {
-        sums::<S, R, SPLIT, L, L>(simd, weights, 0, inputs, bias, floor, to, stride);
-    } else {
-        for line in 0..L {
-            sums::<S, R, SPLIT, L, 1>(simd, weights, line, inputs, bias, floor, to, stride);
-        }
-    }
-}
-
-/// `W` lines of a block from the line `first` on, kept in registers until they are complete.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "all of it is one loop's state")]
-fn sums<S: Simd, const R: usize, const SPLIT: usize, const L: usize, const W: usize>(
-    simd: S,
-    weights: &[[Line; L]],
-    first: usize,
-    inputs: [&[f32]; R],
-    bias: &[Line],
-    floor: f32,
-    to: &mut [Line],
-    stride: usize,
-) {
     let (groups, rest) = weights.as_chunks::<SPLIT>();
     let (inputs, last_inputs): ([&[[f32; SPLIT]]; R], [&[f32]; R]) = {
         let split = inputs.map(|inputs| inputs[..weights.len()].as_chunks::<SPLIT>());
         (split.map(|(groups, _)| groups), split.map(|(_, rest)| rest))
     };
-    let mut sums = [[[simd.splat(0.0); W]; R]; SPLIT];
+    let mut sums = [[[simd.splat(0.0); L]; R]; SPLIT];
     for (index, group) in groups.iter().enumerate() {
         for (split, weights) in group.iter().enumerate() {
             for row in 0..R {
                 let value = simd.splat(inputs[row][index][split]);
-                for line in 0..W {
+                for line in 0..L {
                     let sum = &mut sums[split][row][line];
-                    *sum = simd.mul_add(simd.load(&weights[first + line]), value, *sum);
+                    *sum = simd.mul_add(simd.load(&weights[line]), value, *sum);
                 }
             }
         }
@@ -282,16 +257,16 @@ fn sums<S: Simd, const R: usize, const SPLIT: usize, const L: usize, const W: us
     for (split, weights) in rest.iter().enumerate() {
         for row in 0..R {
             let value = simd.splat(last_inputs[row][split]);
-            for line in 0..W {
+            for line in 0..L {
                 let sum = &mut sums[split][row][line];
-                *sum = simd.mul_add(simd.load(&weights[first + line]), value, *sum);
+                *sum = simd.mul_add(simd.load(&weights[line]), value, *sum);
             }
         }
     }
     let floor = simd.splat(floor);
     for row in 0..R {
-        let to = &mut to[row * stride + first..][..W];
-        for line in 0..W {
+        let to = &mut to[row * stride..][..L];
+        for line in 0..L {
             let mut parts = [floor; SPLIT];
             for split in 0..SPLIT {
                 parts[split] = sums[split][row][line];
@@ -303,7 +278,7 @@ fn sums<S: Simd, const R: usize, const SPLIT: usize, const L: usize, const W: us
                     parts[part] = simd.add(parts[part], parts[part + count]);
                 }
             }
-            let sum = simd.add(parts[0], simd.load(&bias[first + line]));
+            let sum = simd.add(parts[0], simd.load(&bias[line]));
             simd.store(simd.max(floor, sum), &mut to[line]);
         }
     }

@@ -3,7 +3,9 @@
 //! Any model serves that has
 //!
 //! - one input, `float` or `double`, of the shape `[1,5]`, `[N,5]` or `[?,5]`: the features in the
-//!   order of [`Feature::ALL`], in bytes, calls and cores;
+//!   order of [`Feature::ALL`](hyperfake_predictor::Feature::ALL), in bytes, calls and cores. With
+//!   fewer columns, or in another order, the setting `features` names them
+//!   ([`Settings`](hyperfake_predictor::Settings));
 //! - an output with three numbers for each row, `float` or `double`, of the shape `[1,3]`, `[N,3]`
 //!   or `[3]`: nanoseconds, cores, bytes. Of several outputs it is the one called `output`;
 //! - operators that tract knows. A `Gemm` with a bias in double precision is not among them.
@@ -16,11 +18,24 @@
 //! Features are given to a `float` model in single precision: whole numbers are exact up to 2^24,
 //! above that to one part in 16 million.
 //!
+//! The initializers `input_mean` and `input_scale`, which training leaves in a file, say which
+//! range of inputs the model was trained on
+//! ([`Range::around`](hyperfake_predictor::Range::around)).
+//!
 //! Metadata whose key begins with `hyperfake.` becomes a setting of the model: the pair
 //! `hyperfake.response` and `echo` is the setting `response=echo`.
+//!
+//! # Dense networks
+//!
+//! Most predictors are a short chain of dense layers, on which a general runtime spends far more
+//! time than their multiplications need. [`DenseBackend`] takes those, and leaves all others to
+//! [`TractBackend`].
 
+mod dense;
 mod graph;
+mod lower;
 mod plan;
+mod proof;
 mod session;
 mod source;
 
@@ -33,6 +48,7 @@ use hyperfake_predictor::{
     Backend, Error, ErrorKind, Formats, ModelInfo, ModelUri, Predictor, Result, Session,
 };
 
+pub use crate::dense::DenseBackend;
 use crate::{plan::Plan, session::TractSession, source::Source};
 
 /// Larger files are refused, and so is larger external data: 256 MiB, far more than a

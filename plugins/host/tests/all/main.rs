@@ -1,7 +1,6 @@
 //! Plugins seen from the worker's side.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
 #![cfg_attr(miri, allow(dead_code, reason = "Miri opens no libraries"))]
 
 mod answers;

@@ -116,6 +116,19 @@ fn a_library_that_changed_since_it_was_opened_is_refused() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_library_is_never_unloaded_not_even_if_it_is_no_plugin() {
+    let (plugin, other) = (broken("well"), broken("no_symbol"));
+    drop(open(plugin.path()).session().unwrap());
+    refusal(&ModelUri::from_path(other.path()));
+    let mapped = fs::read_to_string("/proc/self/maps").unwrap();
+    for library in [plugin, other] {
+        let path = library.path().canonicalize().unwrap();
+        assert!(mapped.contains(path.to_str().unwrap()), "{}", path.display());
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn a_library_is_the_same_one_through_a_link() {
     let library = broken("overrun");

@@ -17,14 +17,12 @@ pub(super) fn run<const R: usize>(
     from: &mut [Line],
     to: &mut [Line],
 ) {
-    network::<_, R, 2>(Neon, packed, inputs, outputs, from, to);
+    network::<_, R, 1>(Neon, packed, inputs, outputs, from, to);
 }
 
 // SAFETY: only made in `run`, which asks for NEON.
 unsafe impl Simd for Neon {
     type Vector = [float32x4_t; 4];
-
-    const ROOMY: bool = false;
 
     #[inline(always)]
     fn load(self, line: &Line) -> Self::Vector {

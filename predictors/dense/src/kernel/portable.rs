@@ -13,14 +13,17 @@ pub(super) fn run<const R: usize>(
     from: &mut [Line],
     to: &mut [Line],
 ) {
-    network::<_, R, 1>(Portable, packed, inputs, outputs, from, to);
+    // Side by side, two rows would need more registers than there are for sure.
+    for row in 0..R {
+        let inputs = &inputs[row * packed.inputs..][..packed.inputs];
+        let outputs = &mut outputs[row * packed.outputs..][..packed.outputs];
+        network::<_, 1, 1>(Portable, packed, inputs, outputs, from, to);
+    }
 }
 
 // SAFETY: no special instructions.
 unsafe impl Simd for Portable {
     type Vector = [f32; LANES];
-
-    const ROOMY: bool = false;
 
     #[inline(always)]
     fn load(self, line: &Line) -> Self::Vector {

@@ -39,8 +39,6 @@ pub(super) fn run_avx512<const R: usize>(
 unsafe impl Simd for Avx2 {
     type Vector = [__m256; 2];
 
-    const ROOMY: bool = true;
-
     #[inline(always)]
     fn load(self, line: &Line) -> Self::Vector {
         let start = line.0.as_ptr();
@@ -120,8 +118,6 @@ unsafe impl Simd for Avx2 {
 // SAFETY: only made in `run_avx512`, which asks for AVX-512F.
 unsafe impl Simd for Avx512 {
     type Vector = __m512;
-
-    const ROOMY: bool = true;
 
     #[inline(always)]
     fn load(self, line: &Line) -> Self::Vector {

@@ -1,0 +1,428 @@
+//! From the graph of a file to the steps of a [`Network`](hyperfake_predictor_dense::Network):
+//! possible where the graph is a chain, in which each operator takes what the one before it gives
+//! and constants.
+
+use std::collections::{HashMap, HashSet};
+
+use hyperfake_predictor::{Error, ErrorKind, Output, Result};
+use hyperfake_predictor_dense::{Activation, Dense, Network, Step};
+use tract_onnx::{
+    pb::{AttributeProto, GraphProto, NodeProto, TensorProto, tensor_proto::DataType},
+    prelude::*,
+};
+
+use crate::{
+    graph::{self, Element},
+    source::Source,
+};
+
+/// The network that a file holds.
+///
+/// # Errors
+///
+/// `Unsupported` when the graph is no such chain; the error names the node that breaks it.
+pub(crate) fn network(source: &Source) -> Result<Network> {
+    let network = Network::new(source.columns.len(), steps(source)?)?;
+    if network.outputs() == Output::ALL.len() {
+        return Ok(network);
+    }
+    let message = format!("the network gives {} numbers, expected 3", network.outputs());
+    Err(Error::new(ErrorKind::Unsupported, message))
+}
+
+/// What the graph does to its input, in order.
+pub(crate) fn steps(source: &Source) -> Result<Vec<Step>> {
+    let missing = || Error::new(ErrorKind::Invalid, "not an ONNX model: there is no graph");
+    let graph = source.model.graph.as_ref().ok_or_else(missing)?;
+    let output = source.signature.output.1.as_str();
+    let mut chain = Chain {
+        source,
+        constants: constants(graph),
+        consumers: consumers(graph, output),
+        width: source.columns.len(),
+        element: source.signature.element,
+        steps: Vec::new(),
+    };
+    let mut value = graph::open_inputs(graph).first().map_or("", |input| input.name.as_str());
+    // A chain that is longer than the graph goes in a circle.
+    for _ in 0..=graph.node.len() {
+        if value == output {
+            return Ok(chain.steps);
+        }
+        value = chain.follow(value)?;
+    }
+    Err(Error::new(ErrorKind::Invalid, "the graph goes in a circle"))
+}
+
+/// The way through a graph, up to some value.
+struct Chain<'a> {
+    source: &'a Source,
+    constants: HashMap<&'a str, Constant<'a>>,
+    /// For each value the nodes that take it, as far as the output needs them.
+    consumers: HashMap<&'a str, Vec<&'a NodeProto>>,
+    /// How many numbers the value has.
+    width: usize,
+    /// The value's element type.
+    element: Element,
+    steps: Vec<Step>,
+}
+
+/// Where a constant stands.
+#[derive(Clone, Copy)]
+enum Constant<'a> {
+    Tensor(&'a TensorProto),
+    /// The attribute of a `Constant` node.
+    Attribute(&'a AttributeProto),
+}
+
+/// A constant, read.
+struct Numbers {
+    dims: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl<'a> Chain<'a> {
+    /// Takes the step from one value to the next.
+    fn follow(&mut self, value: &str) -> Result<&'a str> {
+        let consumers = self.consumers.get(value).cloned().unwrap_or_default();
+        match consumers[..] {
+            [] => Err(unsupported(format!("nothing leads from '{value}' to the output"))),
+            [node] => self.node(node, value).map_err(|why| refusal(node, &why)),
+            [node, ref others @ ..] => self.softplus(&consumers, value).ok_or_else(|| {
+                let others: Vec<_> = others.iter().map(|other| described(other)).collect();
+                refusal(node, &format!("'{value}' also goes to node {}", others.join(", ")))
+            }),
+        }
+        .map(|(steps, next)| {
+            self.steps.extend(steps);
+            next
+        })
+    }
+
+    /// What one node does to the value. The error is a reason.
+    fn node(&mut self, node: &'a NodeProto, value: &str) -> Result<(Vec<Step>, &'a str), String> {
+        let next = node.output.first().ok_or("it gives nothing")?.as_str();
+        if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+            return Err(format!("it is of the domain {}", node.domain));
+        }
+        if node.input.iter().filter(|input| *input == value).count() != 1 {
+            return Err("it takes its input twice".to_owned());
+        }
+        let op = node.op_type.as_str();
+        let single = self.element == Element::F32;
+        if !single && !matches!(op, "Cast" | "Identity" | "Dropout" | "Flatten" | "Reshape") {
+            return Err("it computes in double precision".to_owned());
+        }
+        let first = node.input.first().is_some_and(|input| input == value);
+        if !first && !matches!(op, "Add" | "Sub" | "Mul") {
+            return Err("what leads to it is not its first input".to_owned());
+        }
+        let steps = match op {
+            "Add" => vec![Step::Add(self.operand(node, usize::from(first))?)],
+            "Mul" => vec![Step::Mul(self.operand(node, usize::from(first))?)],
+            "Sub" => {
+                let numbers = self.operand(node, usize::from(first))?;
+                match first {
+                    true => vec![Step::Add(negated(numbers))],
+                    false => vec![Step::Mul(vec![-1.0; self.width]), Step::Add(numbers)],
+                }
+            }
+            "Div" => vec![Step::Div(self.operand(node, 1)?)],
+            "Neg" => vec![Step::Mul(vec![-1.0; self.width])],
+            "Gemm" => self.gemm(node)?,
+            "MatMul" => self.product(node)?,
+            "BatchNormalization" => self.normalization(node)?,
+            "Relu" => vec![Step::Activation(Activation::Relu)],
+            "LeakyRelu" => {
+                let slope = float(node, "alpha").unwrap_or(0.01);
+                vec![Step::Activation(Activation::LeakyRelu { slope })]
+            }
+            "Elu" => {
+                let scale = float(node, "alpha").unwrap_or(1.0);
+                vec![Step::Activation(Activation::Elu { scale })]
+            }
+            "Tanh" => vec![Step::Activation(Activation::Tanh)],
+            "Sigmoid" => vec![Step::Activation(Activation::Sigmoid)],
+            "Softplus" => {
+                vec![Step::Activation(Activation::Softplus { linear_above: f32::INFINITY })]
+            }
+            "Clip" => {
+                let bound = |index: usize, name: &str, default: f32| match node.input.get(index) {
+                    Some(input) if !input.is_empty() => self.scalar(input),
+                    _ => Ok(float(node, name).unwrap_or(default)),
+                };
+                let low = bound(1, "min", f32::NEG_INFINITY)?;
+                let high = bound(2, "max", f32::INFINITY)?;
+                vec![Step::Activation(Activation::Clip { low, high })]
+            }
+            "Identity" => Vec::new(),
+            "Dropout" => self.dropout(node)?,
+            "Cast" => self.cast(node)?,
+            "Flatten" if integer(node, "axis").unwrap_or(1) == 1 => Vec::new(),
+            "Reshape" => self.reshape(node)?,
+            _ => return Err(String::new()),
+        };
+        Ok((steps, next))
+    }
+
+    /// `Where(x > threshold, x, Softplus(x))`: a softplus that does not overflow, as PyTorch's
+    /// exporter writes it. Nothing when the nodes that take `value` are something else.
+    fn softplus(&self, nodes: &[&'a NodeProto], value: &str) -> Option<(Vec<Step>, &'a str)> {
+        let of = |op: &str| nodes.iter().find(|node| node.op_type == op && node.domain.is_empty());
+        let (greater, softplus, choice) = (of("Greater")?, of("Softplus")?, of("Where")?);
+        let [left, threshold] = greater.input.as_slice() else { return None };
+        let [condition, then, otherwise] = choice.input.as_slice() else { return None };
+        let only = |node: &NodeProto, name: &String| {
+            let takers = self.consumers.get(name.as_str()).map_or(0, Vec::len);
+            node.output.first() == Some(name) && takers == 1
+        };
+        let wired = nodes.len() == 3
+            && left == value
+            && then == value
+            && only(greater, condition)
+            && only(softplus, otherwise);
+        if !wired || self.element != Element::F32 {
+            return None;
+        }
+        let linear_above = self.scalar(threshold).ok()?;
+        let step = Step::Activation(Activation::Softplus { linear_above });
+        Some((vec![step], choice.output.first()?))
+    }
+
+    /// `alpha * x * B + beta * C`
+    fn gemm(&mut self, node: &NodeProto) -> Result<Vec<Step>, String> {
+        if integer(node, "transA").unwrap_or(0) != 0 {
+            return Err("it transposes its input".to_owned());
+        }
+        let transposed = integer(node, "transB").unwrap_or(0) != 0;
+        let alpha = float(node, "alpha").unwrap_or(1.0);
+        let beta = float(node, "beta").unwrap_or(1.0);
+        let mut weights = self.weights(node, transposed)?;
+        weights.iter_mut().for_each(|weight| *weight *= alpha);
+        let bias = match node.input.get(2) {
+            Some(name) if !name.is_empty() => {
+                self.operand(node, 2)?.iter().map(|bias| bias * beta).collect()
+            }
+            _ => vec![0.0; self.width],
+        };
+        Ok(vec![Step::Dense(Dense { weights, bias })])
+    }
+
+    fn product(&mut self, node: &NodeProto) -> Result<Vec<Step>, String> {
+        let weights = self.weights(node, false)?;
+        Ok(vec![Step::Dense(Dense { weights, bias: vec![0.0; self.width] })])
+    }
+
+    /// The second input as `[outputs, inputs]`; the outputs are the new width.
+    fn weights(&mut self, node: &NodeProto, transposed: bool) -> Result<Vec<f32>, String> {
+        let Numbers { dims, values } = self.constant(node.input.get(1).map_or("", |name| name))?;
+        let (inputs, outputs) = match dims[..] {
+            [outputs, inputs] if transposed => (inputs, outputs),
+            [inputs, outputs] if !transposed => (inputs, outputs),
+            _ => return Err(format!("its weights have the shape {dims:?}")),
+        };
+        if inputs != self.width {
+            let width = self.width;
+            return Err(format!("its weights have the shape {dims:?}, its input has {width}"));
+        }
+        self.width = outputs;
+        if transposed {
+            return Ok(values);
+        }
+        let rows = (0..outputs).flat_map(|output| values.iter().skip(output).step_by(outputs));
+        Ok(rows.copied().collect())
+    }
+
+    /// `(x - mean) / sqrt(variance + epsilon) * scale + shift`, worked out as one product and
+    /// one sum.
+    fn normalization(&self, node: &NodeProto) -> Result<Vec<Step>, String> {
+        let test = |name: &str| integer(node, name).is_some_and(|value| value != 0);
+        // Files of the first opsets say that they are not for training; newer ones that they are.
+        if test("training_mode") || (self.opset() < 7 && !test("is_test")) {
+            return Err("it is made for training".to_owned());
+        }
+        let epsilon = f64::from(float(node, "epsilon").unwrap_or(1e-5));
+        let [scale, shift, mean, variance] = [1, 2, 3, 4].map(|index| self.operand(node, index));
+        let numbers = scale?.into_iter().zip(shift?).zip(mean?.into_iter().zip(variance?));
+        let (factors, shifts) = numbers
+            .map(|((scale, shift), (mean, variance))| {
+                let factor = f64::from(scale) / (f64::from(variance) + epsilon).sqrt();
+                (factor as f32, (f64::from(shift) - f64::from(mean) * factor) as f32)
+            })
+            .unzip();
+        Ok(vec![Step::Mul(factors), Step::Add(shifts)])
+    }
+
+    /// Outside training it does nothing.
+    fn dropout(&self, node: &NodeProto) -> Result<Vec<Step>, String> {
+        match node.input.get(2) {
+            Some(name) if !name.is_empty() => Err("it may be made for training".to_owned()),
+            _ if self.opset() < 7 && integer(node, "is_test").unwrap_or(0) == 0 => {
+                Err("it is made for training".to_owned())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn cast(&mut self, node: &NodeProto) -> Result<Vec<Step>, String> {
+        let to = integer(node, "to").and_then(|to| DataType::try_from(to as i32).ok());
+        self.element = match to {
+            Some(DataType::Float) => Element::F32,
+            Some(DataType::Double) => Element::F64,
+            _ => return Err("it casts to something else than float or double".to_owned()),
+        };
+        Ok(Vec::new())
+    }
+
+    /// A shape that leaves each row as it is.
+    fn reshape(&self, node: &NodeProto) -> Result<Vec<Step>, String> {
+        let name = node.input.get(1).map_or("", |name| name);
+        let width = self.width as f32;
+        // Whole numbers of this size are exact.
+        let shape = self.constant(name)?.values;
+        let rows = self.source.signature.rows.unwrap_or(1) as f32;
+        match shape[..] {
+            [columns] if columns == width && rows == 1.0 => Ok(Vec::new()),
+            [first, columns]
+                if (columns == width || (columns == -1.0 && first != -1.0))
+                    && [rows, 0.0, -1.0].contains(&first) =>
+            {
+                Ok(Vec::new())
+            }
+            _ => Err(format!("it reshapes to {shape:?}")),
+        }
+    }
+
+    /// A constant input as a number for each column.
+    fn operand(&self, node: &NodeProto, index: usize) -> Result<Vec<f32>, String> {
+        if let Some(axis) = integer(node, "axis") {
+            return Err(format!("it has an axis, {axis}"));
+        }
+        let name = node.input.get(index).map_or("", |name| name);
+        let Numbers { dims, values } = self.constant(name)?;
+        let leading_ones = dims.iter().rev().skip(1).all(|size| *size == 1);
+        match values[..] {
+            [value] if dims.len() <= 2 => Ok(vec![value; self.width]),
+            _ if dims.len() <= 2 && leading_ones && values.len() == self.width => Ok(values),
+            _ => Err(format!("'{name}' has the shape {dims:?}, its input has {}", self.width)),
+        }
+    }
+
+    fn scalar(&self, name: &str) -> Result<f32, String> {
+        match self.constant(name)?.values[..] {
+            [value] => Ok(value),
+            _ => Err(format!("'{name}' is not one number")),
+        }
+    }
+
+    fn constant(&self, name: &str) -> Result<Numbers, String> {
+        let constant = self.constants.get(name);
+        let tensor = match *constant.ok_or_else(|| format!("'{name}' is not a constant"))? {
+            Constant::Tensor(tensor) => tensor,
+            Constant::Attribute(attribute) => match (&attribute.t, attribute.name.as_str()) {
+                (Some(tensor), "value") => tensor,
+                (_, "value_float") => {
+                    return Ok(Numbers { dims: Vec::new(), values: vec![attribute.f] });
+                }
+                (_, "value_floats") => {
+                    let values = attribute.floats.clone();
+                    return Ok(Numbers { dims: vec![values.len()], values });
+                }
+                _ => return Err(format!("'{name}' is a constant of another type")),
+            },
+        };
+        let unreadable = |error: TractError| format!("'{name}' cannot be read: {error}");
+        let tensor = self.source.tensor(tensor).map_err(unreadable)?;
+        if !matches!(tensor.datum_type(), DatumType::F32 | DatumType::I64) {
+            return Err(format!("'{name}' holds {:?}", tensor.datum_type()));
+        }
+        let dims = tensor.shape().to_vec();
+        let tensor = tensor.cast_to::<f32>().map_err(unreadable)?;
+        let plain = tensor.as_plain_ram().ok_or_else(|| format!("'{name}' has no values"))?;
+        let values = plain.as_slice::<f32>().map_err(unreadable)?.to_vec();
+        Ok(Numbers { dims, values })
+    }
+
+    /// The version of the standard operators.
+    fn opset(&self) -> i64 {
+        let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+        let opsets = &self.source.model.opset_import;
+        opsets.iter().find(|opset| standard(&opset.domain)).map_or(0, |opset| opset.version)
+    }
+}
+
+fn constants(graph: &GraphProto) -> HashMap<&str, Constant<'_>> {
+    let nodes = graph.node.iter().filter(|node| node.op_type == "Constant");
+    let nodes = nodes.filter_map(|node| {
+        Some((node.output.first()?.as_str(), Constant::Attribute(node.attribute.first()?)))
+    });
+    let initializers = graph.initializer.iter();
+    nodes
+        .chain(initializers.map(|tensor| (tensor.name.as_str(), Constant::Tensor(tensor))))
+        .collect()
+}
+
+/// Who takes each value, among the nodes from which a way leads to the output.
+fn consumers<'a>(graph: &'a GraphProto, output: &'a str) -> HashMap<&'a str, Vec<&'a NodeProto>> {
+    let mut makers = HashMap::new();
+    for node in &graph.node {
+        makers.extend(node.output.iter().map(|output| (output.as_str(), node)));
+    }
+    let mut consumers: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
+    let mut seen = HashSet::from([output]);
+    let mut visited = HashSet::new();
+    let mut open = vec![output];
+    while let Some(value) = open.pop() {
+        let Some(node) = makers.get(value).copied() else { continue };
+        if !visited.insert(std::ptr::from_ref(node)) {
+            continue;
+        }
+        let inputs: HashSet<&str> = node.input.iter().map(String::as_str).collect();
+        for input in inputs {
+            consumers.entry(input).or_default().push(node);
+            if seen.insert(input) {
+                open.push(input);
+            }
+        }
+    }
+    // In the order of the file, so that a refusal always names the same node.
+    for nodes in consumers.values_mut() {
+        nodes.sort_by_key(|node| std::ptr::from_ref::<NodeProto>(node));
+    }
+    consumers
+}
+
+fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
+    node.attribute.iter().find(|attribute| attribute.name == name)
+}
+
+fn integer(node: &NodeProto, name: &str) -> Option<i64> {
+    attribute(node, name).map(|attribute| attribute.i)
+}
+
+fn float(node: &NodeProto, name: &str) -> Option<f32> {
+    attribute(node, name).map(|attribute| attribute.f)
+}
+
+fn negated(mut numbers: Vec<f32>) -> Vec<f32> {
+    numbers.iter_mut().for_each(|number| *number = -*number);
+    numbers
+}
+
+fn refusal(node: &NodeProto, why: &str) -> Error {
+    let separator = if why.is_empty() { "" } else { ": " };
+    unsupported(format!("dense cannot lower node {}{separator}{why}", described(node)))
+}
+
+/// `'name' (Operator)`
+fn described(node: &NodeProto) -> String {
+    let name = match (node.name.as_str(), node.output.first()) {
+        ("", Some(output)) => output,
+        (name, _) => name,
+    };
+    format!("'{name}' ({})", node.op_type)
+}
+
+fn unsupported(message: String) -> Error {
+    Error::new(ErrorKind::Unsupported, message)
+}
