@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hyperfake_predictor::{Error, ErrorKind, Features, Limits, Result};
+use reqwest::Url;
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -28,9 +29,9 @@ pub struct App {
     server: Server,
     worker: Arc<Worker>,
     address: SocketAddr,
-    registry: String,
+    registry: Registry,
     config: Config,
-    reports: JoinHandle<()>,
+    tidying: JoinHandle<()>,
 }
 
 impl App {
@@ -48,19 +49,25 @@ impl App {
                 .at("--address")
         })?;
         let address = listener.local_addr().unwrap_or(config.address);
-        let (registry, description) = function_registry(&config.database).await?;
-        let worker = Arc::new(Worker::new(config.worker.clone(), catalog, registry));
+        let (lookup, registry) = function_registry(&config.database).await?;
+        let worker = Arc::new(Worker::new(config.worker.clone(), catalog, lookup));
         let server = Server::start(Arc::clone(&worker), listener, &config.server).await.map_err(
             |error| Error::new(ErrorKind::Unavailable, "cannot start to serve").with_source(error),
         )?;
-        let reports = tokio::spawn(report_outside(Arc::clone(&worker)));
-        Ok(Self { server, worker, address, registry: description, config, reports })
+        let tidying = tokio::spawn(tidy(Arc::clone(&worker)));
+        Ok(Self { server, worker, address, registry, config, tidying })
     }
 
     /// Where it serves.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where functions are registered.
+    #[must_use]
+    pub fn registry_url(&self) -> &Url {
+        &self.registry.url
     }
 
     /// The worker itself.
@@ -83,14 +90,17 @@ impl App {
             format::bytes(worker.memory_bytes as f64),
             worker.runtime,
             format::duration(cold_start),
-            self.registry,
+            match self.registry.here {
+                true => format!("functions are registered here, at {}", self.registry.url),
+                false => format!("functions are looked up at {}", self.registry.url),
+            },
         )
     }
 
     /// Stops accepting, lets the calls end within the grace period or until `hurry` ends, and
     /// returns how late the calls' sleeps ended.
     pub async fn shut_down(self, hurry: impl Future<Output = ()>) -> Lateness {
-        self.reports.abort();
+        self.tidying.abort();
         self.server.shut_down(self.config.shutdown_grace, hurry).await
     }
 }
@@ -114,7 +124,9 @@ pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Cata
     let mut catalog = Catalog::new(extrapolation);
     for source in &sources {
         match catalog.add(source, &backends) {
-            Err(error) if models.skip_bad => tracing::warn!(%error, "left out a model"),
+            Err(error) if models.skip_bad && error.kind() != ErrorKind::Conflict => {
+                tracing::warn!(%error, "left out a model")
+            }
             added => added?,
         }
     }
@@ -130,20 +142,26 @@ pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Cata
     Ok(catalog)
 }
 
-/// How often it is looked whether models were asked about what they were not trained on.
-const REPORT: Duration = Duration::from_secs(5);
+/// How often the worker says what it could not say yet.
+const TIDY: Duration = Duration::from_secs(5);
 
-async fn report_outside(worker: Arc<Worker>) {
+async fn tidy(worker: Arc<Worker>) {
     let clock = precise::start();
     loop {
-        clock.sleep_until(clock.now() + REPORT).await;
-        for model in worker.catalog().models() {
-            model.report_outside(clock.now());
-        }
+        clock.sleep_until(clock.now() + TIDY).await;
+        worker.tidy(clock.now());
     }
 }
 
-async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegistry>, String)> {
+/// Where functions are registered.
+#[derive(Debug)]
+struct Registry {
+    url: Url,
+    /// Whether this process is the registry.
+    here: bool,
+}
+
+async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegistry>, Registry)> {
     let url = database.url.as_str();
     let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(ErrorKind::Unavailable, "no function registry")
@@ -152,7 +170,7 @@ async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegis
     };
     let client =
         HttpRegistry::new(database.url.clone()).map_err(|error| unavailable(error.into()))?;
-    let asked = || format!("functions are looked up at {url}");
+    let asked = || Registry { url: database.url.clone(), here: false };
     let embed = match database.kind {
         DatabaseType::Http => false,
         DatabaseType::Embedded => true,
@@ -164,9 +182,22 @@ async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegis
     let host = database.url.host_str().unwrap_or("localhost");
     match embedded::bind(host, database.url.port_or_known_default().unwrap_or(80)).await {
         Ok(listeners) => {
+            let mut url = database.url.clone();
+            if let Some(bound) = listeners.first().and_then(|first| first.local_addr().ok()) {
+                // The one that was asked for, unless any would do.
+                let _ = url.set_port(Some(bound.port()));
+            }
             let registry = EmbeddedRegistry::default();
             registry.serve(listeners);
-            Ok((Arc::new(registry), format!("functions are registered here, at {url}")))
+            Ok((Arc::new(registry), Registry { url, here: true }))
+        }
+        // Another worker was faster to be the registry.
+        Err(error)
+            if database.kind == DatabaseType::Auto
+                && error.kind() == io::ErrorKind::AddrInUse
+                && client.answers().await =>
+        {
+            Ok((Arc::new(client), asked()))
         }
         // The address is another machine's, which may come up later.
         Err(error)

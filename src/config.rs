@@ -119,7 +119,14 @@ impl Config {
             },
             worker: worker::Config {
                 cpus: args.cpus.map_or(cores, |cpus| cpus as usize),
-                memory_bytes: args.memory.map_or_else(machine_memory, |memory| memory.as_u64()),
+                memory_bytes: match args.memory.map(|memory| memory.as_u64()) {
+                    None => machine_memory(),
+                    Some(0) => {
+                        let message = "found 0, expected a size such as 16GiB";
+                        return Err(Error::new(ErrorKind::Invalid, message).at("--memory"));
+                    }
+                    Some(bytes) => bytes,
+                },
                 max_calls: Some(args.max_rpcs).filter(|max| *max > 0),
                 runtime: args.runtime,
                 cold_start: args.cold_start,

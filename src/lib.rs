@@ -12,6 +12,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod doctor;
+pub mod duration;
 pub mod format;
 pub mod functions;
 pub mod grpc;

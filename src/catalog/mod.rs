@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 
 use self::extrapolation::Outside;
 pub use self::{extrapolation::Extrapolation, image::Image};
+use crate::duration;
 
 /// The models of a worker, by image.
 #[derive(Debug, Default)]
@@ -109,7 +110,12 @@ impl Catalog {
             let mut known: Vec<_> =
                 self.models.iter().map(|model| model.image.to_string()).collect();
             known.sort();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let more = known.len().saturating_sub(LISTED);
+            known.truncate(LISTED);
+            let mut known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            if more > 0 {
+                known += &format!(" and {more} more");
+            }
             let message = format!("no model stands for the image '{image}'; there are {known}");
             Error::new(ErrorKind::NotFound, message)
         })
@@ -154,6 +160,9 @@ impl Catalog {
         Ok(())
     }
 }
+
+/// The most images that an error lists: it has to fit into a header.
+const LISTED: usize = 20;
 
 /// The model files of a folder: every file with one of these extensions, in the order of their
 /// names. Folders inside it are not searched.
@@ -263,11 +272,8 @@ impl Served {
         let setting = |name: &str| predictor.info().settings.get(name);
         let invalid = |name, message| Error::new(ErrorKind::Invalid, message).at(name);
         let response = setting("response").map(|text| text.parse());
-        let cold_start = setting("cold_start").map(|text| {
-            humantime::parse_duration(text).map_err(|error| {
-                format!("found '{text}', expected a duration such as 250ms: {error}")
-            })
-        });
+        let cold_start = setting("cold_start")
+            .map(|text| duration::parse(text).map_err(|error| format!("found '{text}', {error}")));
         Ok(Self {
             response: response.transpose().map_err(|message| invalid("response", message))?,
             cold_start: cold_start.transpose().map_err(|message| invalid("cold_start", message))?,

@@ -4,7 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, value_parser};
 
-use super::read::{duration, rate};
+use super::read::rate;
+use crate::duration;
 
 /// The options of `hyperfake call`.
 #[derive(Debug, Args)]
@@ -49,7 +50,7 @@ pub struct CallArgs {
     pub concurrency: u32,
 
     /// The longest that a call may take, its instance's cold start included
-    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     pub deadline: Duration,
 
     /// Print JSON
@@ -87,7 +88,7 @@ pub struct LoadArgs {
     pub rate: f64,
 
     /// How long calls are sent
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
     pub duration: Duration,
 
     /// Random gaps between calls, as of many independent users, instead of even ones
@@ -108,7 +109,7 @@ pub struct LoadArgs {
     pub data_bytes: usize,
 
     /// The longest that a call may take
-    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     pub deadline: Duration,
 
     /// Send no calls before the schedule begins, so that cold starts are in the result

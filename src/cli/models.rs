@@ -5,8 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand, builder::BoolishValueParser};
 use hyperfake_predictor::ModelUri;
 
-use super::read::duration;
-use crate::backends::OnnxEngine;
+use crate::{backends::OnnxEngine, duration};
 
 /// Which models there are, and who opens them.
 #[derive(Debug, Clone, Args)]
@@ -78,7 +77,7 @@ pub struct PredictArgs {
 
     /// No call runs longer than this; a longer prediction is cut
     #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",
-          value_parser = duration)]
+          value_parser = duration::parse)]
     pub max_runtime: Duration,
 
     /// Who runs the model.

@@ -1,6 +1,6 @@
 //! From words to the types of [`super`].
 
-use std::{ffi::OsString, time::Duration};
+use std::ffi::OsString;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use hyperfake_predictor::ModelUri;
@@ -86,16 +86,6 @@ fn models(matches: &ArgMatches) -> Result<Vec<(ModelUri, Option<String>)>, Strin
         .map_err(|error| format!("HYPERFAKE_MODEL: {error}"))
 }
 
-/// A duration such as `250ms` or `1m 30s`; a plain number is seconds.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds)
-            .map_err(|error| format!("expected a number of seconds: {error}"));
-    }
-    humantime::parse_duration(text)
-        .map_err(|error| format!("expected a duration such as 250ms, 20s or 5m: {error}"))
-}
-
 /// A number of calls each second.
 pub(super) fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok().filter(|rate| (1e-3..=1e7).contains(rate));
@@ -159,16 +149,6 @@ mod tests {
         assert_eq!(texts, expected.map(|(uri, image)| (uri.to_owned(), image)));
         assert_eq!(server("-m a.onnx img server").models.named.len(), 1);
         assert!(read("server -m a b c").is_err());
-    }
-
-    #[test]
-    fn a_duration_has_a_unit_or_is_seconds() {
-        assert_eq!(duration("20"), Ok(Duration::from_secs(20)));
-        assert_eq!(duration("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
-        for bad in ["-1", "NaN", "soon", "1e30", ""] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

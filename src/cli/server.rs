@@ -6,12 +6,10 @@ use bytesize::ByteSize;
 use clap::{Args, ValueEnum, builder::BoolishValueParser, value_parser};
 use tracing_subscriber::filter::Targets;
 
-use super::{
-    ModelArgs,
-    read::{duration, log_level},
-};
+use super::{ModelArgs, read::log_level};
 use crate::{
     catalog::{Extrapolation, Response},
+    duration,
     worker::{FeatureScope, Runtime},
 };
 
@@ -56,11 +54,11 @@ pub struct ServerArgs {
     pub runtime: Runtime,
 
     /// The cold start of every instance, whatever the runtime and the model say
-    #[arg(long, env = "HYPERFAKE_COLD_START", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, env = "HYPERFAKE_COLD_START", value_name = "DURATION", value_parser = duration::parse)]
     pub cold_start: Option<Duration>,
 
     /// How long an instance without calls lives [default: what its function says, else 60s]
-    #[arg(long, env = "HYPERFAKE_IDLE_TIMEOUT", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, env = "HYPERFAKE_IDLE_TIMEOUT", value_name = "DURATION", value_parser = duration::parse)]
     pub idle_timeout: Option<Duration>,
 
     /// Forget a stopped instance at once instead of listing it for five minutes
@@ -73,7 +71,7 @@ pub struct ServerArgs {
 
     /// No call runs longer than this; a longer prediction is cut
     #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",
-          value_parser = duration)]
+          value_parser = duration::parse)]
     pub max_runtime: Duration,
 
     /// The worker's simulated CPUs [default: this machine's]
@@ -107,7 +105,7 @@ pub struct ServerArgs {
     /// How long the events for a listener that went away are kept for its return; a plain number
     /// is seconds
     #[arg(long, env = "HYPERFAKE_TIMEOUT", value_name = "DURATION", default_value = "20s",
-          value_parser = duration)]
+          value_parser = duration::parse)]
     pub timeout: Duration,
 
     /// The events that wait for a slow listener before its CALL and RESPONSE events are left out
@@ -116,7 +114,7 @@ pub struct ServerArgs {
 
     /// How long calls may go on after a signal to stop; a second signal ends them at once
     #[arg(long, env = "HYPERFAKE_SHUTDOWN_GRACE", value_name = "DURATION", default_value = "30s",
-          value_parser = duration)]
+          value_parser = duration::parse)]
     pub shutdown_grace: Duration,
 
     /// The log.

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tonic::{Status, transport::Channel};
 
-use super::{Sample, connect, one_call, start};
+use super::{Sample, connect, one_call, refused, start};
 use crate::{
     cli::LoadArgs,
     clock::{Clock, precise},
@@ -45,6 +45,8 @@ pub struct LoadReport {
 struct FunctionReport {
     image: String,
     answered: u64,
+    /// Calls that ended before their predicted time, which a worker must never do.
+    early: u64,
     errors: BTreeMap<String, u64>,
     /// From the intended moment to the last byte of the answer.
     latency: Histogram<u64>,
@@ -73,15 +75,17 @@ pub async fn load(args: &LoadArgs) -> Result<LoadReport> {
     for _ in 0..args.connections {
         clients.push(connect(&args.address).await?);
     }
-    let mut functions = Vec::new();
+    let (mut functions, mut instances) = (Vec::new(), Vec::new());
     for image in &args.functions {
-        functions.push(start(&mut clients[0], &args.database_address, image).await?.0);
+        let (function, started) = start(&mut clients[0], &args.database_address, image).await?;
+        functions.push(function);
+        instances.push(started.instance_id.unwrap_or_default());
     }
     let csv = args.csv.as_ref().map(create).transpose()?;
     let data = Bytes::from(vec![b'x'; args.data_bytes]);
     let rows = Arc::new(Mutex::new(Vec::new()));
     if !args.no_warm_up {
-        warm_up(&clients, &functions, &data, args.deadline, &clock).await;
+        warm_up(&clients, &functions, &data, args.deadline, &clock).await?;
     }
 
     let began = clock.now();
@@ -111,6 +115,10 @@ pub async fn load(args: &LoadArgs) -> Result<LoadReport> {
     }
     while calls.join_next().await.is_some() {}
     let took = clock.now() - began;
+    for instance in instances {
+        // What was asked for is done; an instance that is left over grows idle and goes.
+        let _ = clients[0].stop(instance).await;
+    }
     let rows = std::mem::take(&mut *rows.lock());
     if let Some((path, file)) = csv {
         write(&rows, args, file).map_err(|error| unwritable(&path, error))?;
@@ -154,13 +162,15 @@ async fn warm_up(
     data: &Bytes,
     deadline: Duration,
     clock: &Clock,
-) {
+) -> Result<()> {
     for client in clients {
         for function in functions {
-            let _ =
-                one_call(&mut client.clone(), request(function, 0, data), deadline, clock).await;
+            let request = request(function, 0, data);
+            let warmed = one_call(&mut client.clone(), request, deadline, clock).await;
+            warmed.map_err(|status| refused("a first call", &status))?;
         }
     }
+    Ok(())
 }
 
 fn request(function: &str, number: usize, data: &Bytes) -> CallRequest {
@@ -231,6 +241,7 @@ impl LoadReport {
             .map(|image| FunctionReport {
                 image: image.clone(),
                 answered: 0,
+                early: 0,
                 errors: BTreeMap::new(),
                 latency: histogram(),
                 timing_error: histogram(),
@@ -245,6 +256,7 @@ impl LoadReport {
                 Ok(sample) => {
                     function.answered += 1;
                     record(&mut function.latency, row.ended.saturating_sub(row.intended));
+                    function.early += u64::from(sample.observed < sample.predicted);
                     let error = sample.observed.saturating_sub(sample.predicted);
                     record(&mut function.timing_error, error);
                 }
@@ -269,7 +281,11 @@ impl LoadReport {
     /// Whether the run is a result, and every call succeeded.
     #[must_use]
     pub fn succeeded(&self) -> bool {
-        self.invalid.is_none() && self.functions.iter().all(|function| function.errors.is_empty())
+        self.invalid.is_none()
+            && self
+                .functions
+                .iter()
+                .all(|function| function.errors.is_empty() && function.early == 0)
     }
 
     /// For a program.
@@ -292,6 +308,7 @@ impl LoadReport {
                     "image": function.image,
                     "answered": function.answered,
                     "calls_per_second": function.answered as f64 / self.took.as_secs_f64(),
+                    "early": function.early,
                     "errors": function.errors,
                     "latency_ns": quantiles(&function.latency),
                     "timing_error_ns": quantiles(&function.timing_error),
@@ -326,6 +343,9 @@ impl LoadReport {
             text += &format!("\n{} ({rate:.0} calls each second)", function.image);
             text += &format!("\n{}", line("  latency", &function.latency));
             text += &format!("\n{}", line("  timing error", &function.timing_error));
+            if function.early > 0 {
+                text += &format!("\n  {} ended EARLY", function.early);
+            }
             for (code, count) in &function.errors {
                 text += &format!("\n  {count} x {code}");
             }

@@ -39,6 +39,9 @@ async fn connect(address: &str) -> Result<ControllerClient<Channel>> {
         Error::new(ErrorKind::Unavailable, message).with_source(error).at("--address")
     };
     let address = address.strip_prefix("http://").unwrap_or(address);
+    // A server's ":50051" and "[::]:50051" are this machine to a client.
+    let port = address.strip_prefix("[::]").unwrap_or(address).strip_prefix(':');
+    let address = port.map_or_else(|| address.to_owned(), |port| format!("localhost:{port}"));
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
     let channel = endpoint
         .initial_connection_window_size(16 << 20)

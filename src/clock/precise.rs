@@ -188,8 +188,9 @@ mod tests {
                 sleep.await;
             }
         });
-        let soon = clock.sleep_until(clock.now() + Duration::from_millis(1));
+        let soon = clock.sleep_until(clock.now() + Duration::from_millis(50));
         tokio::select! {
+            biased;
             () = &mut together => panic!("an hour has not passed"),
             () = soon => {}
         }

@@ -36,9 +36,9 @@ struct Stored {
 }
 
 /// The most functions that are kept, so that no client can fill the memory.
-const MAX_FUNCTIONS: usize = 1_000_000;
+const MAX_FUNCTIONS: usize = 100_000;
 /// The most bytes that a function may have.
-const MAX_FUNCTION: usize = 16 * 1024;
+const MAX_FUNCTION: usize = 4 * 1024;
 
 impl EmbeddedRegistry {
     /// Answers requests on these listeners until the runtime ends.

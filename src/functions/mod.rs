@@ -37,6 +37,9 @@ pub struct Function {
     pub config: FunctionConfig,
 }
 
+/// An instance that may be idle for longer is as good as one that may be for ever: ten years.
+const LONGEST_IDLE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// What a function may use; zero is "not stated".
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -57,7 +60,8 @@ impl FunctionConfig {
     /// `timeout` as a duration, if one is stated.
     #[must_use]
     pub fn idle_timeout(&self) -> Option<Duration> {
-        u64::try_from(self.timeout).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+        let seconds = u64::try_from(self.timeout).ok().filter(|seconds| *seconds > 0)?;
+        Some(Duration::from_secs(seconds).min(LONGEST_IDLE))
     }
 }
 

@@ -17,7 +17,7 @@ use tonic::{Code, Request, Response, Status};
 use super::{convert, status::status, trailers};
 use crate::{
     clock::Clock,
-    worker::{Call, End, Executor, Subscription},
+    worker::{Call, Executor, Over, Subscription},
 };
 
 /// The service `controller.Controller`, on one thread.
@@ -138,14 +138,14 @@ impl Stream for StatusUpdates {
         let next = ready!(self.subscription.poll_next(context));
         Poll::Ready(match next {
             Ok(event) => Some(Ok(convert::status_update(&event, &self.clock))),
-            Err(end) => {
+            Err(over) => {
                 self.ended = true;
-                match end {
-                    End::Closed => None,
-                    End::Replaced => {
+                match over {
+                    Over::Closed => None,
+                    Over::Replaced => {
                         Some(Err(Status::aborted("the same node listens on another stream now")))
                     }
-                    End::TooSlow => {
+                    Over::TooSlow => {
                         Some(Err(Status::resource_exhausted("too many events were left unread")))
                     }
                 }

@@ -29,8 +29,10 @@ pub struct Server {
     threads: Threads,
 }
 
-/// After the last call, a connection gets this long to send the last answer.
-const LINGER: Duration = Duration::from_millis(500);
+/// The names that the health service answers for.
+const SERVICES: [&str; 2] = ["worker", ""];
+/// When calls were cut off, the last events get this long to be sent.
+const LINGER: Duration = Duration::from_millis(100);
 
 impl Server {
     /// Starts to serve on this socket.
@@ -44,7 +46,9 @@ impl Server {
         settings: &Settings,
     ) -> io::Result<Self> {
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_service_status("worker", ServingStatus::Serving).await;
+        for service in SERVICES {
+            health.set_service_status(service, ServingStatus::Serving).await;
+        }
         let max_message_bytes = settings.max_message_bytes;
         let served = Arc::clone(&worker);
         let threads = Threads::start(listener, settings, move |clock| {
@@ -56,23 +60,34 @@ impl Server {
         Ok(Self { worker, clock: precise::start(), health, threads: threads.await? })
     }
 
-    /// Stops accepting, lets the calls end within `grace` or until `hurry` ends, and returns how
-    /// late the calls' sleeps ended. What still runs then is cut off.
-    pub async fn shut_down(self, grace: Duration, hurry: impl Future<Output = ()>) -> Lateness {
-        self.health.set_service_status("worker", ServingStatus::NotServing).await;
-        self.health.set_service_status("", ServingStatus::NotServing).await;
-        self.threads.stop();
-        let in_time = tokio::select! {
-            () = self.worker.drain() => true,
-            () = self.clock.sleep_until(self.clock.now() + grace) => false,
-            () = hurry => false,
-        };
-        if !in_time {
-            let calls = self.worker.usage().calls;
-            tracing::warn!(calls, "calls were cut off");
+    /// Stops accepting, lets the calls end and their answers be sent within `grace` or until
+    /// `hurry` ends, and returns how late the calls' sleeps ended. What still runs then is cut
+    /// off.
+    pub async fn shut_down(mut self, grace: Duration, hurry: impl Future<Output = ()>) -> Lateness {
+        for service in SERVICES {
+            self.health.set_service_status(service, ServingStatus::NotServing).await;
         }
-        self.worker.shut_down(&self.clock);
-        self.threads.ended(&self.clock, self.clock.now() + LINGER).await
+        self.threads.stop();
+        let deadline = self.clock.now() + grace;
+        let ended = async {
+            self.worker.drain().await;
+            self.worker.shut_down().await;
+            for service in SERVICES {
+                // Whoever watches it has been told, and would keep the connection open.
+                self.health.clear_service_status(service).await;
+            }
+            self.threads.ended().await;
+        };
+        tokio::select! {
+            () = ended => return self.threads.lateness(),
+            () = self.clock.sleep_until(deadline) => {}
+            () = hurry => {}
+        }
+        tracing::warn!(calls = self.worker.usage().calls, "what still ran was cut off");
+        self.worker.shut_down().await;
+        // The last events are on their way.
+        self.clock.sleep_until(self.clock.now() + LINGER).await;
+        self.threads.lateness()
     }
 }
 

@@ -6,7 +6,6 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -34,7 +33,7 @@ pub struct Settings {
 /// Threads that serve.
 #[derive(Debug)]
 pub struct Threads {
-    /// Says "stop accepting" when it turns true.
+    /// Says "stop accepting" when it turns true, and "end" when it is dropped.
     stopping: watch::Sender<bool>,
     threads: Vec<Thread>,
 }
@@ -43,8 +42,13 @@ pub struct Threads {
 struct Thread {
     clock: Clock,
     ended: oneshot::Receiver<()>,
-    handle: JoinHandle<()>,
 }
+
+/// The most streams of a connection that may be reset before they are looked at.
+const RESETS: usize = 4096;
+/// A silent connection is asked after this time whether it is still there, and given as long to
+/// answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// A connection on its way to its thread waits in a queue of this length.
 const HAND_OVER: usize = 128;
@@ -70,7 +74,6 @@ impl Threads {
             let (ending, ended) = oneshot::channel();
             let (routes, settings, stop) = (routes.clone(), settings.clone(), stop.clone());
             let run = move || {
-                let _ending = ending;
                 let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = match built {
                     Ok(runtime) => runtime,
@@ -79,12 +82,19 @@ impl Threads {
                 runtime.block_on(async move {
                     let clock = precise::start();
                     let _ = started.send(clock.clone());
-                    serve(routes(clock), connections, &settings, stop).await;
+                    let dropped = stop.clone();
+                    tokio::select! {
+                        () = serve(routes(clock), connections, &settings, stop) => {}
+                        () = until_dropped(dropped.clone()) => {}
+                    }
+                    drop(ending);
+                    // Other tasks of this thread may have something left to do.
+                    until_dropped(dropped).await;
                 });
             };
-            let handle = std::thread::Builder::new().name(format!("calls-{number}")).spawn(run)?;
+            std::thread::Builder::new().name(format!("calls-{number}")).spawn(run)?;
             let clock = clock.await.map_err(|_| io::Error::other("a thread could not start"))?;
-            threads.push(Thread { clock, ended, handle });
+            threads.push(Thread { clock, ended });
             queues.push(queue);
         }
         tokio::spawn(accept(listener, queues, precise::start(), stop));
@@ -96,15 +106,18 @@ impl Threads {
         self.stopping.send_replace(true);
     }
 
-    /// Waits until the last connection is closed, or until the deadline, and returns how late
-    /// the threads' sleeps ended.
-    pub async fn ended(self, clock: &Clock, deadline: std::time::Instant) -> Lateness {
+    /// Waits until the last connection is closed.
+    pub async fn ended(&mut self) {
+        for thread in &mut self.threads {
+            let _ = (&mut thread.ended).await;
+        }
+    }
+
+    /// How late the threads' sleeps have ended.
+    #[must_use]
+    pub fn lateness(&self) -> Lateness {
         let mut lateness = Lateness::empty();
-        for thread in self.threads {
-            tokio::select! {
-                _ = thread.ended => { let _ = thread.handle.join(); }
-                () = clock.sleep_until(deadline) => {}
-            }
+        for thread in &self.threads {
             lateness.merge(&thread.clock.lateness());
         }
         lateness
@@ -179,6 +192,11 @@ async fn accept(
     }
 }
 
+/// Ends when nobody is left who could say anything.
+async fn until_dropped(mut sender: watch::Receiver<bool>) {
+    while sender.changed().await.is_ok() {}
+}
+
 fn prepare(connection: TcpStream) -> io::Result<std::net::TcpStream> {
     // An answer is small and must not wait for another one.
     connection.set_nodelay(true)?;
@@ -199,7 +217,12 @@ async fn serve(
         .initial_connection_window_size(16 << 20)
         .initial_stream_window_size(1 << 20)
         .max_concurrent_streams(settings.max_streams)
-        .http2_max_local_error_reset_streams(Some(1024))
+        // A client may give up many calls at once; h2 takes more than 20 for an attack.
+        .http2_max_pending_accept_reset_streams(Some(RESETS))
+        .http2_max_local_error_reset_streams(Some(RESETS))
+        // A listener behind a cut line is noticed before its time to return is over.
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
         .add_routes(routes)
         .serve_with_incoming_shutdown(connections, async move {
             let _ = stop.wait_for(|stop| *stop).await;

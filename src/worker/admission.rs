@@ -29,13 +29,14 @@ impl Admission {
     }
 
     pub(super) fn enter(&self) -> Result<Admitted<'_>> {
-        let inside = self.calls.fetch_add(1, Ordering::SeqCst);
-        let admitted = Admitted(self);
-        self.check_open()?;
-        if inside >= self.limit {
+        let entered = self.calls.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |inside| {
+            (inside < self.limit).then_some(inside + 1)
+        });
+        let admitted = entered.map(|_| Admitted(self)).map_err(|inside| {
             let message = format!("{inside} calls are running, and no more are taken at once");
-            return Err(Error::new(ErrorKind::Exhausted, message).at("--max-rpcs"));
-        }
+            Error::new(ErrorKind::Exhausted, message).at("--max-rpcs")
+        })?;
+        self.check_open()?;
         Ok(admitted)
     }
 

@@ -70,9 +70,9 @@ pub struct Events {
 }
 
 /// The most listeners at once, so that no client can fill the memory by inventing names.
-const MAX_LISTENERS: usize = 1024;
+const MAX_LISTENERS: usize = 256;
 /// The most events that wait for a listener which never reads; then it is given up.
-const MAX_BACKLOG: usize = 1_000_000;
+const MAX_BACKLOG: usize = 100_000;
 
 impl Events {
     /// Buffers of this many events, kept for this long for a listener that is away.
@@ -90,7 +90,10 @@ impl Events {
     pub fn subscribe(&self, node: &str, clock: &Clock) -> Result<Subscription> {
         let now = clock.now();
         let mut listeners = self.listeners.write();
-        listeners.retain(|_, listener| !listener.is_gone(now, self.patience));
+        listeners.retain(|_, listener| !listener.queue.lock().is_gone(now, self.patience));
+        if listeners.len() >= MAX_LISTENERS && !listeners.contains_key(node) {
+            forget_the_longest_away(&mut listeners);
+        }
         if listeners.len() >= MAX_LISTENERS && !listeners.contains_key(node) {
             let message = format!("{MAX_LISTENERS} nodes listen already");
             return Err(Error::new(ErrorKind::Exhausted, message));
@@ -125,13 +128,23 @@ impl Events {
         let event = Event { kind, failed, instance: Arc::clone(instance), at };
         let mut someone_is_gone = false;
         for listener in self.listeners.read().values() {
-            someone_is_gone |= listener.is_gone(at, self.patience);
-            listener.push(event.clone(), self.capacity);
+            someone_is_gone |= !listener.push(event.clone(), self);
         }
         if someone_is_gone {
             let mut listeners = self.listeners.write();
-            listeners.retain(|_, listener| !listener.is_gone(at, self.patience));
+            listeners.retain(|_, listener| !listener.queue.lock().is_gone(at, self.patience));
             self.count.store(listeners.len(), Ordering::Release);
+        }
+    }
+
+    /// Says what was left out since the last report, and forgets who is gone, also when nothing
+    /// happens any more.
+    pub fn tidy(&self, now: Instant) {
+        let mut listeners = self.listeners.write();
+        listeners.retain(|_, listener| !listener.queue.lock().is_gone(now, self.patience));
+        self.count.store(listeners.len(), Ordering::Release);
+        for listener in listeners.values() {
+            listener.report_lost(&mut listener.queue.lock(), now);
         }
     }
 
@@ -139,9 +152,18 @@ impl Events {
     pub(super) fn close(&self) {
         for listener in self.listeners.read().values() {
             let mut queue = listener.queue.lock();
-            queue.end = queue.end.or(Some(End::Closed));
+            queue.over = queue.over.or(Some(Over::Closed));
             queue.wake();
         }
+    }
+}
+
+fn forget_the_longest_away(listeners: &mut HashMap<String, Arc<Listener>>) {
+    let away = listeners
+        .iter()
+        .filter_map(|(node, listener)| Some((listener.queue.lock().away_since?, node.clone())));
+    if let Some((_, node)) = away.min() {
+        listeners.remove(&node);
     }
 }
 
@@ -162,7 +184,7 @@ struct Queue {
     turn: u64,
     /// Since when nobody reads.
     away_since: Option<Instant>,
-    end: Option<End>,
+    over: Option<Over>,
     /// Events left out since the last report.
     lost: u64,
     reported: Option<Instant>,
@@ -170,7 +192,7 @@ struct Queue {
 
 /// Why a subscription is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum Over {
     /// The worker shuts down.
     Closed,
     /// The node listens anew elsewhere.
@@ -180,6 +202,12 @@ pub enum End {
 }
 
 impl Queue {
+    /// Whether nobody will come back for what waits here.
+    fn is_gone(&self, now: Instant, patience: Duration) -> bool {
+        let away = self.away_since.map(|since| now.saturating_duration_since(since));
+        away.is_some_and(|away| away > patience) || self.over == Some(Over::TooSlow)
+    }
+
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -188,26 +216,31 @@ impl Queue {
 }
 
 impl Listener {
-    fn push(&self, event: Event, capacity: usize) {
+    /// Puts an event into the buffer; false when nobody will come for it.
+    fn push(&self, event: Event, events: &Events) -> bool {
         let mut queue = self.queue.lock();
-        if queue.end.is_some() {
-            return;
-        }
         let at = event.at;
-        if event.kind.may_be_lost() && queue.events.len() >= capacity {
+        if queue.is_gone(at, events.patience) {
+            return false;
+        }
+        if event.kind.may_be_lost() && queue.events.len() >= events.capacity {
             queue.lost += 1;
-        } else if queue.events.len() >= MAX_BACKLOG.max(capacity) {
-            queue.end = Some(End::TooSlow);
+        } else if queue.events.len() >= MAX_BACKLOG.max(events.capacity) {
+            queue.over = Some(Over::TooSlow);
             queue.events = VecDeque::new();
-            tracing::warn!(
-                node = self.node,
-                "a listener left {MAX_BACKLOG} events unread: given up"
-            );
+            let node = &self.node;
+            tracing::warn!(node, "a listener left {MAX_BACKLOG} events unread: given up");
         } else {
             queue.events.push_back(event);
         }
         queue.wake();
-        let due = queue.reported.is_none_or(|last| at >= last + Duration::from_secs(1));
+        self.report_lost(&mut queue, at);
+        true
+    }
+
+    /// Says how many events were left out, at most once a second.
+    fn report_lost(&self, queue: &mut Queue, now: Instant) {
+        let due = queue.reported.is_none_or(|last| now >= last + Duration::from_secs(1));
         if queue.lost > 0 && due {
             tracing::warn!(
                 node = self.node,
@@ -215,19 +248,10 @@ impl Listener {
                 "a listener is too slow: CALL and RESPONSE events were left out"
             );
             queue.lost = 0;
-            queue.reported = Some(at);
+            queue.reported = Some(now);
         }
     }
-
-    /// Whether nobody will come back for what waits here.
-    fn is_gone(&self, now: Instant, patience: Duration) -> bool {
-        let queue = self.queue.lock();
-        let away =
-            queue.away_since.is_some_and(|since| now.saturating_duration_since(since) > patience);
-        away || queue.end == Some(End::TooSlow)
-    }
 }
-
 /// The events of one listener. Dropping it is going away.
 #[derive(Debug)]
 pub struct Subscription {
@@ -238,16 +262,16 @@ pub struct Subscription {
 
 impl Subscription {
     /// The next event, or why there will be no more.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, End>> {
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Over>> {
         let mut queue = self.listener.queue.lock();
         if queue.turn != self.turn {
-            return Poll::Ready(Err(End::Replaced));
+            return Poll::Ready(Err(Over::Replaced));
         }
         if let Some(event) = queue.events.pop_front() {
             return Poll::Ready(Ok(event));
         }
-        if let Some(end) = queue.end {
-            return Poll::Ready(Err(end));
+        if let Some(over) = queue.over {
+            return Poll::Ready(Err(over));
         }
         queue.waker = Some(context.waker().clone());
         Poll::Pending

@@ -118,12 +118,12 @@ impl Executor {
 
     fn predict(&self, model: &Model, features: &Features) -> Result<Prediction> {
         let mut slot = self.sessions[model.index].lock();
-        let session = match &mut *slot {
-            Some(session) => session,
-            None => slot.insert(model.predictor.session()?),
+        let ask = || match &mut *slot {
+            Some(session) => session.predict(features),
+            None => slot.insert(model.predictor.session()?).predict(features),
         };
         // A model's runtime is foreign code: its panic ends this call and no other.
-        match catch_unwind(AssertUnwindSafe(|| session.predict(features))) {
+        match catch_unwind(AssertUnwindSafe(ask)) {
             Ok(Ok(raw)) => {
                 let checked = self.worker.config.limits.check(raw);
                 if checked.faults != [None; 3] {

@@ -2,14 +2,14 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
-use super::{EventKind, Function, InstanceId};
+use super::{Function, InstanceId};
 use crate::clock::Clock;
 
 /// One simulated container of a function.
@@ -22,13 +22,11 @@ pub struct Instance {
     pub created: Instant,
     /// When its cold start is over.
     pub ready_at: Instant,
-    /// Calls inside, and the [`CLOSED`] bit: one number, so that closing and entering cannot
-    /// overlap.
+    /// Calls inside and, once it is closed, the [`End`] that closed it: one number, so that
+    /// closing and entering cannot overlap and only one end can win.
     calls: AtomicU32,
-    /// Whether its RUNNING event was sent.
-    announced: AtomicBool,
-    /// Who ends it, if not idleness. Set before it is closed.
-    ended_by: OnceLock<EventKind>,
+    /// Set when its RUNNING event was sent.
+    announced: OnceLock<()>,
     /// When its last call ended, in nanoseconds after `created`.
     last_work: AtomicU64,
     /// Its place in the function's rotation.
@@ -52,8 +50,38 @@ pub enum InstanceState {
     Stopped,
 }
 
-/// No call may enter any more.
-const CLOSED: u32 = 1 << 31;
+/// Why an instance takes no more calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was told to.
+    Stop,
+    /// No call came.
+    Timeout,
+    /// The worker shuts down.
+    Down,
+}
+
+/// An [`End`] is in the two highest bits; zero there means open.
+const CLOSED: u32 = 3 << 30;
+
+impl End {
+    fn bits(self) -> u32 {
+        match self {
+            Self::Stop => 1 << 30,
+            Self::Timeout => 2 << 30,
+            Self::Down => 3 << 30,
+        }
+    }
+
+    fn of(calls: u32) -> Option<Self> {
+        match calls >> 30 {
+            0 => None,
+            1 => Some(Self::Stop),
+            2 => Some(Self::Timeout),
+            _ => Some(Self::Down),
+        }
+    }
+}
 
 impl Instance {
     pub(super) fn new(
@@ -68,8 +96,7 @@ impl Instance {
             created,
             ready_at: created + cold_start,
             calls: AtomicU32::new(0),
-            announced: AtomicBool::new(false),
-            ended_by: OnceLock::new(),
+            announced: OnceLock::new(),
             last_work: AtomicU64::new(cold_start.as_nanos() as u64),
             slot: AtomicUsize::new(usize::MAX),
             changed: Notify::new(),
@@ -79,8 +106,10 @@ impl Instance {
     /// What it is doing at this moment.
     pub fn state(&self, now: Instant) -> InstanceState {
         match self.calls.load(Ordering::Acquire) {
-            CLOSED => InstanceState::Stopped,
-            calls if calls & CLOSED != 0 => InstanceState::Stopping,
+            calls if End::of(calls).is_some() => match calls & !CLOSED {
+                0 => InstanceState::Stopped,
+                _ => InstanceState::Stopping,
+            },
             _ if now < self.ready_at => InstanceState::Starting,
             0 => InstanceState::Idle,
             _ => InstanceState::Busy,
@@ -89,7 +118,7 @@ impl Instance {
 
     /// Whether it is gone.
     pub fn is_stopped(&self) -> bool {
-        self.calls.load(Ordering::Acquire) == CLOSED
+        is_stopped(self.calls.load(Ordering::Acquire))
     }
 
     /// When its last call ended; before the first call, when it was ready.
@@ -101,16 +130,20 @@ impl Instance {
     pub(super) fn enter(self: &Arc<Self>, clock: &Clock) -> Option<Visit> {
         self.calls
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |calls| {
-                (calls & CLOSED == 0).then_some(calls + 1)
+                End::of(calls).is_none().then_some(calls + 1)
             })
             .ok()
             .map(|_| Visit { instance: Arc::clone(self), clock: clock.clone() })
     }
 
     /// Lets no more calls in, for this reason; true for whoever closed it.
-    pub(super) fn close(&self, reason: EventKind) -> bool {
-        let _first_reason_counts = self.ended_by.set(reason);
-        let closed = self.calls.fetch_or(CLOSED, Ordering::AcqRel) & CLOSED == 0;
+    pub(super) fn close(&self, end: End) -> bool {
+        let closed = self
+            .calls
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |calls| {
+                End::of(calls).is_none().then_some(calls | end.bits())
+            })
+            .is_ok();
         if closed {
             self.changed.notify_waiters();
         }
@@ -119,49 +152,46 @@ impl Instance {
 
     /// Closes it if no call is inside and none has been since that long ago. Returns `Err` with
     /// the time of the next look when that is not so.
-    pub(super) fn close_if_idle(&self, now: Instant, idle: Duration) -> Result<bool, Instant> {
+    pub(super) fn close_if_idle(&self, now: Instant, idle: Duration) -> Result<(), Instant> {
         let due = self.last_work() + idle;
         if now < due {
             return Err(due);
         }
-        match self.calls.compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Acquire) {
+        let timeout = End::Timeout.bits();
+        match self.calls.compare_exchange(0, timeout, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
                 self.changed.notify_waiters();
-                Ok(true)
+                Ok(())
             }
-            Err(calls) if calls & CLOSED != 0 => Ok(false),
+            // Somebody else closed it.
+            Err(calls) if End::of(calls).is_some() => Ok(()),
             // Busy: it cannot have been idle for that long any earlier than this.
             Err(_) => Err(now + idle),
         }
     }
 
-    /// Why it was closed, if somebody closed it.
-    pub(super) fn ended_by(&self) -> Option<EventKind> {
-        self.ended_by.get().copied()
-    }
-
-    /// True for the first who asks: the one who sends the RUNNING event.
-    pub(super) fn announce(&self) -> bool {
-        !self.announced.load(Ordering::Acquire) && !self.announced.swap(true, Ordering::AcqRel)
+    /// Sends the RUNNING event, once; nobody goes on before it is sent.
+    pub(super) fn announce(&self, send: impl FnOnce()) {
+        self.announced.get_or_init(send);
     }
 
     /// Waits until it is closed and the last call has left.
     pub(super) async fn stopped(&self) {
-        self.wait_for(|calls| calls == CLOSED).await;
+        self.wait_for(|calls| is_stopped(calls).then_some(())).await;
     }
 
-    /// Waits until no more calls are let in.
-    pub(super) async fn closed(&self) {
-        self.wait_for(|calls| calls & CLOSED != 0).await;
+    /// Waits until no more calls are let in, and says why.
+    pub(super) async fn closed(&self) -> End {
+        self.wait_for(End::of).await
     }
 
-    async fn wait_for(&self, reached: impl Fn(u32) -> bool) {
+    async fn wait_for<T>(&self, reached: impl Fn(u32) -> Option<T>) -> T {
         loop {
             // Listens before it looks, so that no signal falls in between.
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            if reached(self.calls.load(Ordering::Acquire)) {
-                return;
+            if let Some(reached) = reached(self.calls.load(Ordering::Acquire)) {
+                return reached;
             }
             changed.await;
         }
@@ -170,10 +200,14 @@ impl Instance {
     fn leave(&self, now: Instant) {
         let since = now.saturating_duration_since(self.created).as_nanos() as u64;
         self.last_work.fetch_max(since, Ordering::Relaxed);
-        if self.calls.fetch_sub(1, Ordering::AcqRel) == CLOSED + 1 {
+        if is_stopped(self.calls.fetch_sub(1, Ordering::AcqRel) - 1) {
             self.changed.notify_waiters();
         }
     }
+}
+
+fn is_stopped(calls: u32) -> bool {
+    End::of(calls).is_some() && calls & !CLOSED == 0
 }
 
 impl fmt::Debug for Instance {
@@ -183,7 +217,7 @@ impl fmt::Debug for Instance {
             .field("id", &self.id)
             .field("function", &self.function.id)
             .field("calls", &(calls & !CLOSED))
-            .field("closed", &(calls & CLOSED != 0))
+            .field("end", &End::of(calls))
             .finish_non_exhaustive()
     }
 }

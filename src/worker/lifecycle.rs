@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
-use super::{EventKind, Instance, Worker};
+use super::{EventKind, Instance, Worker, instance::End};
 use crate::clock::Clock;
 
 /// The container runtime whose start is imitated.
@@ -68,39 +68,35 @@ impl FromStr for Runtime {
 /// How long a stopped instance is still listed, without `--auto-remove`.
 pub const STOPPED_INSTANCES_STAY: Duration = Duration::from_secs(300);
 
-/// One instance's life from its start to its end. Nobody has to wait for it.
+/// One instance's life from its start to its end. Nobody has to wait for it, but the worker does
+/// when it shuts down: whoever ends an instance, its last event is sent here and only here.
 pub(super) async fn live(worker: Arc<Worker>, instance: Arc<Instance>, clock: Clock) {
     let end = tokio::select! {
-        end = start_and_grow_idle(&worker, &instance, &clock) => end,
-        () = instance.closed() => instance.ended_by(),
+        end = instance.closed() => end,
+        () = start_and_grow_idle(&worker, &instance, &clock) => instance.closed().await,
     };
     instance.function.remove(&instance);
-    instance.stopped().await;
-    match end.or_else(|| instance.ended_by()) {
-        // The worker itself says so, all at once.
-        Some(EventKind::Down) => {}
-        end => worker.emit(end.unwrap_or(EventKind::Timeout), &instance, &clock),
+    if end != End::Down {
+        tokio::select! {
+            () = instance.stopped() => {}
+            () = worker.cut_off() => {}
+        }
     }
-    if !worker.config.auto_remove {
-        clock.sleep_until(clock.now() + STOPPED_INSTANCES_STAY).await;
-    }
-    worker.forget(&instance);
+    let kind = match end {
+        End::Stop => EventKind::Stop,
+        End::Timeout => EventKind::Timeout,
+        End::Down => EventKind::Down,
+    };
+    worker.events.emit(kind, false, &instance, || clock.now());
+    worker.lay_out(&instance, clock.now());
 }
 
-/// Ends when the instance is closed; with TIMEOUT when it was closed here.
-async fn start_and_grow_idle(
-    worker: &Worker,
-    instance: &Arc<Instance>,
-    clock: &Clock,
-) -> Option<EventKind> {
+/// Ends when the instance has been idle for too long, or is closed.
+async fn start_and_grow_idle(worker: &Worker, instance: &Arc<Instance>, clock: &Clock) {
     clock.sleep_until(instance.ready_at).await;
     worker.announce(instance);
     let idle = worker.idle_timeout(&instance.function);
-    loop {
-        match instance.close_if_idle(clock.now(), idle) {
-            Ok(true) => return Some(EventKind::Timeout),
-            Ok(false) => return None,
-            Err(next_look) => clock.sleep_until(next_look).await,
-        }
+    while let Err(next_look) = instance.close_if_idle(clock.now(), idle) {
+        clock.sleep_until(next_look).await;
     }
 }

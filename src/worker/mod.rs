@@ -13,13 +13,23 @@ mod ledger;
 mod lifecycle;
 mod scheduler;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hyperfake_predictor::{Error, ErrorKind, Limits, Result};
+use parking_lot::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{admission::Admission, function::Load, instance::Visit};
+use self::{
+    admission::Admission,
+    function::Load,
+    instance::{End, Visit},
+};
 pub use self::{
-    events::{End, Event, EventKind, Events, Subscription},
+    events::{Event, EventKind, Events, Over, Subscription},
     execution::{Call, Executor, Outcome},
     function::{FeatureScope, Function},
     id::{InstanceId, NotAnId},
@@ -69,6 +79,11 @@ pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest id that is looked at, in bytes. A function's is a UUID of 36.
 const MAX_ID: usize = 256;
 
+/// The most instances that are listed, and the most of them that have stopped: no client can fill
+/// the memory by starting them.
+const MAX_INSTANCES: usize = 1_000_000;
+const MAX_STOPPED: usize = 10_000;
+
 /// A worker, shared by the threads that run its calls (each through an [`Executor`]).
 #[derive(Debug)]
 pub struct Worker {
@@ -84,6 +99,12 @@ pub struct Worker {
     load: Arc<Load>,
     admission: Admission,
     events: Events,
+    /// The stopped instances that are still listed, oldest first, and when they stopped.
+    stopped: Mutex<VecDeque<(Instant, InstanceId)>>,
+    /// The lives of the instances, up to their last events.
+    lives: TaskTracker,
+    /// Ends the wait of instances for their calls.
+    cut: CancellationToken,
 }
 
 /// What the running calls use at one moment.
@@ -115,6 +136,9 @@ impl Worker {
             instances: papaya::HashMap::new(),
             ledger: Ledger::default(),
             load: Arc::default(),
+            stopped: Mutex::default(),
+            lives: TaskTracker::new(),
+            cut: CancellationToken::new(),
         }
     }
 
@@ -148,6 +172,10 @@ impl Worker {
             found => found?,
         };
         self.admission.check_open()?;
+        if self.instances.len() >= MAX_INSTANCES {
+            let message = format!("{MAX_INSTANCES} instances are listed, and no more are started");
+            return Err(Error::new(ErrorKind::Exhausted, message));
+        }
         let cold_start = self.config.cold_start.or(function.model.cold_start);
         let cold_start = cold_start.unwrap_or(self.config.runtime.cold_start());
         let instance = loop {
@@ -160,7 +188,7 @@ impl Worker {
         };
         self.events.emit(EventKind::Start, false, &instance, || instance.created);
         function.add(&instance);
-        tokio::spawn(lifecycle::live(Arc::clone(self), Arc::clone(&instance), clock.clone()));
+        self.lives.spawn(lifecycle::live(Arc::clone(self), Arc::clone(&instance), clock.clone()));
         Ok(instance)
     }
 
@@ -180,7 +208,7 @@ impl Worker {
             let message = format!("no live instance has the id '{instance_id}'");
             return Err(Error::new(ErrorKind::NotFound, message));
         };
-        instance.close(EventKind::Stop);
+        instance.close(End::Stop);
         instance.function.remove(&instance);
         instance.stopped().await;
         Ok(())
@@ -194,6 +222,15 @@ impl Worker {
     pub fn subscribe(&self, node: &str, clock: &Clock) -> Result<Subscription> {
         check_id("node", node)?;
         self.events.subscribe(node, clock)
+    }
+
+    /// Says what could not be said yet, and forgets what is over. Call it every few seconds.
+    pub fn tidy(&self, now: Instant) {
+        self.events.tidy(now);
+        self.forget_stopped(now);
+        for model in self.catalog.models() {
+            model.report_outside(now);
+        }
     }
 
     /// What is in use at this moment.
@@ -213,7 +250,8 @@ impl Worker {
     /// Every instance that is listed: the live ones and, without `--auto-remove`, those that
     /// stopped within the last [`STOPPED_INSTANCES_STAY`].
     #[must_use]
-    pub fn instances(&self) -> Vec<Arc<Instance>> {
+    pub fn instances(&self, now: Instant) -> Vec<Arc<Instance>> {
+        self.forget_stopped(now);
         self.instances.pin().values().cloned().collect()
     }
 
@@ -223,15 +261,15 @@ impl Worker {
         self.admission.empty().await;
     }
 
-    /// Ends every instance with DOWN, and every subscription.
-    pub fn shut_down(&self, clock: &Clock) {
+    /// Ends every instance, those without another end with DOWN, and then every subscription.
+    pub async fn shut_down(&self) {
         self.admission.close();
-        for instance in self.instances() {
-            if instance.close(EventKind::Down) {
-                instance.function.remove(&instance);
-                self.emit(EventKind::Down, &instance, clock);
-            }
+        for instance in self.instances.pin().values() {
+            instance.close(End::Down);
         }
+        self.cut.cancel();
+        self.lives.close();
+        self.lives.wait().await;
         self.events.close();
     }
 
@@ -289,17 +327,35 @@ impl Worker {
 
     /// Sends the RUNNING event of an instance whose cold start is over, once.
     fn announce(&self, instance: &Arc<Instance>) {
-        if instance.announce() {
+        instance.announce(|| {
             self.events.emit(EventKind::Running, false, instance, || instance.ready_at);
+        });
+    }
+
+    /// Ends when instances shall not wait for their calls any longer.
+    async fn cut_off(&self) {
+        self.cut.cancelled().await;
+    }
+
+    /// Lists an instance as stopped for a while, or forgets it.
+    fn lay_out(&self, instance: &Instance, now: Instant) {
+        if self.config.auto_remove {
+            self.instances.pin().remove(&instance.id);
+        } else {
+            self.stopped.lock().push_back((now, instance.id));
+            self.forget_stopped(now);
         }
     }
 
-    fn emit(&self, kind: EventKind, instance: &Arc<Instance>, clock: &Clock) {
-        self.events.emit(kind, false, instance, || clock.now());
-    }
-
-    fn forget(&self, instance: &Instance) {
-        self.instances.pin().remove(&instance.id);
+    fn forget_stopped(&self, now: Instant) {
+        let mut stopped = self.stopped.lock();
+        while let Some((at, id)) = stopped.front().copied() {
+            if now < at + STOPPED_INSTANCES_STAY && stopped.len() <= MAX_STOPPED {
+                break;
+            }
+            stopped.pop_front();
+            self.instances.pin().remove(&id);
+        }
     }
 
     fn idle_timeout(&self, function: &Function) -> Duration {

@@ -3,18 +3,18 @@
 use std::{path::Path, time::Duration};
 
 use hyperfake_predictor_testkit::onnx::{Dim, Model};
+use hyperfake_proto::controller::Event;
 use hyperfake_worker::{app::App, cli::DatabaseType};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tonic::Code;
 
-use crate::support::{TestWorker, code, config, constant, free_port, request, try_config};
+use crate::support::{TestWorker, code, config, constant, deaf_port, request, try_config};
 
 /// The error that a worker with this model file does not start with.
 async fn refusal(path: &Path) -> String {
     let line = format!(
-        "--address 127.0.0.1:0 --database-type embedded --database-address \
-         http://127.0.0.1:{} -m {}",
-        free_port(),
+        "--address 127.0.0.1:0 --database-type embedded --database-address http://127.0.0.1:0 \
+         -m {}",
         path.display()
     );
     let error = App::start(config(&line)).await.expect_err("the model was taken").to_string();
@@ -87,9 +87,8 @@ async fn with_skip_bad_models_the_rest_is_served() {
     std::fs::write(folder.path().join("bad.onnx"), "no model").unwrap();
     std::fs::write(folder.path().join("good.json"), constant(Duration::ZERO)).unwrap();
     let line = format!(
-        "--address 127.0.0.1:0 --database-type embedded --database-address \
-         http://127.0.0.1:{} --models-dir {}",
-        free_port(),
+        "--address 127.0.0.1:0 --database-type embedded --database-address http://127.0.0.1:0 \
+         --models-dir {}",
         folder.path().display()
     );
     assert!(App::start(config(&line)).await.is_err());
@@ -200,7 +199,7 @@ async fn a_message_that_is_no_protobuf_is_refused_and_the_worker_goes_on() {
 
 #[tokio::test]
 async fn a_registry_that_is_down_makes_start_unavailable_and_nothing_else_fails() {
-    let port = free_port();
+    let (_socket, port) = deaf_port();
     let line = format!(
         "--address 127.0.0.1:0 --database-type http --database-address http://127.0.0.1:{port} \
          --runtime instant --models-dir {}",
@@ -235,4 +234,56 @@ async fn auto_uses_a_registry_that_answers_and_else_is_one() {
     let start = hyperfake_proto::common::FunctionId { id: function };
     crate::support::connect(&second).await.start(start).await.unwrap();
     assert!(first.app.summary().contains("functions are registered here"));
+}
+
+#[tokio::test]
+async fn a_timeout_of_an_eternity_is_as_good_as_a_very_long_one() {
+    let worker = TestWorker::start(&[("image", &constant(Duration::ZERO))], "").await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for timeout in [i64::MAX, i64::MIN, -1] {
+        let json = format!(r#"{{"image_tag": "image", "config": {{"timeout": {timeout}}}}}"#);
+        let answer = client.post(&worker.database).body(json).send().await.unwrap();
+        let answer: serde_json::Value =
+            serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let function = answer["function_id"].as_str().unwrap();
+        let mut events = worker.listen("leaf").await;
+        let instance = worker.start_instance(function).await.unwrap();
+        worker.call(function, b"").await.unwrap();
+        worker.stop_instance(&instance).await.unwrap();
+        // Its life went on to its end: the last event is there.
+        while events.message().await.unwrap().unwrap().event() != Event::Stop {}
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_is_cold_for_ever_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cold.json");
+    let json = constant(Duration::ZERO).replace('{', r#"{"cold_start": "1000y", "#);
+    std::fs::write(&path, json).unwrap();
+    let error = refusal(&path).await;
+    assert!(error.contains("cold_start") && error.contains("ten years"), "{error}");
+}
+
+#[tokio::test]
+async fn hundreds_of_calls_given_up_at_once_do_not_cost_the_connection() {
+    let model = constant(Duration::from_secs(600));
+    let (worker, function, _) = TestWorker::with_instance(&model, "--max-rpcs 0").await;
+    let mut status = worker.listen("leaf").await;
+    for _ in 0..5 {
+        let calls: Vec<_> = (0..400)
+            .map(|_| {
+                let request = request(&function, &function, b"");
+                tokio::spawn(crate::support::call(worker.client.clone(), request))
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        for call in calls {
+            call.abort();
+        }
+    }
+    worker.is_idle().await;
+    let instance = worker.start_instance(&function).await.unwrap();
+    worker.stop_instance(&instance).await.unwrap();
+    while status.message().await.unwrap().unwrap().event() != Event::Stop {}
 }

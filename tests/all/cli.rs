@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use hyperfake_proto::controller::{MetricsRequest, controller_client::ControllerClient};
 use predicates::prelude::*;
 
-use crate::support::{constant, free_port, repository};
+use crate::support::{constant, deaf_port, repository};
 
 fn hyperfake() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hyperfake"));
@@ -39,10 +40,9 @@ impl Served {
     }
 
     fn start_as(mut command: Command, options: &str) -> Self {
-        let address = format!("127.0.0.1:{}", free_port());
-        let database = format!("http://127.0.0.1:{}", free_port());
         let mut process = command
-            .args(["server", "--address", &address, "--database-address", &database])
+            .args(["server", "--address", "127.0.0.1:0", "--database-type", "embedded"])
+            .args(["--database-address", "http://127.0.0.1:0"])
             .args(options.split_whitespace())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -57,7 +57,29 @@ impl Served {
                 panic!("the server ended: {summary}{error}");
             }
         }
+        let after = |words: &str| {
+            let rest = summary.split(words).nth(1).unwrap();
+            rest.split([',', '\n']).next().unwrap().to_owned()
+        };
+        let (address, database) = (after("serving on "), after("registered here, at "));
         Self { process, address, database, summary }
+    }
+
+    /// Waits until a call holds memory.
+    fn wait_until_busy(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let address = format!("http://{}", self.address);
+            let channel = tonic::transport::Channel::from_shared(address).unwrap();
+            let mut client = ControllerClient::new(channel.connect().await.unwrap());
+            loop {
+                let metrics = client.metrics(MetricsRequest::default()).await.unwrap();
+                if metrics.into_inner().used_ram_percent > 0.0 {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
     }
 
     fn call(&self, line: &str) -> assert_cmd::assert::Assert {
@@ -118,20 +140,15 @@ fn the_server_shows_what_it_loaded_and_a_call_shows_what_happened() {
 #[test]
 fn a_signal_lets_the_calls_finish_and_the_exit_code_is_zero() {
     let folder = tempfile::tempdir().unwrap();
-    let slow = model(folder.path(), "slow.json", &constant(Duration::from_millis(400)));
+    let slow = model(folder.path(), "slow.json", &constant(Duration::from_millis(1500)));
     for signal in ["-TERM", "-INT"] {
         let server = Served::start(&format!("--runtime instant -m {slow}"));
-        let call = std::thread::scope(|scope| {
-            let call = scope.spawn(|| server.call("slow -n 1"));
-            // The call is on its way by now, or is refused: both are no lost call.
-            std::thread::sleep(Duration::from_millis(250));
+        std::thread::scope(|scope| {
+            let call = scope.spawn(|| server.call("slow"));
+            server.wait_until_busy();
             server.signal(signal);
-            call.join().unwrap()
+            call.join().unwrap().success();
         });
-        let output = call.get_output();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let refused = String::from_utf8_lossy(&output.stderr).into_owned() + &text;
-        assert!(output.status.success() || refused.contains("navailable"), "{refused}");
         let (code, log) = server.end();
         assert_eq!(code, Some(0), "{log}");
         assert!(log.contains("stopped"), "{log}");
@@ -145,8 +162,9 @@ fn a_second_signal_cuts_the_grace_period() {
     let server = Served::start(&format!("--runtime instant --shutdown-grace 1h -m {slow}"));
     std::thread::scope(|scope| {
         let call = scope.spawn(|| server.call("slow"));
-        std::thread::sleep(Duration::from_millis(300));
+        server.wait_until_busy();
         server.signal("-TERM");
+        // Two signals at once are one.
         std::thread::sleep(Duration::from_millis(200));
         server.signal("-TERM");
         call.join().unwrap().failure();
@@ -337,7 +355,7 @@ fn help_version_and_completions_are_there() {
 
 #[test]
 fn a_call_without_a_worker_says_what_to_do() {
-    let port = free_port();
+    let (_socket, port) = deaf_port();
     run(&format!("call hyperfaas-echo --address 127.0.0.1:{port}"))
         .failure()
         .stderr(predicate::str::contains("hyperfake server"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyperfake_proto::controller::{Event, StatusUpdate};
 use tonic::{Code, Streaming};
 
-use crate::support::{TestWorker, constant, eventually};
+use crate::support::{TestWorker, connect, constant, eventually};
 
 async fn next(stream: &mut Streaming<StatusUpdate>) -> Event {
     stream.message().await.unwrap().unwrap().event()
@@ -60,12 +60,12 @@ async fn a_listener_that_returns_in_time_missed_nothing() {
     assert_eq!(next(&mut listener).await, Event::Call);
     assert_eq!(next(&mut listener).await, Event::Response);
     drop(listener);
-    // The worker hears of it a moment later; from then on events wait for the listener.
-    tokio::task::yield_now().await;
+    // On the same connection the worker hears of it first; from then on events wait.
     let instance = worker.start_instance(&function).await.unwrap();
     worker.stop_instance(&instance).await.unwrap();
     let mut listener = worker.listen("leaf").await;
-    assert_eq!(until(&mut listener, Event::Stop).await.last(), Some(&Event::Stop));
+    let missed = until(&mut listener, Event::Stop).await;
+    assert_eq!(missed, [Event::Start, Event::Running, Event::Stop]);
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn a_listener_that_never_reads_is_nobody_elses_trouble() {
 
 #[tokio::test]
 async fn an_instance_that_is_stopped_lets_its_calls_finish_first() {
-    let model = constant(Duration::from_millis(150));
+    let model = constant(Duration::from_secs(1));
     let (worker, function, instance) = TestWorker::with_instance(&model, "").await;
     let mut listener = worker.listen("a").await;
     let request = crate::support::request(&function, &function, b"");
@@ -140,6 +140,33 @@ async fn an_instance_that_is_stopped_lets_its_calls_finish_first() {
     call.await.unwrap().unwrap();
     let events = until(&mut listener, Event::Stop).await;
     assert_eq!(events, [Event::Call, Event::Response, Event::Stop]);
+}
+
+#[tokio::test]
+async fn an_instance_is_running_before_its_first_call_begins() {
+    let model = constant(Duration::ZERO);
+    let options = "--runtime docker --cold-start 20ms";
+    let worker = TestWorker::start(&[("image", &model)], options).await;
+    let mut listener = worker.listen("a").await;
+    // On connections of their own, and so on other threads than the instance's life.
+    let clients = [connect(&worker.app).await, connect(&worker.app).await];
+    for _ in 0..30 {
+        let function = worker.register("image").await;
+        let instance = worker.start_instance(&function).await.unwrap();
+        let calls = clients.clone().map(|client| {
+            tokio::spawn(crate::support::call(
+                client,
+                crate::support::request(&function, &function, b""),
+            ))
+        });
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        worker.stop_instance(&instance).await.unwrap();
+        let events = until(&mut listener, Event::Stop).await;
+        assert_eq!(events[..2], [Event::Start, Event::Running], "{events:?}");
+        assert_eq!(events.len(), 7, "{events:?}");
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "more than a moment is all that is meant")]

@@ -89,7 +89,7 @@ async fn a_function_id_in_the_instance_field_alone_is_enough() {
 /// Three numbers that tell which features the model was asked with.
 const TELLTALE: &str = r#"{
     "kind": "linear",
-    "runtime_ns": {"intercept": 50000000},
+    "runtime_ns": {"intercept": 2000000000},
     "cpu_cores": {"active_calls": 1},
     "ram_bytes": {"request_bytes": 1, "function_instances": 1000000}
 }"#;
@@ -117,7 +117,7 @@ async fn every_call_is_predicted_from_a_different_number_of_active_calls() {
 
 #[tokio::test]
 async fn the_running_calls_hold_what_they_were_predicted_to_hold() {
-    let model = r#"{"kind": "linear", "runtime_ns": {"intercept": 300000000},
+    let model = r#"{"kind": "linear", "runtime_ns": {"intercept": 3000000000},
         "cpu_cores": {"intercept": 0.25, "worker_cpu_cores": 1},
         "ram_bytes": {"intercept": 1000, "worker_ram_bytes": 1}}"#;
     let (worker, function, _) = TestWorker::with_instance(model, "").await;
@@ -145,7 +145,7 @@ async fn the_running_calls_hold_what_they_were_predicted_to_hold() {
 
 #[tokio::test]
 async fn beyond_max_rpcs_a_call_is_refused_and_the_others_go_on() {
-    let model = constant(400 * MS);
+    let model = constant(2000 * MS);
     let (worker, function, _) = TestWorker::with_instance(&model, "--max-rpcs 2").await;
     let slow: Vec<_> = (0..2)
         .map(|_| {

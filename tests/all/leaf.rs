@@ -8,7 +8,7 @@ use crate::support::{TestWorker, constant};
 async fn a_leaf_finds_what_it_relies_on() {
     let echo = constant(std::time::Duration::from_millis(2));
     let echo = echo.replace('{', r#"{"response": "echo", "#);
-    let options = "--runtime docker --cold-start 30ms --idle-timeout 200ms";
+    let options = "--runtime docker --cold-start 30ms --idle-timeout 2s";
     let worker = TestWorker::start(&[("hyperfaas-echo", &echo)], options).await;
 
     // A function is created: the leaf posts it to the key-value store.

@@ -133,13 +133,13 @@ async fn the_first_call_waits_for_what_is_left_of_the_cold_start() {
 #[tokio::test]
 async fn an_instance_without_calls_goes_down_and_a_busy_one_does_not() {
     for hand in Hand::both() {
-        let bench = Bench::new(&hand, 300 * MS, "--runtime instant --idle-timeout 100ms");
+        let bench = Bench::new(&hand, 800 * MS, "--runtime instant --idle-timeout 100ms");
         let mut events = bench.worker.subscribe("test", &bench.clock).unwrap();
         let instance = bench.start().await;
         let call = bench.call();
         hand.pass(200 * MS).await;
         assert_eq!(instance.state(bench.clock.now()), InstanceState::Busy);
-        hand.pass(130 * MS).await;
+        hand.pass(630 * MS).await;
         call.await.unwrap().unwrap();
         hand.pass(400 * MS).await;
         assert_eq!(instance.state(bench.clock.now()), InstanceState::Stopped);
@@ -182,12 +182,16 @@ async fn a_stopped_instance_is_listed_for_a_while_unless_it_is_removed_at_once()
         let hand = Hand::Manual(ManualClock::new());
         let bench = Bench::new(&hand, MS, &format!("--runtime instant {options}"));
         let instance = bench.start().await;
-        assert_eq!(bench.worker.instances().len(), 1);
+        assert_eq!(bench.worker.instances(bench.clock.now()).len(), 1);
         bench.worker.stop(&instance.id.to_string()).await.unwrap();
         settle().await;
-        assert_eq!(bench.worker.instances().len(), usize::from(stays), "{options}");
+        assert_eq!(
+            bench.worker.instances(bench.clock.now()).len(),
+            usize::from(stays),
+            "{options}"
+        );
         hand.pass(STOPPED_INSTANCES_STAY).await;
-        assert!(bench.worker.instances().is_empty(), "{options}");
+        assert!(bench.worker.instances(bench.clock.now()).is_empty(), "{options}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{TestWorker, request};
 
 /// Three numbers that tell which features the model was asked with.
-const TELLTALE: &str = r#"{"kind": "linear", "runtime_ns": {"intercept": 200000000},
+const TELLTALE: &str = r#"{"kind": "linear", "runtime_ns": {"intercept": 1000000000},
     "cpu_cores": {"active_calls": 1}, "ram_bytes": {"function_instances": 1}}"#;
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::{future::pending, time::Duration};
 
 use hyperfake_proto::controller::Event;
+use hyperfake_worker::worker::InstanceState;
 use tokio::net::TcpStream;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -43,6 +44,40 @@ async fn calls_may_finish_while_new_ones_are_refused_and_health_says_so() {
 }
 
 #[tokio::test]
+async fn every_instance_has_exactly_one_last_event_whoever_ends_it() {
+    let model = constant(Duration::from_secs(600));
+    let (worker, function, busy) = TestWorker::with_instance(&model, "--shutdown-grace 50ms").await;
+    let idle = worker.start_instance(&function).await.unwrap();
+    let mut status = worker.listen("leaf").await;
+    let call = tokio::spawn(call(worker.client.clone(), request(&function, &busy, b"")));
+    let shared = worker.worker().clone();
+    eventually("the call runs", || shared.usage().ram_bytes > 0).await;
+    // It is told to stop and waits for its call, which the end of the worker cuts off.
+    let stopping = busy.clone();
+    let mut client = worker.client.clone();
+    let stop = tokio::spawn(async move {
+        client.stop(hyperfake_proto::common::InstanceId { id: stopping }).await
+    });
+    let clock = hyperfake_worker::clock::precise::start();
+    let is_stopping = || {
+        let instances = shared.instances(clock.now());
+        instances.iter().any(|instance| instance.state(clock.now()) == InstanceState::Stopping)
+    };
+    eventually("the instance stops", is_stopping).await;
+    worker.app.shut_down(pending()).await;
+    let mut ends = Vec::new();
+    while let Ok(Some(update)) = status.message().await {
+        if ![Event::Call, Event::Response].contains(&update.event()) {
+            ends.push((update.event(), update.instance_id.unwrap().id));
+        }
+    }
+    ends.sort_by_key(|(event, _)| *event as i32);
+    assert_eq!(ends, [(Event::Down, idle), (Event::Stop, busy)]);
+    assert!(call.await.unwrap().is_err());
+    let _ = stop.await;
+}
+
+#[tokio::test]
 async fn after_the_grace_period_calls_are_cut_off() {
     let model = constant(Duration::from_secs(600));
     let (worker, function, _) = TestWorker::with_instance(&model, "--shutdown-grace 50ms").await;
@@ -50,8 +85,8 @@ async fn after_the_grace_period_calls_are_cut_off() {
     let shared = worker.worker().clone();
     eventually("the call runs", || shared.usage().ram_bytes > 0).await;
     worker.app.shut_down(pending()).await;
-    // The process ends here; in this test its threads go on until the client leaves.
-    running.abort();
+    assert_eq!(shared.usage().calls, 1, "the call was not running any more");
+    assert!(running.await.unwrap().is_err(), "the call was not cut off");
 }
 
 #[tokio::test]
@@ -62,5 +97,5 @@ async fn a_second_signal_does_not_wait_for_the_grace_period() {
     let shared = worker.worker().clone();
     eventually("the call runs", || shared.usage().ram_bytes > 0).await;
     worker.app.shut_down(async {}).await;
-    running.abort();
+    assert!(running.await.unwrap().is_err(), "the call was not cut off");
 }

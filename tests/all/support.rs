@@ -49,9 +49,8 @@ impl TestWorker {
     /// With these models (image and JSON) and options, without cold start unless they say so.
     pub async fn start(models: &[(&str, &str)], options: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = format!("http://127.0.0.1:{}", free_port());
         let mut line = "--address 127.0.0.1:0 --database-type embedded ".to_owned();
-        write!(line, "--database-address {database} --cpus 4 --memory 1GB ").unwrap();
+        line += "--database-address http://127.0.0.1:0 --cpus 4 --memory 1GB ";
         for (image, json) in models {
             let path = folder.path().join(format!("{}.json", image.replace([':', '/'], "_")));
             std::fs::write(&path, json).unwrap();
@@ -62,7 +61,8 @@ impl TestWorker {
         }
         let app = App::start(config(&(line + options))).await.unwrap();
         let client = connect(&app).await;
-        let registry = HttpRegistry::new(database.parse().unwrap()).unwrap();
+        let registry = HttpRegistry::new(app.registry_url().clone()).unwrap();
+        let database = app.registry_url().to_string();
         Self { app, client, registry, database, _folder: folder }
     }
 
@@ -162,9 +162,12 @@ pub fn try_config(line: &str) -> hyperfake_predictor::Result<Config> {
     }
 }
 
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port that is taken, but on which nobody listens, for as long as the socket lives.
+pub fn deaf_port() -> (socket2::Socket, u16) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    (socket, port)
 }
 
 /// Waits, for as long as a slow machine may need, until something holds.

@@ -19,9 +19,8 @@ pub(crate) struct Contents {
 impl Contents {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         check_length(bytes)?;
-        let malformed = |error| {
-            Error::new(ErrorKind::Invalid, "not a safetensors file").with_source(error)
-        };
+        let malformed =
+            |error| Error::new(ErrorKind::Invalid, "not a safetensors file").with_source(error);
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
         let metadata = header.metadata().iter().flatten();
         let settings = metadata.filter_map(|(key, value)| {

@@ -24,21 +24,31 @@ fn main() {
     let mut answer = [0.0; 3];
     floor.baseline(&INPUTS, &mut answer);
     println!("{} multiplications, nanoseconds:", network.multiplications());
-    println!("floor, baseline    {:7.1}", median(2_000, || floor.baseline(black_box(&INPUTS), &mut answer)));
+    println!(
+        "floor, baseline    {:7.1}",
+        median(2_000, || floor.baseline(black_box(&INPUTS), &mut answer))
+    );
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            println!("floor, avx2        {:7.1}", median(2_000, || floor.avx2(black_box(&INPUTS), &mut answer)));
+            println!(
+                "floor, avx2        {:7.1}",
+                median(2_000, || floor.avx2(black_box(&INPUTS), &mut answer))
+            );
         }
         if is_x86_feature_detected!("avx512f") {
-            println!("floor, avx512      {:7.1}", median(2_000, || floor.avx512(black_box(&INPUTS), &mut answer)));
+            println!(
+                "floor, avx512      {:7.1}",
+                median(2_000, || floor.avx512(black_box(&INPUTS), &mut answer))
+            );
         }
     }
     for isa in Isa::all() {
         let mut runner = network.runner(isa);
         let mut found = [0.0; 3];
         runner.run(&INPUTS, &mut found);
-        let close = found.iter().zip(answer).all(|(found, floor)| (found / floor - 1.0).abs() < 1e-4);
+        let close =
+            found.iter().zip(answer).all(|(found, floor)| (found / floor - 1.0).abs() < 1e-4);
         assert!(close, "{found:?} is not {answer:?}");
         let single = median(2_000, || runner.run(black_box(&INPUTS), &mut found));
         let inputs = INPUTS.repeat(64);

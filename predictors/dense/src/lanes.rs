@@ -163,9 +163,12 @@ mod tests {
         for mul_add in [twice, f32::mul_add] {
             compare("exp", -87.0..88.0, |x| exp(x, mul_add), f64::exp);
             compare("tanh", -200.0..200.0, |x| tanh(x, mul_add), f64::tanh);
-            compare("softplus", -80.0..200.0, |x| softplus(x, mul_add), |x| {
-                x.max(0.0) + (-x.abs()).exp().ln_1p()
-            });
+            compare(
+                "softplus",
+                -80.0..200.0,
+                |x| softplus(x, mul_add),
+                |x| x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            );
         }
     }
 

@@ -148,9 +148,7 @@ impl Step {
             Self::Add(numbers) | Self::Mul(numbers) | Self::Div(numbers) => {
                 (numbers.len(), width, width)
             }
-            Self::Dense(dense) => {
-                (dense.weights.len(), dense.bias.len() * width, dense.bias.len())
-            }
+            Self::Dense(dense) => (dense.weights.len(), dense.bias.len() * width, dense.bias.len()),
             Self::Activation(_) => (width, width, width),
         };
         let message = match (found, after) {

@@ -23,9 +23,9 @@ pub(crate) fn run(steps: &[Step], inputs: &[f32]) -> Reference {
             pairs.map(|(value, number)| function(*value, f64::from(*number))).collect()
         };
         values = match step {
-            Step::Add(numbers) => with(&values, numbers, |(value, noise), number| {
-                rounded(value + number, noise)
-            }),
+            Step::Add(numbers) => {
+                with(&values, numbers, |(value, noise), number| rounded(value + number, noise))
+            }
             Step::Mul(numbers) => with(&values, numbers, |(value, noise), number| {
                 rounded(value * number, noise * number * number)
             }),
@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn an_activation_that_is_flat_keeps_noise_bounded() {
-        let steps = [Step::Mul(vec![1e6]), Step::Activation(Activation::Clip { low: 0.0, high: 1.0 })];
+        let steps =
+            [Step::Mul(vec![1e6]), Step::Activation(Activation::Clip { low: 0.0, high: 1.0 })];
         let reference = run(&steps, &[2.0]);
         assert_eq!(reference.values, [1.0]);
     }

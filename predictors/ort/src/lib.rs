@@ -41,8 +41,8 @@ use std::{
 };
 
 use hyperfake_predictor::{
-    Backend, Error, ErrorKind, Features, Formats, ModelInfo, ModelUri, Predictor, Result, Session, Units,
-    file,
+    Backend, Error, ErrorKind, Features, Formats, ModelInfo, ModelUri, Predictor, Result, Session,
+    Units, file,
 };
 
 pub use crate::{

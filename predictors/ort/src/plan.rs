@@ -58,8 +58,7 @@ impl Plan {
         let settings = Settings::read(uri, settings(&session).map_err(refused)?)?;
         let inputs = settings.features(signature.columns)?;
         let buffers = try_out(&mut session, &signature)?;
-        let plan =
-            Self { environment, bytes, path: path.to_owned(), signature, inputs, buffers };
+        let plan = Self { environment, bytes, path: path.to_owned(), signature, inputs, buffers };
         Ok((plan, settings, session))
     }
 

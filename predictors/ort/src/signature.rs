@@ -54,8 +54,10 @@ pub(crate) fn described(value: &ValueType) -> String {
 
 /// A shape as it is written in the file, `[1,5]`; a free size is `?`.
 fn sizes(shape: &Shape) -> String {
-    let sizes: Vec<_> =
-        shape.iter().map(|size| if *size < 0 { "?".to_owned() } else { size.to_string() }).collect();
+    let sizes: Vec<_> = shape
+        .iter()
+        .map(|size| if *size < 0 { "?".to_owned() } else { size.to_string() })
+        .collect();
     format!("[{}]", sizes.join(","))
 }
 

@@ -3,9 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use hyperfake_predictor::{Error, ErrorKind, Feature, Features, Output, RawPrediction, Result};
-use tract_onnx::{
-    prelude::*, tract_core::plan::SimplePlan, tract_hir::internal::TypedSimpleState,
-};
+use tract_onnx::{prelude::*, tract_core::plan::SimplePlan, tract_hir::internal::TypedSimpleState};
 
 use crate::{
     graph::{self, Element},

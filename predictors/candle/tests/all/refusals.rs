@@ -149,7 +149,10 @@ fn modules_other_than_linear_layers() {
 #[test]
 fn an_unknown_activation_or_setting() {
     let refused = refusal(&network().metadata("hyperfake.activation", "swish"));
-    assert!(refused.starts_with("hyperfake.activation: found 'swish', expected one of"), "{refused}");
+    assert!(
+        refused.starts_with("hyperfake.activation: found 'swish', expected one of"),
+        "{refused}"
+    );
     let refused = refusal(&network().metadata("hyperfake.colour", "red"));
     assert!(refused.contains("unknown setting 'colour'"), "{refused}");
 }

@@ -75,8 +75,7 @@ fn double_and_half_precision_are_converted() {
     let expected = answer(&tiny(numbers), &calls(3.0, 4.0));
     let double: Vec<u8> = numbers.iter().flat_map(|n| f64::from(*n).to_le_bytes()).collect();
     // A number without a long fraction is its upper half.
-    let brain: Vec<u8> =
-        numbers.iter().flat_map(|n| n.to_le_bytes()[2..].to_owned()).collect();
+    let brain: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()[2..].to_owned()).collect();
     let half: Vec<u8> = [0x3800_u16, 0xc000, 0x3c00, 0x3400, 0x4200, 0x3e00]
         .iter()
         .flat_map(|n| n.to_le_bytes())
@@ -130,8 +129,5 @@ fn a_gap_between_layers_is_possible_when_their_number_is_stated() {
     let model = Model::of(&network).renamed(|name| name.replace("model.9.", "model.12."));
     assert!(File::of(&model).refusal().contains("state hyperfake.layers = 4"));
     let stated = model.metadata("hyperfake.layers", "4");
-    assert_eq!(
-        answer(&stated, &Features::IDLE),
-        answer(&Model::of(&network), &Features::IDLE)
-    );
+    assert_eq!(answer(&stated, &Features::IDLE), answer(&Model::of(&network), &Features::IDLE));
 }

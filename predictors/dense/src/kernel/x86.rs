@@ -101,10 +101,7 @@ unsafe impl Simd for Avx2 {
     fn mul_add(self, left: Self::Vector, right: Self::Vector, sum: Self::Vector) -> Self::Vector {
         // SAFETY: the CPU has FMA.
         unsafe {
-            [
-                _mm256_fmadd_ps(left[0], right[0], sum[0]),
-                _mm256_fmadd_ps(left[1], right[1], sum[1]),
-            ]
+            [_mm256_fmadd_ps(left[0], right[0], sum[0]), _mm256_fmadd_ps(left[1], right[1], sum[1])]
         }
     }
 

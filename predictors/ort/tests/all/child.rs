@@ -6,6 +6,7 @@ use std::{
     io::Read as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -90,6 +91,7 @@ fn variable(name: &str) -> Option<PathBuf> {
 /// - `find` says what [`find`] found in `OPTION` and elsewhere.
 /// - `open` opens the URI `MODEL` in two threads at once, as the worker would, and says what each
 ///   got.
+/// - `threads` says how many threads there are before and after predictions in two sessions.
 /// - `convert` rewrites the ONNX file `MODEL` in ONNX Runtime's own format, as `TO`.
 #[test]
 #[ignore = "runs in a process of its own, as part of other tests"]
@@ -106,8 +108,8 @@ fn task() {
         }
         "open" => {
             let uri: ModelUri = variable("MODEL").unwrap().to_str().unwrap().parse().unwrap();
-            let backends: [std::sync::Arc<dyn Backend>; 2] =
-                [std::sync::Arc::new(TractBackend), std::sync::Arc::new(OrtBackend::new(option))];
+            let backends: [Arc<dyn Backend>; 2] =
+                [Arc::new(TractBackend), Arc::new(OrtBackend::new(option))];
             let backends = Backends::new(backends);
             let open = || match backends.open(&uri) {
                 Ok(mut loaded) => {
@@ -121,6 +123,16 @@ fn task() {
                 [scope.spawn(open), scope.spawn(open)].map(|thread| thread.join().unwrap())
             });
             said.iter().for_each(|said| println!("{MARK}{said}"));
+        }
+        "threads" => {
+            let threads = || fs::read_dir("/proc/self/task").unwrap().count();
+            println!("{MARK}{}", threads());
+            let uri = ModelUri::from_path(variable("MODEL").unwrap());
+            let model = OrtBackend::new(option).open(&uri).unwrap();
+            for _ in 0..2 {
+                model.session().unwrap().predict(&Features::IDLE).unwrap();
+            }
+            println!("{MARK}{}", threads());
         }
         "convert" => {
             let environment = ort::init_from(find(None).found.unwrap().path).unwrap();

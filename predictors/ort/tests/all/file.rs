@@ -62,7 +62,6 @@ impl File {
 
 /// As the worker opens a file: tract is asked first.
 pub(crate) fn open_registered(path: &Path) -> Result<Loaded> {
-    let backends: [Arc<dyn Backend>; 2] =
-        [Arc::new(TractBackend), Arc::new(OrtBackend::default())];
+    let backends: [Arc<dyn Backend>; 2] = [Arc::new(TractBackend), Arc::new(OrtBackend::default())];
     Backends::new(backends).open(&ModelUri::from_path(path))
 }

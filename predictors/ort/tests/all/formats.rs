@@ -10,6 +10,12 @@ use hyperfake_predictor_testkit::{
     onnx::{Dim, Model},
 };
 
+use proptest::{
+    prelude::*,
+    sample::Index,
+    test_runner::{Config, TestRunner},
+};
+
 use crate::{
     child::Child,
     file::{File, open_registered, runtime},
@@ -60,6 +66,30 @@ fn an_ort_file_of_a_newer_format_is_refused() {
     let refusal = file.refusal();
     assert!(refusal.starts_with("ONNX Runtime cannot open the model: "), "{refusal}");
     assert!(refusal.contains("format model version [9] is not supported"), "{refusal}");
+}
+
+/// ONNX Runtime checks the structure of such a file; a crash would end this process.
+#[test]
+fn a_damaged_ort_file_is_opened_or_refused() {
+    let Some(real) = runtime("a_damaged_ort_file_is_opened_or_refused") else { return };
+    let file = converted(&Network::sample(&[4], 1).to_onnx(), &real);
+    let bytes = fs::read(&file.path).unwrap();
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let damage = prop::collection::vec((any::<Index>(), any::<u8>()), 1..4);
+    let outcome = runner.run(&damage, |damage| {
+        let mut bytes = bytes.clone();
+        for (index, byte) in damage {
+            let at = index.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let file = File::of_bytes("model.ort", &bytes);
+        match file.open() {
+            Ok(model) => drop(model.session().unwrap().predict(&Features::IDLE)),
+            Err(_) => drop(file.refusal()),
+        }
+        Ok(())
+    });
+    outcome.unwrap();
 }
 
 /// 1 for each feature that is above 2, by an operator of `ai.onnx.ml` that tract does not have.

@@ -3,11 +3,16 @@
 //! `just ort` provides one.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
+// The names and messages of these are those of Linux.
+#[cfg(target_os = "linux")]
 mod child;
 mod conformance;
 mod file;
+#[cfg(target_os = "linux")]
 mod formats;
+#[cfg(target_os = "linux")]
 mod missing;
+#[cfg(target_os = "linux")]
 mod places;
 mod refusals;
 mod shapes;

@@ -19,10 +19,8 @@ pub(crate) fn model() -> File {
 pub(crate) fn library(folder: &Path, source: &str) -> Option<PathBuf> {
     let (code, library) = (folder.join("library.c"), folder.join("library.so"));
     fs::write(&code, source).unwrap();
-    let compiler = Command::new("cc")
-        .args(["-shared", "-fPIC", "-w", "-o"])
-        .args([&library, &code])
-        .status();
+    let compiler =
+        Command::new("cc").args(["-shared", "-fPIC", "-w", "-o"]).args([&library, &code]).status();
     match compiler {
         Ok(status) if status.success() => Some(library),
         other => {

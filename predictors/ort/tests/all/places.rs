@@ -84,3 +84,11 @@ fn a_model_is_served_with_the_library_that_was_given() {
     let said = Child::new("open").with("MODEL", uri).with("OPTION", real).run();
     assert_eq!(said, ["ort 1530000", "ort 1530000"]);
 }
+
+#[test]
+fn sessions_have_no_threads_of_their_own() {
+    let Some(real) = runtime("sessions_have_no_threads_of_their_own") else { return };
+    let model = crate::missing::model();
+    let said = Child::new("threads").with("MODEL", &model.path).with("OPTION", real).run();
+    assert_eq!(said[0], said[1]);
+}

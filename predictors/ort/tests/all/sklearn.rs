@@ -6,8 +6,7 @@ use hyperfake_predictor::Features;
 
 use crate::file::{open_registered, runtime};
 
-const SCRIPT: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/python/export_sklearn.py");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/python/export_sklearn.py");
 
 /// A Python that can run the script: the one that `HYPERFAKE_TEST_PYTHON` names, or `python3`.
 fn python() -> Option<OsString> {
