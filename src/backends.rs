@@ -65,7 +65,7 @@ const ORT_WITHOUT_ONNX: Formats = Formats { name: "ort", schemes: &["ort"], exte
 /// The vector instructions that the dense kernel uses on this machine.
 #[must_use]
 pub fn vector_instructions() -> &'static str {
-    hyperfake_predictor_tract::vector_instructions()
+    hyperfake_predictor_dense::Isa::detect().name()
 }
 
 /// Finds ONNX Runtime: its library and version, or what was tried and why it failed.
@@ -74,7 +74,11 @@ pub fn vector_instructions() -> &'static str {
 ///
 /// The places that were tried, each with the reason.
 pub fn find_onnx_runtime(library: Option<&Path>) -> Result<(PathBuf, String), Vec<String>> {
-    hyperfake_predictor_ort::find(library)
+    let search = hyperfake_predictor_ort::find(library);
+    match search.found {
+        Some(found) => Ok((found.path, found.version)),
+        None => Err(search.tried.iter().map(ToString::to_string).collect()),
+    }
 }
 
 /// The backend as it is, or claiming less than it could.

@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "hyperfake_plugin_host",
             "hyperfake_predictor",
             "hyperfake_predictor_candle",
+            "hyperfake_predictor_dense",
             "hyperfake_predictor_json",
             "hyperfake_predictor_ort",
             "hyperfake_predictor_tract",

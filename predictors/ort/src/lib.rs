@@ -34,6 +34,7 @@ mod runtime;
 mod search;
 mod session;
 mod signature;
+mod telemetry;
 
 use std::{
     path::PathBuf,
@@ -48,6 +49,7 @@ use hyperfake_predictor::{
 pub use crate::{
     places::Place,
     search::{Found, LEAST_MINOR_VERSION, Search, Tried, find},
+    telemetry::turn_off_telemetry,
 };
 use crate::{
     plan::{Plan, refused},

@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 use crate::{
     places::Place,
     search::{Found, find},
+    telemetry::turn_off_telemetry,
 };
 
 /// Kept until the process ends: a second one is not allowed, and without it the sessions of a
@@ -35,6 +36,9 @@ pub(crate) fn environment(library: Option<&Path>) -> Result<Environment> {
         if tried.path.is_some() && matches!(tried.place, Place::Option | Place::Variable) {
             warn!("not used: {tried}");
         }
+    }
+    if !turn_off_telemetry() {
+        warn!("ONNX Runtime may report on this machine; ORT_DISABLE_TELEMETRY=1 turns that off");
     }
     let environment = load(found)?;
     info!("loaded {found}");

@@ -86,9 +86,12 @@ fn a_model_is_served_with_the_library_that_was_given() {
 }
 
 #[test]
-fn sessions_have_no_threads_of_their_own() {
-    let Some(real) = runtime("sessions_have_no_threads_of_their_own") else { return };
+fn onnx_runtime_starts_no_threads_and_reports_nothing() {
+    let Some(real) = runtime("onnx_runtime_starts_no_threads_and_reports_nothing") else { return };
     let model = crate::missing::model();
-    let said = Child::new("threads").with("MODEL", &model.path).with("OPTION", real).run();
-    assert_eq!(said[0], said[1]);
+    let child = Child::new("threads");
+    let home = child.folder().join("home");
+    let said = child.with("MODEL", &model.path).with("OPTION", real).with("HOME", &home).run();
+    assert_eq!(said, ["1", "1"]);
+    assert!(!home.exists(), "telemetry has written into the home folder");
 }

@@ -30,6 +30,11 @@ impl File {
         ModelUri::from_path(&self.path)
     }
 
+    /// The file with parameters, as in `features=request_bytes`.
+    pub(crate) fn uri_with(&self, parameters: &str) -> ModelUri {
+        format!("{}?{parameters}", self.path.display()).parse().unwrap()
+    }
+
     pub(crate) fn open(&self) -> Result<Arc<dyn Predictor>> {
         TractBackend.open(&self.uri())
     }

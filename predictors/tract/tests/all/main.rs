@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
 mod conformance;
+mod dense;
 mod file;
+mod lowering;
+mod networks;
 mod refusals;
 mod shapes;

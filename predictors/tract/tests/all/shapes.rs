@@ -1,12 +1,12 @@
 //! What may differ between models: batch sizes, element types, the number of outputs.
 
-use hyperfake_predictor::{Feature, Features, RawPrediction, Units};
+use hyperfake_predictor::{Backend, Feature, Features, Range, RawPrediction, Units};
 use hyperfake_predictor_testkit::{
     Conformance, Known,
     laws::{LINEAR, Network},
     onnx::{Dim, ElementType, Model},
 };
-use hyperfake_predictor_tract::TractBackend;
+use hyperfake_predictor_tract::{DenseBackend, TractBackend};
 
 use crate::file::File;
 
@@ -179,6 +179,66 @@ fn info_says_what_the_file_says() {
     assert_eq!(settings, [("cold_start", "250ms"), ("response", "echo")]);
     assert_eq!((info.backend, info.units), ("tract", Units::NATIVE));
     assert_eq!(info.inputs, Feature::ALL);
+}
+
+/// A product of the columns with 1, 10, 100, ... for each output.
+fn digits(columns: i64) -> Model {
+    let weights: Vec<f32> = (0..columns as i32).flat_map(|row| [10_f32.powi(row); 3]).collect();
+    Model::new()
+        .input("input", &[Dim::Fixed(1), Dim::Fixed(columns)])
+        .initializer("weights", &[columns, 3], &weights)
+        .node("MatMul", &["input", "weights"], &["output"], &[])
+        .output("output", &[Dim::Fixed(1), THREE])
+}
+
+#[test]
+fn the_features_setting_names_the_columns_in_their_order() {
+    let busy = Features::from_array([1.0, 2.0, 3.0, 4.0, 5.0]);
+    for (columns, parameters, expected) in [
+        (4, "features=request_bytes,function_instances,worker_cpu_cores,worker_ram_bytes", 5421.0),
+        (1, "features=worker_cpu_cores", 4.0),
+        (2, "features=worker_ram_bytes,request_bytes", 15.0),
+        (5, "response=echo", 54321.0),
+        (
+            5,
+            "features=worker_ram_bytes,worker_cpu_cores,active_calls,function_instances,\
+             request_bytes",
+            12345.0,
+        ),
+    ] {
+        let file = File::of(&digits(columns));
+        for backend in [&TractBackend as &dyn Backend, &DenseBackend] {
+            let predictor = backend.open(&file.uri_with(parameters)).unwrap();
+            assert_eq!(predictor.info().inputs.len(), columns as usize);
+            let answer = predictor.session().unwrap().predict(&busy).unwrap();
+            assert_eq!(answer, RawPrediction::from_array([expected; 3]), "{parameters}");
+        }
+    }
+    let named = digits(1).metadata("hyperfake.features", "active_calls");
+    assert_eq!(File::of(&named).predict(&busy).cpu_cores, 3.0);
+    let error = TractBackend.open(&File::of(&named).uri_with("features=cpu")).unwrap_err();
+    assert!(error.to_string().contains("features: no feature is called 'cpu'"), "{error}");
+}
+
+#[test]
+fn the_scaler_in_a_file_says_what_the_model_was_trained_on() {
+    let scaled = |mean: &[f32], scale: &[f32]| {
+        let columns = [mean.len() as i64];
+        let model = digits(2)
+            .metadata("hyperfake.features", "request_bytes,active_calls")
+            .initializer("input_mean", &columns, mean)
+            .initializer("input_scale", &[scale.len() as i64], scale);
+        let trained = File::of(&model).open().unwrap().info().trained.clone();
+        trained
+    };
+    assert_eq!(
+        scaled(&[100.0, 7.0], &[10.0, 0.0]),
+        [Range::new(50.0, 150.0), Range::new(7.0, 7.0)]
+    );
+    assert_eq!(scaled(&[1.0, f32::NAN], &[1.0, 1.0]), [Range::new(-4.0, 6.0), None]);
+    assert_eq!(scaled(&[1.0, 2.0, 3.0], &[1.0, 1.0]), []);
+    assert_eq!(File::of(&digits(5)).open().unwrap().info().trained, []);
+    assert!(File::of(&digits(5)).open().unwrap().info().deterministic);
 }
 
 /// Features in single precision are what the model's author saw, too.
