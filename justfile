@@ -29,6 +29,20 @@ clients:
     cargo build
     tests/clients.sh "${CARGO_TARGET_DIR:-target}/debug/hyperfake"
 
+# Put ONNX Runtime in place, from its wheel on PyPI
+ort *args:
+    scripts/fetch-onnxruntime.py {{args}}
+
+# The plugin host's tests under valgrind
+valgrind:
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=1 --leak-check=full --errors-for-leak-kinds=definite" \
+        cargo test -p hyperfake-plugin-host -p noisy --lib --tests
+
+# The plugin border's static-table tests under Miri (needs a nightly toolchain with miri)
+miri:
+    MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test \
+        -p hyperfake-plugin-abi -p hyperfake-plugin-sdk -p hyperfake-plugin-host --lib --tests
+
 # Make the sample models anew
 models:
     cargo run --release -p hyperfake-models

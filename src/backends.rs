@@ -68,6 +68,11 @@ pub fn vector_instructions() -> &'static str {
     hyperfake_predictor_dense::Isa::detect().name()
 }
 
+/// Keeps ONNX Runtime from reporting on its user. Call it first, while there is one thread.
+pub fn turn_off_telemetry() {
+    let _ = hyperfake_predictor_ort::turn_off_telemetry();
+}
+
 /// Finds ONNX Runtime: its library and version, or what was tried and why it failed.
 ///
 /// # Errors

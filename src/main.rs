@@ -9,6 +9,7 @@ use clap::CommandFactory;
 use hyperfake_predictor::{Error, ErrorKind, Result};
 use hyperfake_worker::{
     app::App,
+    backends,
     cli::{Cli, Command, ModelsCommand, ServerArgs},
     client,
     config::Config,
@@ -17,6 +18,7 @@ use hyperfake_worker::{
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
+    backends::turn_off_telemetry();
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => error.exit(),

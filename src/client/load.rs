@@ -89,11 +89,10 @@ pub async fn load(args: &LoadArgs) -> Result<LoadReport> {
     }
 
     let began = clock.now();
-    let mut schedule = Schedule::new(args);
     let mut calls = tokio::task::JoinSet::new();
     let mut said = began;
     let mut sent = 0usize;
-    while let Some(intended) = schedule.next() {
+    for intended in Schedule::new(args) {
         clock.sleep_until(began + intended).await;
         if clock.now() >= said + Duration::from_secs(1) {
             said = clock.now();

@@ -17,6 +17,9 @@ use crate::{lower, plan::Plan, proof, session::TractSession, source::Source, wit
 /// writes it), and what does nothing (`Identity`, `Dropout`, `Cast`, `Flatten`, `Reshape`), one
 /// after the other. What it computes is compared with tract when the file is opened; another
 /// graph, or an answer that differs, is an `Unsupported` error that says where and why.
+///
+/// A feature that is NaN makes every answer NaN, as it should; in tract a rectifier turns it
+/// into 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DenseBackend;
 

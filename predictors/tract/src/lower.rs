@@ -2,15 +2,15 @@
 //! possible where the graph is a chain, in which each operator takes what the one before it gives
 //! and constants.
 
-use std::collections::{HashMap, HashSet};
+mod constants;
+
+use std::collections::{BTreeSet, HashMap};
 
 use hyperfake_predictor::{Error, ErrorKind, Output, Result};
 use hyperfake_predictor_dense::{Activation, Dense, Network, Step};
-use tract_onnx::{
-    pb::{AttributeProto, GraphProto, NodeProto, TensorProto, tensor_proto::DataType},
-    prelude::*,
-};
+use tract_onnx::pb::{GraphProto, NodeProto, tensor_proto::DataType};
 
+use self::constants::{Constants, Numbers, float, integer};
 use crate::{
     graph::{self, Element},
     source::Source,
@@ -37,7 +37,7 @@ pub(crate) fn steps(source: &Source) -> Result<Vec<Step>> {
     let output = source.signature.output.1.as_str();
     let mut chain = Chain {
         source,
-        constants: constants(graph),
+        constants: Constants::of(source, graph),
         consumers: consumers(graph, output),
         width: source.columns.len(),
         element: source.signature.element,
@@ -57,7 +57,7 @@ pub(crate) fn steps(source: &Source) -> Result<Vec<Step>> {
 /// The way through a graph, up to some value.
 struct Chain<'a> {
     source: &'a Source,
-    constants: HashMap<&'a str, Constant<'a>>,
+    constants: Constants<'a>,
     /// For each value the nodes that take it, as far as the output needs them.
     consumers: HashMap<&'a str, Vec<&'a NodeProto>>,
     /// How many numbers the value has.
@@ -65,20 +65,6 @@ struct Chain<'a> {
     /// The value's element type.
     element: Element,
     steps: Vec<Step>,
-}
-
-/// Where a constant stands.
-#[derive(Clone, Copy)]
-enum Constant<'a> {
-    Tensor(&'a TensorProto),
-    /// The attribute of a `Constant` node.
-    Attribute(&'a AttributeProto),
-}
-
-/// A constant, read.
-struct Numbers {
-    dims: Vec<usize>,
-    values: Vec<f32>,
 }
 
 impl<'a> Chain<'a> {
@@ -148,7 +134,7 @@ impl<'a> Chain<'a> {
             }
             "Clip" => {
                 let bound = |index: usize, name: &str, default: f32| match node.input.get(index) {
-                    Some(input) if !input.is_empty() => self.scalar(input),
+                    Some(input) if !input.is_empty() => self.constants.scalar(input),
                     _ => Ok(float(node, name).unwrap_or(default)),
                 };
                 let low = bound(1, "min", f32::NEG_INFINITY)?;
@@ -184,7 +170,7 @@ impl<'a> Chain<'a> {
         if !wired || self.element != Element::F32 {
             return None;
         }
-        let linear_above = self.scalar(threshold).ok()?;
+        let linear_above = self.constants.scalar(threshold).ok()?;
         let step = Step::Activation(Activation::Softplus { linear_above });
         Some((vec![step], choice.output.first()?))
     }
@@ -215,7 +201,8 @@ impl<'a> Chain<'a> {
 
     /// The second input as `[outputs, inputs]`; the outputs are the new width.
     fn weights(&mut self, node: &NodeProto, transposed: bool) -> Result<Vec<f32>, String> {
-        let Numbers { dims, values } = self.constant(node.input.get(1).map_or("", |name| name))?;
+        let Numbers { dims, values } =
+            self.constants.numbers(node.input.get(1).map_or("", |name| name))?;
         let (inputs, outputs) = match dims[..] {
             [outputs, inputs] if transposed => (inputs, outputs),
             [inputs, outputs] if !transposed => (inputs, outputs),
@@ -279,7 +266,7 @@ impl<'a> Chain<'a> {
         let name = node.input.get(1).map_or("", |name| name);
         let width = self.width as f32;
         // Whole numbers of this size are exact.
-        let shape = self.constant(name)?.values;
+        let shape = self.constants.numbers(name)?.values;
         let rows = self.source.signature.rows.unwrap_or(1) as f32;
         match shape[..] {
             [columns] if columns == width && rows == 1.0 => Ok(Vec::new()),
@@ -299,48 +286,13 @@ impl<'a> Chain<'a> {
             return Err(format!("it has an axis, {axis}"));
         }
         let name = node.input.get(index).map_or("", |name| name);
-        let Numbers { dims, values } = self.constant(name)?;
+        let Numbers { dims, values } = self.constants.numbers(name)?;
         let leading_ones = dims.iter().rev().skip(1).all(|size| *size == 1);
         match values[..] {
             [value] if dims.len() <= 2 => Ok(vec![value; self.width]),
             _ if dims.len() <= 2 && leading_ones && values.len() == self.width => Ok(values),
             _ => Err(format!("'{name}' has the shape {dims:?}, its input has {}", self.width)),
         }
-    }
-
-    fn scalar(&self, name: &str) -> Result<f32, String> {
-        match self.constant(name)?.values[..] {
-            [value] => Ok(value),
-            _ => Err(format!("'{name}' is not one number")),
-        }
-    }
-
-    fn constant(&self, name: &str) -> Result<Numbers, String> {
-        let constant = self.constants.get(name);
-        let tensor = match *constant.ok_or_else(|| format!("'{name}' is not a constant"))? {
-            Constant::Tensor(tensor) => tensor,
-            Constant::Attribute(attribute) => match (&attribute.t, attribute.name.as_str()) {
-                (Some(tensor), "value") => tensor,
-                (_, "value_float") => {
-                    return Ok(Numbers { dims: Vec::new(), values: vec![attribute.f] });
-                }
-                (_, "value_floats") => {
-                    let values = attribute.floats.clone();
-                    return Ok(Numbers { dims: vec![values.len()], values });
-                }
-                _ => return Err(format!("'{name}' is a constant of another type")),
-            },
-        };
-        let unreadable = |error: TractError| format!("'{name}' cannot be read: {error}");
-        let tensor = self.source.tensor(tensor).map_err(unreadable)?;
-        if !matches!(tensor.datum_type(), DatumType::F32 | DatumType::I64) {
-            return Err(format!("'{name}' holds {:?}", tensor.datum_type()));
-        }
-        let dims = tensor.shape().to_vec();
-        let tensor = tensor.cast_to::<f32>().map_err(unreadable)?;
-        let plain = tensor.as_plain_ram().ok_or_else(|| format!("'{name}' has no values"))?;
-        let values = plain.as_slice::<f32>().map_err(unreadable)?.to_vec();
-        Ok(Numbers { dims, values })
     }
 
     /// The version of the standard operators.
@@ -351,57 +303,29 @@ impl<'a> Chain<'a> {
     }
 }
 
-fn constants(graph: &GraphProto) -> HashMap<&str, Constant<'_>> {
-    let nodes = graph.node.iter().filter(|node| node.op_type == "Constant");
-    let nodes = nodes.filter_map(|node| {
-        Some((node.output.first()?.as_str(), Constant::Attribute(node.attribute.first()?)))
-    });
-    let initializers = graph.initializer.iter();
-    nodes
-        .chain(initializers.map(|tensor| (tensor.name.as_str(), Constant::Tensor(tensor))))
-        .collect()
-}
-
 /// Who takes each value, among the nodes from which a way leads to the output.
 fn consumers<'a>(graph: &'a GraphProto, output: &'a str) -> HashMap<&'a str, Vec<&'a NodeProto>> {
     let mut makers = HashMap::new();
-    for node in &graph.node {
-        makers.extend(node.output.iter().map(|output| (output.as_str(), node)));
+    for (index, node) in graph.node.iter().enumerate() {
+        makers.extend(node.output.iter().map(|output| (output.as_str(), index)));
     }
-    let mut consumers: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
-    let mut seen = HashSet::from([output]);
-    let mut visited = HashSet::new();
+    let mut needed = BTreeSet::new();
     let mut open = vec![output];
     while let Some(value) = open.pop() {
-        let Some(node) = makers.get(value).copied() else { continue };
-        if !visited.insert(std::ptr::from_ref(node)) {
-            continue;
+        if let Some(&index) = makers.get(value)
+            && needed.insert(index)
+        {
+            open.extend(graph.node[index].input.iter().map(String::as_str));
         }
-        let inputs: HashSet<&str> = node.input.iter().map(String::as_str).collect();
+    }
+    let mut consumers: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
+    for node in needed.into_iter().map(|index| &graph.node[index]) {
+        let inputs: BTreeSet<&str> = node.input.iter().map(String::as_str).collect();
         for input in inputs {
             consumers.entry(input).or_default().push(node);
-            if seen.insert(input) {
-                open.push(input);
-            }
         }
     }
-    // In the order of the file, so that a refusal always names the same node.
-    for nodes in consumers.values_mut() {
-        nodes.sort_by_key(|node| std::ptr::from_ref::<NodeProto>(node));
-    }
     consumers
-}
-
-fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
-    node.attribute.iter().find(|attribute| attribute.name == name)
-}
-
-fn integer(node: &NodeProto, name: &str) -> Option<i64> {
-    attribute(node, name).map(|attribute| attribute.i)
-}
-
-fn float(node: &NodeProto, name: &str) -> Option<f32> {
-    attribute(node, name).map(|attribute| attribute.f)
 }
 
 fn negated(mut numbers: Vec<f32>) -> Vec<f32> {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use hyperfake_predictor::{Backend, Backends, Features, ModelUri};
-use hyperfake_predictor_ort::{OrtBackend, find, turn_off_telemetry};
+use hyperfake_predictor_ort::{OrtBackend, find};
 use hyperfake_predictor_tract::TractBackend;
 use tempfile::TempDir;
 
@@ -40,9 +40,9 @@ impl Child {
             .unwrap();
         let mut command = Command::new(executable);
         command
-            // With one thread the task runs on the main thread, and there is no other.
-            .args(["child::task", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+            .args(["child::task", "--exact", "--ignored", "--nocapture"])
             .env_clear()
+            .env("ORT_DISABLE_TELEMETRY", "1")
             .env("TASK", task)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -92,8 +92,6 @@ fn variable(name: &str) -> Option<PathBuf> {
 /// - `find` says what [`find`] found in `OPTION` and elsewhere.
 /// - `open` opens the URI `MODEL` in two threads at once, as the worker would, and says what each
 ///   got.
-/// - `threads` says how many threads there are before and after predictions in two sessions,
-///   without telemetry.
 /// - `convert` rewrites the ONNX file `MODEL` in ONNX Runtime's own format, as `TO`.
 #[test]
 #[ignore = "runs in a process of its own, as part of other tests"]
@@ -125,17 +123,6 @@ fn task() {
                 [scope.spawn(open), scope.spawn(open)].map(|thread| thread.join().unwrap())
             });
             said.iter().for_each(|said| println!("{MARK}{said}"));
-        }
-        "threads" => {
-            let threads = || fs::read_dir("/proc/self/task").unwrap().count();
-            println!("{MARK}{}", threads());
-            assert!(turn_off_telemetry());
-            let uri = ModelUri::from_path(variable("MODEL").unwrap());
-            let model = OrtBackend::new(option).open(&uri).unwrap();
-            for _ in 0..2 {
-                model.session().unwrap().predict(&Features::IDLE).unwrap();
-            }
-            println!("{MARK}{}", threads());
         }
         "convert" => {
             let environment = ort::init_from(find(None).found.unwrap().path).unwrap();

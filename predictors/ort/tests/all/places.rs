@@ -84,14 +84,3 @@ fn a_model_is_served_with_the_library_that_was_given() {
     let said = Child::new("open").with("MODEL", uri).with("OPTION", real).run();
     assert_eq!(said, ["ort 1530000", "ort 1530000"]);
 }
-
-#[test]
-fn onnx_runtime_starts_no_threads_and_reports_nothing() {
-    let Some(real) = runtime("onnx_runtime_starts_no_threads_and_reports_nothing") else { return };
-    let model = crate::missing::model();
-    let child = Child::new("threads");
-    let home = child.folder().join("home");
-    let said = child.with("MODEL", &model.path).with("OPTION", real).with("HOME", &home).run();
-    assert_eq!(said, ["1", "1"]);
-    assert!(!home.exists(), "telemetry has written into the home folder");
-}

@@ -59,7 +59,9 @@ pub(super) fn info_describes_the_model(case: &ModelCase<'_>) -> Outcome {
 }
 
 /// A setting that is meant for whoever serves the model does not change its answers, and is told.
-pub(super) fn settings_of_others_change_no_answer_and_are_handed_on(case: &ModelCase<'_>) -> Outcome {
+pub(super) fn settings_of_others_change_no_answer_and_are_handed_on(
+    case: &ModelCase<'_>,
+) -> Outcome {
     let uri = case.known.uri.to_string();
     let (location, name) = uri.split_once('#').unwrap_or((&uri, ""));
     let separator = if location.contains('?') { '&' } else { '?' };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyperfake_predictor::{Backend, Backends, Features, Predictor};
+use hyperfake_predictor::{Backend, Backends, Features};
 use hyperfake_predictor_testkit::{
     Conformance, Known,
     laws::{CONSTANT, LINEAR, Network},
@@ -110,9 +110,4 @@ fn odd_features_get_an_answer_of_the_same_kind_or_nan() {
             );
         }
     }
-}
-
-#[allow(dead_code)]
-fn predictors_are_shared(predictor: Arc<dyn Predictor>) -> impl Send + Sync {
-    predictor
 }

@@ -137,7 +137,7 @@ fn a_softplus_in_each_of_its_forms() {
         )
     };
     agrees(&model(|m| small(m).node("Softplus", &["y"], &["output"], &[])), "Softplus");
-    for threshold in [20.0, 0.5] {
+    for threshold in [20.0_f32, 0.5] {
         let choice = model(|model| {
             model
                 .initializer("threshold", &[], &[threshold])
@@ -159,7 +159,7 @@ fn a_softplus_of_large_values_is_left_to_nobody_who_can_prove_it() {
                 .node("Softplus", &["y"], &["output"], &[])
         });
     let refusal = refusal(&model);
-    let expected = "dense cannot be compared with tract: its runtime_ns is a finite number at";
+    let expected = "dense cannot be compared with tract, which gives a usable runtime_ns at 0 of";
     assert!(refusal.starts_with(expected), "{refusal}");
 }
 

@@ -228,8 +228,7 @@ fn the_scaler_in_a_file_says_what_the_model_was_trained_on() {
             .metadata("hyperfake.features", "request_bytes,active_calls")
             .initializer("input_mean", &columns, mean)
             .initializer("input_scale", &[scale.len() as i64], scale);
-        let trained = File::of(&model).open().unwrap().info().trained.clone();
-        trained
+        File::of(&model).open().unwrap().info().trained.clone()
     };
     assert_eq!(
         scaled(&[100.0, 7.0], &[10.0, 0.0]),
