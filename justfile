@@ -26,7 +26,7 @@ doc:
 
 # A worker serves clients that are not ours: Python's grpcio, grpcurl, h2load
 clients:
-    cargo build
+    cargo test --workspace --no-run --quiet
     tests/clients.sh "${CARGO_TARGET_DIR:-target}/debug/hyperfake"
 
 # Put ONNX Runtime in place, from its wheel on PyPI

@@ -91,8 +91,7 @@ pub async fn load(args: &LoadArgs) -> Result<LoadReport> {
     let began = clock.now();
     let mut calls = tokio::task::JoinSet::new();
     let mut said = began;
-    let mut sent = 0usize;
-    for intended in Schedule::new(args) {
+    for (sent, intended) in Schedule::new(args).enumerate() {
         clock.sleep_until(began + intended).await;
         if clock.now() >= said + Duration::from_secs(1) {
             said = clock.now();
@@ -110,7 +109,6 @@ pub async fn load(args: &LoadArgs) -> Result<LoadReport> {
         });
         // What has ended must not pile up.
         while calls.try_join_next().is_some() {}
-        sent += 1;
     }
     while calls.join_next().await.is_some() {}
     let took = clock.now() - began;
