@@ -85,7 +85,7 @@ impl Isa {
 
 impl fmt::Display for Isa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.pad(self.name())
     }
 }
 
@@ -302,7 +302,7 @@ fn narrow<S: Simd>(simd: S, dense: &PackedNarrow, inputs: &[f32], to: &mut Line)
         sums[0] = simd.mul_add(simd.load(weights), simd.spread(inputs), sums[0]);
     }
     if let Some(weights) = last_weights.next() {
-        // Nothing is left in the lanes behind the last input that a weight of 0 would not undo.
+        // Zeros behind the last input: a weight of 0 would not undo an infinite value there.
         let mut inputs = [0.0; NARROW];
         inputs[..rest.len()].copy_from_slice(rest);
         sums[1] = simd.mul_add(simd.load(weights), simd.spread(&inputs), sums[1]);

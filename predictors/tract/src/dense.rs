@@ -15,8 +15,9 @@ use crate::{lower, plan::Plan, proof, session::TractSession, source::Source, wit
 /// layers (`Gemm`, `MatMul`), `BatchNormalization`, activations (`Relu`, `LeakyRelu`, `Elu`,
 /// `Tanh`, `Sigmoid`, `Softplus`, `Clip`, and `Softplus` with `Greater` and `Where` as PyTorch
 /// writes it), and what does nothing (`Identity`, `Dropout`, `Cast`, `Flatten`, `Reshape`), one
-/// after the other. What it computes is compared with tract when the file is opened; another
-/// graph, or an answer that differs, is an `Unsupported` error that says where and why.
+/// after the other, with up to a million multiplications. What it computes is compared with tract
+/// when the file is opened; another graph, or an answer that differs, is an `Unsupported` error
+/// that says where and why.
 ///
 /// A feature that is NaN makes every answer NaN, as it should; in tract a rectifier turns it
 /// into 0.

@@ -16,6 +16,9 @@ use crate::{
     source::Source,
 };
 
+/// A larger network waits for memory in any runtime, and would take seconds to prove.
+const MAX_MULTIPLICATIONS: usize = 1 << 20;
+
 /// The network that a file holds.
 ///
 /// # Errors
@@ -23,11 +26,17 @@ use crate::{
 /// `Unsupported` when the graph is no such chain; the error names the node that breaks it.
 pub(crate) fn network(source: &Source) -> Result<Network> {
     let network = Network::new(source.columns.len(), steps(source)?)?;
-    if network.outputs() == Output::ALL.len() {
-        return Ok(network);
+    let (outputs, multiplications) = (network.outputs(), network.multiplications());
+    if outputs != Output::ALL.len() {
+        return Err(unsupported(format!("the network gives {outputs} numbers, expected 3")));
     }
-    let message = format!("the network gives {} numbers, expected 3", network.outputs());
-    Err(Error::new(ErrorKind::Unsupported, message))
+    if multiplications > MAX_MULTIPLICATIONS {
+        return Err(unsupported(format!(
+            "dense takes networks of at most {MAX_MULTIPLICATIONS} multiplications, this one has \
+             {multiplications}"
+        )));
+    }
+    Ok(network)
 }
 
 /// What the graph does to its input, in order.

@@ -280,6 +280,19 @@ fn a_graph_that_is_no_chain_is_refused_by_the_node_that_breaks_it() {
 }
 
 #[test]
+fn a_network_that_is_not_small_is_left_to_tract() {
+    let large = Model::new()
+        .input("input", ONE_FIVE)
+        .initializer("wide", &[5, 150_000], &vec![0.01_f32; 750_000])
+        .initializer("narrow", &[150_000, 3], &vec![0.01_f32; 450_000])
+        .node("MatMul", &["input", "wide"], &["hidden"], &[])
+        .node("MatMul", &["hidden", "narrow"], &["output"], &[])
+        .output("output", ONE_THREE);
+    let expected = "dense takes networks of at most 1048576 multiplications, this one has 1200000";
+    assert_eq!(refusal(&large), expected);
+}
+
+#[test]
 fn a_choice_that_is_not_a_softplus_is_refused() {
     let choice = |then: &str, otherwise: &str| {
         refusal(&model(|model| {
