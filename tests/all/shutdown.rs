@@ -85,7 +85,6 @@ async fn after_the_grace_period_calls_are_cut_off() {
     let shared = worker.worker().clone();
     eventually("the call runs", || shared.usage().ram_bytes > 0).await;
     worker.app.shut_down(pending()).await;
-    assert_eq!(shared.usage().calls, 1, "the call was not running any more");
     assert!(running.await.unwrap().is_err(), "the call was not cut off");
 }
 
