@@ -13,23 +13,9 @@ pub struct CallArgs {
     /// The image of the function, such as hyperfaas-echo
     pub image: String,
 
-    /// The worker
-    #[arg(
-        long,
-        env = "HYPERFAKE_ADDRESS",
-        value_name = "HOST:PORT",
-        default_value = "localhost:50051"
-    )]
-    pub address: String,
-
-    /// The key-value store in which the function is registered
-    #[arg(
-        long,
-        env = "HYPERFAKE_DATABASE_ADDRESS",
-        value_name = "URL",
-        default_value = "http://localhost:8999"
-    )]
-    pub database_address: String,
+    /// The worker and its registry.
+    #[command(flatten)]
+    pub target: TargetArgs,
 
     /// The request's data
     #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "data_file")]
@@ -65,23 +51,9 @@ pub struct LoadArgs {
     #[arg(long, value_name = "IMAGE,…", default_value = "hyperfaas-echo", value_delimiter = ',')]
     pub functions: Vec<String>,
 
-    /// The worker
-    #[arg(
-        long,
-        env = "HYPERFAKE_ADDRESS",
-        value_name = "HOST:PORT",
-        default_value = "localhost:50051"
-    )]
-    pub address: String,
-
-    /// The key-value store in which the functions are registered
-    #[arg(
-        long,
-        env = "HYPERFAKE_DATABASE_ADDRESS",
-        value_name = "URL",
-        default_value = "http://localhost:8999"
-    )]
-    pub database_address: String,
+    /// The worker and its registry.
+    #[command(flatten)]
+    pub target: TargetArgs,
 
     /// Calls each second, sent whether or not earlier ones were answered
     #[arg(long, value_name = "N", default_value = "1000", value_parser = rate)]
@@ -123,4 +95,26 @@ pub struct LoadArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which worker is called, and where its functions are registered.
+#[derive(Debug, Args)]
+pub struct TargetArgs {
+    /// The worker
+    #[arg(
+        long,
+        env = "HYPERFAKE_ADDRESS",
+        value_name = "HOST:PORT",
+        default_value = "localhost:50051"
+    )]
+    pub address: String,
+
+    /// The key-value store in which functions are registered
+    #[arg(
+        long,
+        env = "HYPERFAKE_DATABASE_ADDRESS",
+        value_name = "URL",
+        default_value = "http://localhost:8999"
+    )]
+    pub database_address: String,
 }

@@ -8,7 +8,7 @@ mod server;
 use clap::{Parser, Subcommand};
 
 pub use self::{
-    client::{CallArgs, LoadArgs},
+    client::{CallArgs, LoadArgs, TargetArgs},
     models::{
         CheckArgs, DoctorArgs, EngineArgs, ModelArgs, ModelsArgs, ModelsCommand, PredictArgs,
     },

@@ -45,8 +45,9 @@ pub async fn call(args: &CallArgs) -> Result<Report> {
         })?,
     };
     let clock = precise::start();
-    let mut client = connect(&args.address).await?;
-    let (function, started) = start(&mut client, &args.database_address, &args.image).await?;
+    let mut client = connect(&args.target.address).await?;
+    let (function, started) =
+        start(&mut client, &args.target.database_address, &args.image).await?;
     let instance = started.instance_id.unwrap_or_default().id;
 
     let left = Arc::new(AtomicU32::new(args.calls));

@@ -73,11 +73,12 @@ pub async fn load(args: &LoadArgs) -> Result<LoadReport> {
     let clock = precise::start();
     let mut clients = Vec::new();
     for _ in 0..args.connections {
-        clients.push(connect(&args.address).await?);
+        clients.push(connect(&args.target.address).await?);
     }
     let (mut functions, mut instances) = (Vec::new(), Vec::new());
     for image in &args.functions {
-        let (function, started) = start(&mut clients[0], &args.database_address, image).await?;
+        let (function, started) =
+            start(&mut clients[0], &args.target.database_address, image).await?;
         functions.push(function);
         instances.push(started.instance_id.unwrap_or_default());
     }

@@ -328,6 +328,36 @@ fn models_lists_what_would_be_loaded_and_check_finds_what_is_wrong() {
 }
 
 #[test]
+fn the_engine_that_was_asked_for_runs_onnx_models() {
+    for (engine, expected) in [("auto", "dense"), ("dense", "dense"), ("tract", "tract")] {
+        let line = format!("models --json -m models/hyperfaas-echo.onnx --onnx-engine {engine}");
+        let output = run(&line).success();
+        let json: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+        assert_eq!(json[0]["backend"], expected);
+    }
+}
+
+#[test]
+fn the_library_of_onnx_runtime_is_looked_for_where_it_was_said_to_be() {
+    let output = run("doctor --json --ort-lib README.md").success();
+    let json: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let found = &json["onnx_runtime"];
+    if found["library"].is_string() {
+        return println!("skipped: another library serves, {found}");
+    }
+    assert!(found["tried"][0].as_str().unwrap().contains("README.md"), "{found}");
+}
+
+#[test]
+fn the_folder_offers_plugins_only_when_they_are_allowed() {
+    let source = repository("plugins/examples/queueing/queueing.c");
+    let plugin = hyperfake_plugin_fixtures::c(&source);
+    let line = format!("models --models-dir {}", plugin.folder().display());
+    run(&line).failure().stderr(predicate::str::contains("found no model"));
+    run(&format!("{line} --allow-plugins")).success().stdout(predicate::str::contains("plugin"));
+}
+
+#[test]
 fn doctor_says_what_the_machine_offers() {
     run("doctor").success().stdout(
         predicate::str::contains("ONNX Runtime").and(predicate::str::contains("bare thread")),

@@ -264,3 +264,23 @@ async fn an_image_matches_with_its_tag_first_and_then_without() {
     let function = worker.register("team/img:1").await;
     assert_eq!(code(worker.start_instance(&function).await), Code::NotFound);
 }
+
+#[tokio::test]
+async fn beyond_max_streams_a_client_holds_its_calls_back() {
+    let model = constant(300 * MS);
+    let (worker, function, _) = TestWorker::with_instance(&model, "--max-streams 1").await;
+    let calls = [(); 2].map(|()| {
+        let request = request(&function, &function, b"");
+        tokio::spawn(crate::support::call(worker.client.clone(), request))
+    });
+    let mut times = Vec::new();
+    for call in calls {
+        let answer = call.await.unwrap().unwrap();
+        let number = |key: &str| -> u64 {
+            answer.metadata.get(key).unwrap().to_str().unwrap().parse().unwrap()
+        };
+        times.push((number("callqueuedtimestamp"), number("gotresponsetimestamp")));
+    }
+    times.sort_unstable();
+    assert!(times[1].0 >= times[0].1, "both ran at once: {times:?}");
+}
