@@ -13,6 +13,7 @@ use crate::{
     cli::DatabaseType,
     clock::{Lateness, precise},
     config::{Config, Database, Models},
+    duration::Scale,
     format,
     functions::{
         FunctionRegistry,
@@ -82,7 +83,7 @@ impl App {
         let worker = self.worker.config();
         let cold_start = worker.cold_start.unwrap_or(worker.runtime.cold_start());
         format!(
-            "{}\nserving on {}, with {}\nsimulating {} and {}, runtime {}, cold start {}\n{}",
+            "{}\nserving on {}, with {}\nsimulating {} and {}, runtime {}, cold start {}{}\n{}",
             table(self.worker.catalog().models(), &worker.limits),
             self.address,
             format::count(self.config.server.threads, "thread"),
@@ -90,6 +91,10 @@ impl App {
             format::bytes(worker.memory_bytes as f64),
             worker.runtime,
             format::duration(cold_start),
+            match worker.time_scale {
+                Scale::ONE => String::new(),
+                scale => format!(", time scale {scale}"),
+            },
             match self.registry.here {
                 true => format!("functions are registered here, at {}", self.registry.url),
                 false => format!("functions are looked up at {}", self.registry.url),

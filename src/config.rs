@@ -133,6 +133,7 @@ impl Config {
                 idle_timeout: args.idle_timeout,
                 auto_remove: args.auto_remove,
                 response: args.response,
+                time_scale: args.time_scale,
                 limits: Limits { max_runtime: args.max_runtime },
                 feature_scope: args.feature_scope,
                 event_buffer: args.update_buffer_size,

@@ -9,7 +9,7 @@ use tracing_subscriber::filter::Targets;
 use super::{ModelArgs, read::log_level};
 use crate::{
     catalog::{Extrapolation, Response},
-    duration,
+    duration::{self, Scale},
     worker::{FeatureScope, Runtime},
 };
 
@@ -73,6 +73,10 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",
           value_parser = duration::parse)]
     pub max_runtime: Duration,
+
+    /// A factor for all run times and cold starts: 0.1 is ten times as fast, and 0 answers at once
+    #[arg(long, env = "HYPERFAKE_TIME_SCALE", value_name = "FACTOR", default_value = "1")]
+    pub time_scale: Scale,
 
     /// The worker's simulated CPUs [default: this machine's]
     #[arg(long, env = "HYPERFAKE_CPUS", value_name = "N",

@@ -125,7 +125,9 @@ impl Executor {
         // A model's runtime is foreign code: its panic ends this call and no other.
         match catch_unwind(AssertUnwindSafe(ask)) {
             Ok(Ok(raw)) => {
-                let checked = self.worker.config.limits.check(raw);
+                let config = &self.worker.config;
+                let mut checked = config.limits.check(raw);
+                checked.prediction.runtime = config.time_scale.of(checked.prediction.runtime);
                 if checked.faults != [None; 3] {
                     model.report(&checked, self.clock.now());
                 }

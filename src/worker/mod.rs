@@ -41,6 +41,7 @@ pub use self::{
 use crate::{
     catalog::{Catalog, Model, Response},
     clock::Clock,
+    duration::Scale,
     functions::FunctionRegistry,
 };
 
@@ -65,6 +66,8 @@ pub struct Config {
     pub response: Response,
     /// What predictions are held to.
     pub limits: Limits,
+    /// A factor for all run times and cold starts.
+    pub time_scale: Scale,
     /// Whose instances and calls the models are told of.
     pub feature_scope: FeatureScope,
     /// Events that a listener's buffer holds.
@@ -178,6 +181,7 @@ impl Worker {
         }
         let cold_start = self.config.cold_start.or(function.model.cold_start);
         let cold_start = cold_start.unwrap_or(self.config.runtime.cold_start());
+        let cold_start = self.config.time_scale.of(cold_start);
         let instance = loop {
             let id = InstanceId::random();
             let new = Instance::new(id, Arc::clone(&function), clock.now(), cold_start);

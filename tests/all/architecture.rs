@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "cli",
             "clock",
             "config",
+            "duration",
             "format",
             "functions",
             "grpc",
@@ -64,7 +65,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("predict", &["backends", "cli", "config", "format", "hyperfake_predictor"]),
     ("telemetry", &["cli", "hyperfake_predictor"]),
-    ("worker", &["catalog", "clock", "functions", "hyperfake_predictor"]),
+    ("worker", &["catalog", "clock", "duration", "functions", "hyperfake_predictor"]),
 ];
 
 #[test]

@@ -131,6 +131,32 @@ async fn the_first_call_waits_for_what_is_left_of_the_cold_start() {
 }
 
 #[tokio::test]
+async fn time_can_be_scaled_and_a_call_says_how_long_it_took_then() {
+    for hand in Hand::both() {
+        let bench = Bench::new(&hand, 400 * MS, "--cold-start 200ms --time-scale 0.1");
+        let instance = bench.start().await;
+        assert_eq!(instance.ready_at, instance.created + 20 * MS);
+        let call = bench.call();
+        hand.pass(100 * MS).await;
+        let outcome = call.await.unwrap().unwrap();
+        assert_eq!(outcome.prediction.runtime, 40 * MS);
+        assert!(outcome.ended >= instance.ready_at + 40 * MS);
+
+        // The limit is one of what is predicted.
+        let bench = Bench::new(&hand, 400 * MS, "--max-runtime 100ms --time-scale 0.1");
+        bench.start().await;
+        let call = bench.call();
+        hand.pass(100 * MS).await;
+        assert_eq!(call.await.unwrap().unwrap().prediction.runtime, 10 * MS);
+
+        let bench = Bench::new(&hand, 3_600_000 * MS, "--time-scale 0");
+        let instance = bench.start().await;
+        assert_eq!(instance.ready_at, instance.created);
+        assert_eq!(bench.call().await.unwrap().unwrap().prediction.runtime, Duration::ZERO);
+    }
+}
+
+#[tokio::test]
 async fn an_instance_without_calls_goes_down_and_a_busy_one_does_not() {
     for hand in Hand::both() {
         let bench = Bench::new(&hand, 800 * MS, "--runtime instant --idle-timeout 100ms");

@@ -31,6 +31,7 @@ enum Flaw {
     RefusesParameters,
     Biased,
     Drifting,
+    RandomAsItSays,
     SessionsDiffer,
     Racing,
     MixesUpBatches,
@@ -108,7 +109,7 @@ impl Model {
             inputs: vec![Feature::RequestBytes],
             units: Units::NATIVE,
             trained: Vec::new(),
-            deterministic: true,
+            deterministic: flaw != Flaw::RandomAsItSays,
             settings: uri.parameters().clone(),
         };
         Self { flaw, price, info, busy: Arc::default(), sessions: Arc::default() }
@@ -150,6 +151,13 @@ impl Session for ToySession {
         answer.runtime_ns *= match self.model.flaw {
             Flaw::Biased => 1.01,
             Flaw::Drifting => 1.0 + 1e-12 * self.asked as f64,
+            Flaw::RandomAsItSays => {
+                if self.asked % 2 == 0 {
+                    1.5
+                } else {
+                    0.5
+                }
+            }
             Flaw::SessionsDiffer => 1.0 + 1e-12 * self.number as f64,
             Flaw::Racing if neighbours > 0 => 1.0 + 1e-12,
             Flaw::RemembersNan if self.nan_seen => f64::NAN,
@@ -188,6 +196,11 @@ fn conformance(flaw: Flaw) {
 #[test]
 fn an_honest_backend_passes() {
     conformance(Flaw::Nothing);
+}
+
+#[test]
+fn a_model_that_says_that_it_is_random_has_to_be_right_on_average() {
+    conformance(Flaw::RandomAsItSays);
 }
 
 /// The promise named is the only one, or the first one, that the suite finds broken.
