@@ -152,7 +152,7 @@ impl Session for ToySession {
             Flaw::Biased => 1.01,
             Flaw::Drifting => 1.0 + 1e-12 * self.asked as f64,
             Flaw::RandomAsItSays => {
-                if self.asked % 2 == 0 {
+                if self.asked.is_multiple_of(2) {
                     1.5
                 } else {
                     0.5
