@@ -14,22 +14,32 @@ use crate::{
 
 /// The model computes the function that it was made from; a random one does so on average.
 pub(super) fn answers_follow_the_law(case: &ModelCase<'_>) -> Outcome {
-    const DRAWS: u32 = 10_000;
     let predictor = case.open()?;
     let mut session = session(predictor.as_ref())?;
     for features in samples::ordinary() {
-        let mut answer = ask(session.as_mut(), &features)?;
-        if !predictor.info().deterministic {
-            let mut sums = answer.to_array();
-            for _ in 1..DRAWS {
-                let draw = ask(session.as_mut(), &features)?.to_array();
-                sums.iter_mut().zip(draw).for_each(|(sum, value)| *sum += value);
-            }
-            answer = RawPrediction::from_array(sums.map(|sum| sum / f64::from(DRAWS)));
-        }
-        case.known.compare(&features, answer, (case.known.law)(&features))?;
+        follows_the_law(case, predictor.as_ref(), session.as_mut(), &features)?;
     }
     Ok(())
+}
+
+/// To the tolerance, for these features.
+pub(super) fn follows_the_law(
+    case: &ModelCase<'_>,
+    predictor: &dyn Predictor,
+    session: &mut dyn Session,
+    features: &Features,
+) -> Outcome {
+    const DRAWS: u32 = 10_000;
+    let mut answer = ask(session, features)?;
+    if !predictor.info().deterministic {
+        let mut sums = answer.to_array();
+        for _ in 1..DRAWS {
+            let draw = ask(session, features)?.to_array();
+            sums.iter_mut().zip(draw).for_each(|(sum, value)| *sum += value);
+        }
+        answer = RawPrediction::from_array(sums.map(|sum| sum / f64::from(DRAWS)));
+    }
+    case.known.compare(features, answer, (case.known.law)(features))
 }
 
 /// To the last bit, whatever was asked in between.

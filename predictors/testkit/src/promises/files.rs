@@ -8,6 +8,7 @@ use std::{
 use hyperfake_predictor::{ErrorKind, Features, ModelUri};
 use tempfile::TempDir;
 
+use super::answers::follows_the_law;
 use crate::{
     conformance::{BackendCase, ModelCase, NotKept, OrBroken, Outcome, Way, broken},
     samples::Numbers,
@@ -88,8 +89,7 @@ pub(super) fn the_file_may_vanish_once_it_is_open(case: &ModelCase<'_>) -> Outco
     let predictor = case.backend.open(&uri, case.way).or_broken("opening a copy")?;
     drop(folder);
     let mut session = predictor.session().or_broken("making a session")?;
-    let answer = session.predict(&Features::IDLE).or_broken("predicting")?;
-    case.known.compare(&Features::IDLE, answer, (case.known.law)(&Features::IDLE))
+    follows_the_law(case, predictor.as_ref(), session.as_mut(), &Features::IDLE)
 }
 
 /// The kinds of error that say that a file is at fault.

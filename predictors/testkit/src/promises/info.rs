@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hyperfake_predictor::{Features, ModelUri};
 
+use super::answers::follows_the_law;
 use crate::conformance::{BackendCase, ModelCase, OrBroken, Outcome, broken};
 
 /// Names are such that a URI can choose the backend.
@@ -74,6 +75,5 @@ pub(super) fn settings_of_others_change_no_answer_and_are_handed_on(
         return broken("the setting cold_start=1s of the URI is not among the model's settings");
     }
     let mut session = predictor.session().or_broken("a session")?;
-    let answer = session.predict(&Features::IDLE).or_broken("predicting")?;
-    case.known.compare(&Features::IDLE, answer, (case.known.law)(&Features::IDLE))
+    follows_the_law(case, predictor.as_ref(), session.as_mut(), &Features::IDLE)
 }
