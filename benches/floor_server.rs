@@ -18,7 +18,10 @@ use hyperfake_proto::{
         controller_server::{Controller, ControllerServer},
     },
 };
-use hyperfake_worker::grpc::threads::{Settings, Threads, bind};
+use hyperfake_worker::grpc::{
+    sockets::bind,
+    threads::{Settings, Threads},
+};
 use tokio_stream::Stream;
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap, service::RoutesBuilder};
 
@@ -83,16 +86,23 @@ async fn main() {
     let address = std::env::args().nth(1).filter(|address| address.contains(':'));
     // Without an address there is nothing to measure, as when all benches are run.
     let Some(address) = address else { return };
-    let listener = bind(address.parse().unwrap()).unwrap();
+    let listener = bind(address.parse().unwrap()).unwrap().listen().unwrap();
     let threads = std::thread::available_parallelism().unwrap().get();
-    let settings = Settings { threads, max_message_bytes: 4 << 20, max_streams: 32_768 };
-    let _threads = Threads::start(listener, &settings, |_| {
-        let mut routes = RoutesBuilder::default();
-        routes.add_service(ControllerServer::new(Floor));
-        routes.routes()
-    })
-    .await
-    .unwrap();
+    let settings = Settings {
+        threads,
+        max_message_bytes: 4 << 20,
+        max_streams: 32_768,
+        max_connections: 1024,
+    };
+    let threads = Threads::start(&settings, |_| {
+        |_| {
+            let mut routes = RoutesBuilder::default();
+            routes.add_service(ControllerServer::new(Floor));
+            routes.routes()
+        }
+    });
+    let threads = threads.await.unwrap();
+    threads.listen(0, listener);
     println!("serving on {address}");
     std::future::pending::<()>().await;
 }

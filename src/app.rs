@@ -5,13 +5,13 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hyperfake_predictor::{Error, ErrorKind, Features, Limits, Result};
 use reqwest::Url;
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     backends,
     catalog::{self, Catalog, Extrapolation, Model},
     cli::DatabaseType,
-    clock::{Lateness, precise},
+    clock::{Clock, Lateness, LatenessWatch, precise},
     config::{Config, Database, Models},
     duration::Scale,
     format,
@@ -20,17 +20,24 @@ use crate::{
         embedded::{self, EmbeddedRegistry},
         http::HttpRegistry,
     },
-    grpc::{server::Server, threads},
+    grpc::{
+        server::Server,
+        sockets::{self, Bound},
+    },
+    telemetry::metrics,
     worker::Worker,
 };
 
-/// A worker that serves.
+/// One worker that serves, or many.
 #[derive(Debug)]
 pub struct App {
     server: Server,
-    worker: Arc<Worker>,
-    address: SocketAddr,
+    /// All of the fleet, which may be a fleet of one, and where each serves.
+    workers: Vec<Arc<Worker>>,
+    addresses: Vec<SocketAddr>,
     registry: Registry,
+    /// Where the page of metrics is shown.
+    metrics: Option<SocketAddr>,
     config: Config,
     tidying: JoinHandle<()>,
 }
@@ -43,26 +50,49 @@ impl App {
     /// When a model cannot be opened, when there is none, or when an address cannot be had. Then
     /// nothing serves.
     pub async fn start(config: Config) -> Result<Self> {
-        let catalog = open_models(&config.models, config.extrapolation)?;
-        let listener = threads::bind(config.address).map_err(|error| {
-            Error::new(ErrorKind::Unavailable, format!("cannot serve on {}", config.address))
-                .with_source(error)
-                .at("--address")
-        })?;
-        let address = listener.local_addr().unwrap_or(config.address);
+        let catalog = Arc::new(open_models(&config.models, config.extrapolation)?);
+        let sockets = bind(&config.addresses)?;
+        let page = config.metrics.map(bind_page).transpose()?;
         let (lookup, registry) = function_registry(&config.database).await?;
-        let worker = Arc::new(Worker::new(config.worker.clone(), catalog, lookup));
-        let server = Server::start(Arc::clone(&worker), listener, &config.server).await.map_err(
-            |error| Error::new(ErrorKind::Unavailable, "cannot start to serve").with_source(error),
-        )?;
-        let tidying = tokio::spawn(tidy(Arc::clone(&worker)));
-        Ok(Self { server, worker, address, registry, config, tidying })
+        let (mut workers, mut addresses, mut serving) = (Vec::new(), Vec::new(), Vec::new());
+        let behaviour = Arc::new(config.worker.clone());
+        for (address, socket) in sockets {
+            let (behaviour, catalog) = (Arc::clone(&behaviour), Arc::clone(&catalog));
+            let name = address.to_string();
+            let worker = Arc::new(Worker::new(name, behaviour, catalog, Arc::clone(&lookup)));
+            workers.push(Arc::clone(&worker));
+            addresses.push(address);
+            serving.push((worker, socket));
+        }
+        let server = Server::start(Arc::clone(&catalog), serving, &config.server, config.stagger);
+        let server = server.await.map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "cannot start to serve").with_source(error)
+        })?;
+        let metrics = page.as_ref().and_then(|page| page.local_addr().ok());
+        if let Some(page) = page {
+            metrics::serve(page, snapshots(server.clocks(), &workers, &addresses));
+        }
+        let watch = LatenessWatch::new(server.clocks(), config.lateness_warn);
+        let tidying = tokio::spawn(tidy(catalog, workers.clone(), watch));
+        Ok(Self { server, workers, addresses, registry, metrics, config, tidying })
     }
 
-    /// Where it serves.
+    /// Where it serves; the first worker of a fleet.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Where each worker serves.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the page of metrics is shown, if it is.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Where functions are registered.
@@ -71,22 +101,29 @@ impl App {
         &self.registry.url
     }
 
-    /// The worker itself.
+    /// The worker itself; the first one of a fleet.
     #[must_use]
     pub fn worker(&self) -> &Arc<Worker> {
-        &self.worker
+        &self.workers[0]
+    }
+
+    /// All workers.
+    #[must_use]
+    pub fn workers(&self) -> &[Arc<Worker>] {
+        &self.workers
     }
 
     /// What was loaded and what serves where, for the person who started it.
     #[must_use]
     pub fn summary(&self) -> String {
-        let worker = self.worker.config();
+        let worker = &self.config.worker;
         let cold_start = worker.cold_start.unwrap_or(worker.runtime.cold_start());
         format!(
-            "{}\nserving on {}, with {}\nsimulating {} and {}, runtime {}, cold start {}{}\n{}",
-            table(self.worker.catalog().models(), &worker.limits),
-            self.address,
+            "{}\n{}, with {}\n{}simulating {} and {}, runtime {}, cold start {}{}\n{}{}",
+            table(self.worker().catalog().models(), &worker.limits),
+            self.serving(),
             format::count(self.config.server.threads, "thread"),
+            if self.workers.len() > 1 { "each " } else { "" },
             format::count(worker.cpus, "CPU"),
             format::bytes(worker.memory_bytes as f64),
             worker.runtime,
@@ -99,7 +136,30 @@ impl App {
                 true => format!("functions are registered here, at {}", self.registry.url),
                 false => format!("functions are looked up at {}", self.registry.url),
             },
+            match self.metrics {
+                Some(address) => format!("\nmetrics are at http://{address}/metrics"),
+                None => String::new(),
+            },
         )
+    }
+
+    /// Such as `serving 3 workers on [::]:50051 to [::]:50053`.
+    fn serving(&self) -> String {
+        let addresses = match &*self.addresses {
+            [one] => return format!("serving on {one}"),
+            // Without a rule, only the list says where they are.
+            all if self.config.addresses[0].port() == 0 => {
+                let all: Vec<_> = all.iter().map(ToString::to_string).collect();
+                all.join(", ")
+            }
+            [first, .., last] => format!("{first} to {last}"),
+            [] => return "serving nobody".into(),
+        };
+        let stagger = match self.config.stagger {
+            Duration::ZERO => String::new(),
+            stagger => format!(", one after the other every {}", format::duration(stagger)),
+        };
+        format!("serving {} workers on {addresses}{stagger}", self.workers.len())
     }
 
     /// Stops accepting, lets the calls end within the grace period or until `hurry` ends, and
@@ -150,12 +210,69 @@ pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Cata
 /// How often the worker says what it could not say yet.
 const TIDY: Duration = Duration::from_secs(5);
 
-async fn tidy(worker: Arc<Worker>) {
+async fn tidy(catalog: Arc<Catalog>, workers: Vec<Arc<Worker>>, mut watch: LatenessWatch) {
     let clock = precise::start();
     loop {
         clock.sleep_until(clock.now() + TIDY).await;
-        worker.tidy(clock.now());
+        let now = clock.now();
+        workers.iter().for_each(|worker| worker.tidy(now));
+        catalog.models().iter().for_each(|model| model.report_outside(now));
+        if let Some(late) = watch.look(now) {
+            let (sleeps, p99, max) = (late.count(), late.quantile(0.99), late.max());
+            tracing::warn!(sleeps, ?p99, ?max, "sleeps end late: calls take longer than predicted");
+        }
     }
+}
+
+/// What the page of metrics shows whenever it is asked for.
+fn snapshots(
+    clocks: Vec<Clock>,
+    workers: &[Arc<Worker>],
+    addresses: &[SocketAddr],
+) -> impl Fn() -> metrics::Snapshot + Send + Sync + 'static {
+    let names = addresses.iter().map(ToString::to_string);
+    let named: Vec<_> = names.zip(workers.iter().cloned()).collect();
+    move || metrics::Snapshot {
+        lateness: Lateness::of(&clocks),
+        workers: named.iter().map(|(name, worker)| (name.clone(), worker.usage())).collect(),
+    }
+}
+
+fn bind_page(address: SocketAddr) -> Result<TcpListener> {
+    sockets::bind(address).and_then(Bound::listen).map_err(|error| {
+        Error::new(ErrorKind::Unavailable, format!("cannot serve on {address}"))
+            .with_source(error)
+            .at("--metrics-address")
+    })
+}
+
+/// Takes all addresses, or none.
+fn bind(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, Bound)>> {
+    /// The most that are named when they cannot be had.
+    const NAMED: usize = 10;
+    let (mut bound, mut refused) = (Vec::new(), Vec::new());
+    for address in addresses {
+        match sockets::bind(*address).and_then(|socket| Ok((socket.address()?, socket))) {
+            Ok(taken) => bound.push(taken),
+            Err(error) => refused.push((address.to_string(), error)),
+        }
+    }
+    let not_named = refused.len().saturating_sub(NAMED);
+    let mut names: Vec<_> = refused.iter().take(NAMED).map(|(name, _)| name.clone()).collect();
+    if not_named > 0 {
+        names.push(format!("{not_named} more"));
+    }
+    if let Some((_, error)) = refused.into_iter().next() {
+        let message = format!("cannot serve on {}", names.join(", "));
+        let error = Error::new(ErrorKind::Unavailable, message).with_source(error);
+        return Err(error.at("--address"));
+    }
+    if let (Some(asked), Some((address, _))) = (addresses.first(), bound.first())
+        && asked.is_ipv6() != address.is_ipv6()
+    {
+        tracing::warn!("this machine has no IPv6: serving on {address} instead of {asked}");
+    }
+    Ok(bound)
 }
 
 /// Where functions are registered.

@@ -7,12 +7,13 @@ use std::{
 };
 
 use hyperfake_predictor::{Error, ErrorKind, Limits, Result};
+use ipnet::IpNet;
 use reqwest::Url;
 
 use crate::{
     backends,
     catalog::{Extrapolation, Source},
-    cli::{DatabaseType, EngineArgs, ModelArgs, ServerArgs},
+    cli::{DatabaseType, EngineArgs, MAX_FLEET, ModelArgs, ServerArgs},
     grpc::threads::Settings,
     worker,
 };
@@ -20,8 +21,10 @@ use crate::{
 /// All that a worker needs to know before it starts.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to serve.
-    pub address: SocketAddr,
+    /// Where to serve: an address for each worker.
+    pub addresses: Vec<SocketAddr>,
+    /// The time from the start of one worker to the next one's.
+    pub stagger: Duration,
     /// What the server is held to.
     pub server: Settings,
     /// How the worker behaves.
@@ -32,6 +35,10 @@ pub struct Config {
     pub extrapolation: Extrapolation,
     /// Where functions are looked up.
     pub database: Database,
+    /// When sleeps end later than this, 1 in 100, the log warns.
+    pub lateness_warn: Duration,
+    /// Where the page of metrics is shown.
+    pub metrics: Option<SocketAddr>,
     /// How long calls may go on after the signal to stop.
     pub shutdown_grace: Duration,
 }
@@ -111,11 +118,17 @@ impl Config {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = args.workers.map_or(cores, |workers| cores.min(workers as usize));
         Ok(Self {
-            address: socket_address(&args.address).map_err(|error| error.at("--address"))?,
+            addresses: addresses(
+                socket_address(&args.address).map_err(|error| error.at("--address"))?,
+                args.fleet,
+                args.fleet_addresses,
+            )?,
+            stagger: args.fleet_stagger,
             server: Settings {
                 threads,
                 max_message_bytes: args.max_message_size.as_u64() as usize,
                 max_streams: args.max_streams,
+                max_connections: args.max_connections as usize,
             },
             worker: worker::Config {
                 cpus: args.cpus.map_or(cores, |cpus| cpus as usize),
@@ -142,6 +155,13 @@ impl Config {
             models: Models::new(args.models)?,
             extrapolation: args.extrapolation,
             database: Database { kind: args.database_type, url: registry_url(database_address)? },
+            lateness_warn: args.lateness_warn,
+            metrics: args
+                .metrics_address
+                .map(|address| {
+                    socket_address(&address).map_err(|error| error.at("--metrics-address"))
+                })
+                .transpose()?,
             shutdown_grace: args.shutdown_grace,
         })
     }
@@ -164,6 +184,50 @@ pub fn registry_url(text: &str) -> Result<Url> {
         ("http", None) => Err(invalid(" with a host".into())),
         (other, _) => Err(invalid(format!(", and '{other}' is not spoken"))),
     }
+}
+
+/// Where the workers of a fleet serve, which may be a fleet of one.
+fn addresses(
+    first: SocketAddr,
+    workers: Option<u32>,
+    range: Option<IpNet>,
+) -> Result<Vec<SocketAddr>> {
+    let Some(range) = range else {
+        let workers = workers.unwrap_or(1);
+        let ports = match first.port() {
+            0 => 0..=0,
+            port => port..=u16::MAX,
+        };
+        if first.port() > 0 && ports.len() < workers as usize {
+            let message = format!(
+                "found {workers} workers, but only {} ports from {} on; choose a lower port with \
+                 --address, or other addresses with --fleet-addresses",
+                ports.len(),
+                first.port()
+            );
+            return Err(Error::new(ErrorKind::Invalid, message).at("--fleet"));
+        }
+        let ports = ports.cycle().take(workers as usize);
+        return Ok(ports.map(|port| SocketAddr::new(first.ip(), port)).collect());
+    };
+    let most = workers.unwrap_or(MAX_FLEET + 1) as usize;
+    let hosts = range.hosts().take(most).map(|host| SocketAddr::new(host, first.port()));
+    let addresses: Vec<_> = hosts.collect();
+    let problem = match workers {
+        None if addresses.len() > MAX_FLEET as usize => {
+            format!(
+                "found {range}, which has more than {MAX_FLEET} addresses; say with --fleet how many are used"
+            )
+        }
+        Some(workers) if addresses.len() < workers as usize => {
+            format!(
+                "found {range}, which has {} addresses, but --fleet asks for {workers}",
+                addresses.len()
+            )
+        }
+        _ => return Ok(addresses),
+    };
+    Err(Error::new(ErrorKind::Invalid, problem).at("--fleet-addresses"))
 }
 
 /// `host:port`, or `:port` for every address of this machine.
@@ -201,8 +265,9 @@ mod tests {
     #[test]
     fn what_is_not_given_is_that_of_the_machine_and_the_platform() {
         let config = config("").unwrap();
-        assert_eq!(config.address.port(), 50051);
-        assert!(config.address.ip().is_unspecified());
+        assert_eq!(config.addresses.len(), 1);
+        assert_eq!(config.addresses[0].port(), 50051);
+        assert!(config.addresses[0].ip().is_unspecified());
         assert_eq!(config.models.folder, Some("./models".into()));
         assert_eq!(config.database.url.as_str(), "http://localhost:8999/");
         assert_eq!(config.worker.max_calls, Some(256));
@@ -232,8 +297,35 @@ mod tests {
     }
 
     #[test]
+    fn a_fleet_has_consecutive_ports_or_the_addresses_of_a_range() {
+        let addresses = |line| {
+            let addresses = config(line).unwrap().addresses;
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        for (line, expected) in [
+            ("--address 127.0.0.1:7 --fleet 3", "127.0.0.1:7 127.0.0.1:8 127.0.0.1:9"),
+            ("--address [::1]:0 --fleet 2", "[::1]:0 [::1]:0"),
+            ("--address :65534 --fleet 2", "[::]:65534 [::]:65535"),
+            ("--address :7 --fleet-addresses 127.1.0.0/30", "127.1.0.1:7 127.1.0.2:7"),
+            ("--address :7 --fleet 1 --fleet-addresses 127.1.0.0/22", "127.1.0.1:7"),
+            ("--address :7 --fleet 2 --fleet-addresses fd00::/64", "[fd00::]:7 [fd00::1]:7"),
+        ] {
+            assert_eq!(addresses(line), expected, "{line}");
+        }
+        for (line, expected) in [
+            ("--address :65534 --fleet 3", "--fleet: found 3 workers, but only 2 ports from 65534"),
+            ("--fleet 3 --fleet-addresses 127.1.0.0/30", "which has 2 addresses, but --fleet asks"),
+            ("--fleet-addresses 10.0.0.0/8", "--fleet-addresses: found 10.0.0.0/8, which has more"),
+        ] {
+            let error = config(line).unwrap_err().to_string();
+            assert!(error.contains(expected), "{line}: {error}");
+        }
+    }
+
+    #[test]
     fn an_address_that_makes_no_sense_is_refused_with_its_flag() {
         for (line, expected) in [
+            ("--metrics-address 9", "--metrics-address: found '9', expected HOST:PORT"),
             ("--address nowhere", "--address: found 'nowhere', expected HOST:PORT"),
             ("--database-address https://a", "'https' is not spoken"),
             ("--database-address 8999", "--database-address: found '8999', expected a URL"),
@@ -242,6 +334,6 @@ mod tests {
             let error = config(line).unwrap_err().to_string();
             assert!(error.contains(expected), "{line}: {error}");
         }
-        assert_eq!(config("--address :7").unwrap().address.to_string(), "[::]:7");
+        assert_eq!(config("--address :7").unwrap().addresses[0].to_string(), "[::]:7");
     }
 }

@@ -21,8 +21,7 @@ pub async fn examine(args: &DoctorArgs) -> String {
     let vectors = backends::vector_instructions();
     let onnx_runtime = backends::find_onnx_runtime(args.ort_lib.as_deref());
     let clock = precise::start();
-    let worker = measure(&clock).await;
-    let thread = sleep_on_a_thread(&clock);
+    let sleeps = Sleeps::compare(&clock).await;
     if args.json {
         let lateness = |lateness: &Lateness| {
             json!({
@@ -38,8 +37,9 @@ pub async fn examine(args: &DoctorArgs) -> String {
                 Ok((path, version)) => json!({"library": path, "version": version}),
                 Err(reasons) => json!({"tried": reasons}),
             },
-            "clock_lateness": lateness(&worker),
-            "thread_sleep_lateness": lateness(&thread),
+            "clock_lateness": lateness(&sleeps.clock),
+            "thread_sleep_lateness": lateness(&sleeps.thread),
+            "tokio_sleep_lateness": lateness(&sleeps.tokio),
         });
         return format!("{report:#}");
     }
@@ -61,27 +61,41 @@ pub async fn examine(args: &DoctorArgs) -> String {
          vector instructions  {vectors}\n\
          ONNX Runtime         {onnx_runtime}\n\
          the worker's clock   {SLEEPS} sleeps of {} ended late by {}\n\
-         a bare thread        {}",
+         a bare thread        {}\n\
+         tokio's timer        {}",
         format::duration(SLEEP),
-        lateness(&worker),
-        lateness(&thread),
+        lateness(&sleeps.clock),
+        lateness(&sleeps.thread),
+        lateness(&sleeps.tokio),
     )
 }
 
-async fn measure(clock: &Clock) -> Lateness {
-    for _ in 0..SLEEPS {
-        clock.sleep_until(clock.now() + SLEEP).await;
-    }
-    clock.lateness()
+/// How late the same sleep ends in three ways, one after the other in each round, so that what
+/// slows the machine down slows all of them.
+struct Sleeps {
+    /// As the worker's calls sleep.
+    clock: Lateness,
+    /// As the operating system lets a thread sleep that asks it directly.
+    thread: Lateness,
+    /// As tokio's own timer sleeps.
+    tokio: Lateness,
 }
 
-/// What the operating system gives to whoever asks it directly.
-fn sleep_on_a_thread(clock: &Clock) -> Lateness {
-    let mut lateness = Lateness::empty();
-    for _ in 0..SLEEPS {
-        let deadline = clock.now() + SLEEP;
-        std::thread::sleep(SLEEP);
-        lateness.record(clock.now().saturating_duration_since(deadline));
+impl Sleeps {
+    async fn compare(clock: &Clock) -> Self {
+        let [mut thread, mut tokio] = [Lateness::empty(), Lateness::empty()];
+        for _ in 0..SLEEPS {
+            clock.sleep_until(clock.now() + SLEEP).await;
+
+            let deadline = clock.now() + SLEEP;
+            std::thread::sleep(SLEEP);
+            thread.record(clock.now().saturating_duration_since(deadline));
+
+            let deadline = clock.now() + SLEEP;
+            #[expect(clippy::disallowed_methods, reason = "what the clock is compared with")]
+            tokio::time::sleep(SLEEP).await;
+            tokio.record(clock.now().saturating_duration_since(deadline));
+        }
+        Self { clock: clock.lateness(), thread, tokio }
     }
-    lateness
 }

@@ -15,6 +15,7 @@ use hyperfake_worker::{
     config::Config,
     doctor, models, predict, telemetry,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -66,25 +67,35 @@ fn run(cli: Cli) -> Result<ExitCode> {
 
 async fn serve(args: ServerArgs) -> Result<()> {
     let _log = telemetry::start(&args.log)?;
+    raise_descriptor_limit();
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("cannot watch signals"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed("cannot watch signals"))?;
     let mut stop = async || {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
     };
-    let app = App::start(Config::new(args)?).await?;
+    let config = Config::new(args)?;
+    let threshold = config.lateness_warn;
+    let app = App::start(config).await?;
     print(app.summary());
-    tracing::info!(address = %app.address(), "serving");
+    tracing::info!(address = %app.address(), workers = app.workers().len(), "serving");
     stop().await;
     tracing::info!("stopping: no new calls are taken");
     let lateness = app.shut_down(stop()).await;
-    tracing::info!(
-        sleeps = lateness.count(),
-        median = ?lateness.quantile(0.5),
-        p99 = ?lateness.quantile(0.99),
-        max = ?lateness.max(),
-        "stopped; how late sleeps ended"
-    );
+    let (sleeps, median, p99) = (lateness.count(), lateness.quantile(0.5), lateness.quantile(0.99));
+    tracing::info!(sleeps, ?median, ?p99, max = ?lateness.max(), "stopped; how late sleeps ended");
+    if p99 > threshold {
+        tracing::warn!(?p99, ?threshold, "sleeps ended late: calls took longer than predicted");
+    }
     Ok(())
+}
+
+/// A fleet has many sockets: asks the system for as many as it lets this process have.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
 }
 
 fn failed(what: &str) -> impl Fn(io::Error) -> Error {

@@ -12,7 +12,7 @@ pub use self::{
     models::{
         CheckArgs, DoctorArgs, EngineArgs, ModelArgs, ModelsArgs, ModelsCommand, PredictArgs,
     },
-    server::{DatabaseType, LogArgs, LogFormat, ServerArgs},
+    server::{DatabaseType, LogArgs, LogFormat, MAX_FLEET, ServerArgs},
 };
 
 /// A FaaS worker that predicts what its functions would do instead of running them.

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum, builder::BoolishValueParser, value_parser};
+use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use super::{ModelArgs, read::log_level};
@@ -13,12 +14,31 @@ use crate::{
     worker::{FeatureScope, Runtime},
 };
 
+/// The most workers in one process: as many as there are ports.
+pub const MAX_FLEET: u32 = 65_536;
+
 /// The options of `hyperfake server`.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
     /// Where to serve gRPC; [::] takes IPv4 as well
     #[arg(long, env = "HYPERFAKE_ADDRESS", value_name = "HOST:PORT", default_value = "[::]:50051")]
     pub address: String,
+
+    /// How many workers there are: on consecutive ports from the one of --address on, or on the
+    /// first of --fleet-addresses [default: 1, or all of --fleet-addresses]
+    #[arg(long, env = "HYPERFAKE_FLEET", value_name = "N",
+          value_parser = value_parser!(u32).range(1..=i64::from(MAX_FLEET)))]
+    pub fleet: Option<u32>,
+
+    /// The addresses of a fleet, such as 127.1.0.0/22: one worker on each, all on the port of
+    /// --address
+    #[arg(long, env = "HYPERFAKE_FLEET_ADDRESSES", value_name = "RANGE")]
+    pub fleet_addresses: Option<IpNet>,
+
+    /// The time from the start of one worker of a fleet to the next one's
+    #[arg(long, env = "HYPERFAKE_FLEET_STAGGER", value_name = "DURATION", default_value = "0s",
+          value_parser = duration::parse)]
+    pub fleet_stagger: Duration,
 
     /// Where functions are looked up: ask the key-value store at --database-address if one
     /// answers and else be one (auto), always be one (embedded), or always ask (http)
@@ -102,9 +122,24 @@ pub struct ServerArgs {
           value_parser = value_parser!(u32).range(1..))]
     pub max_streams: u32,
 
+    /// The most connections of a worker; one more is closed at once
+    #[arg(long, env = "HYPERFAKE_MAX_CONNECTIONS", value_name = "N", default_value = "1024",
+          value_parser = value_parser!(u32).range(1..))]
+    pub max_connections: u32,
+
     /// The largest message that is taken
     #[arg(long, env = "HYPERFAKE_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "4MiB")]
     pub max_message_size: ByteSize,
+
+    /// When sleeps end later than this, 1 in 100, the log warns that run times are longer than
+    /// predicted
+    #[arg(long, env = "HYPERFAKE_LATENESS_WARN", value_name = "DURATION", default_value = "10ms",
+          value_parser = duration::parse)]
+    pub lateness_warn: Duration,
+
+    /// Where a page of metrics is shown, at /metrics; not at all unless given
+    #[arg(long, env = "HYPERFAKE_METRICS_ADDRESS", value_name = "HOST:PORT")]
+    pub metrics_address: Option<String>,
 
     /// How long the events for a listener that went away are kept for its return; a plain number
     /// is seconds

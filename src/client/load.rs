@@ -52,6 +52,8 @@ struct FunctionReport {
     latency: Histogram<u64>,
     /// From sending to the last byte, less the predicted run time and the wait for a cold start.
     timing_error: Histogram<u64>,
+    /// The part of it that the worker's own clock saw.
+    worker_error: Histogram<u64>,
 }
 
 /// One call, as a line of the CSV file.
@@ -243,6 +245,7 @@ impl LoadReport {
                 errors: BTreeMap::new(),
                 latency: histogram(),
                 timing_error: histogram(),
+                worker_error: histogram(),
             })
             .collect();
         for row in rows {
@@ -257,6 +260,7 @@ impl LoadReport {
                     function.early += u64::from(sample.observed < sample.predicted);
                     let error = sample.observed.saturating_sub(sample.predicted);
                     record(&mut function.timing_error, error);
+                    record(&mut function.worker_error, sample.late);
                 }
                 Err(status) => {
                     let code = format!("{:?}", status.code());
@@ -310,6 +314,7 @@ impl LoadReport {
                     "errors": function.errors,
                     "latency_ns": quantiles(&function.latency),
                     "timing_error_ns": quantiles(&function.timing_error),
+                    "worker_timing_error_ns": quantiles(&function.worker_error),
                 })
             })
             .collect();
@@ -341,6 +346,7 @@ impl LoadReport {
             text += &format!("\n{} ({rate:.0} calls each second)", function.image);
             text += &format!("\n{}", line("  latency", &function.latency));
             text += &format!("\n{}", line("  timing error", &function.timing_error));
+            text += &format!("\n{}", line("  of it on the worker", &function.worker_error));
             if function.early > 0 {
                 text += &format!("\n  {} ended EARLY", function.early);
             }

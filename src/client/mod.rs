@@ -29,6 +29,8 @@ struct Sample {
     predicted: Duration,
     /// From the request to the last byte of the answer, without the wait.
     observed: Duration,
+    /// How much longer than predicted the call took on the worker's own clock.
+    late: Duration,
     cpu_cores: Option<f64>,
     ram_bytes: Option<u64>,
 }
@@ -84,11 +86,12 @@ async fn one_call(
     let trailers = answer.trailers().await?.unwrap_or_default();
     let took = clock.now() - sent;
     let trailers = Trailers::read(&trailers)
-        .ok_or_else(|| Status::internal("an answer without a functionprocessingtime trailer"))?;
+        .ok_or_else(|| Status::internal("an answer without the platform's trailers"))?;
     Ok(Sample {
         waited: trailers.cold_start,
         predicted: trailers.runtime,
         observed: took.saturating_sub(trailers.cold_start),
+        late: trailers.took.saturating_sub(trailers.cold_start + trailers.runtime),
         cpu_cores: trailers.cpu_cores,
         ram_bytes: trailers.ram_bytes,
     })

@@ -11,6 +11,7 @@
 //! [`precise`] drives real time, [`manual`] is moved by hand in tests. Both run the same queue of
 //! sleeps, and nothing outside this module reads the system's time.
 
+mod lateness;
 pub mod manual;
 pub mod precise;
 mod timers;
@@ -23,7 +24,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-pub use self::timers::Lateness;
+pub use self::lateness::{Lateness, LatenessWatch};
 use self::timers::{Key, Timers};
 
 /// A source of time, and of sleeps that end when they should. Cloning it is cheap, and a clone

@@ -1,12 +1,12 @@
 use std::{
     collections::BTreeMap,
-    fmt,
     task::Waker,
     time::{Duration, Instant},
 };
 
-use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+
+use super::Lateness;
 
 /// A sleep's place in the queue. The number tells apart sleeps that end at the same moment.
 pub(super) type Key = (Instant, u64);
@@ -95,60 +95,5 @@ impl Timers {
 
     pub(super) fn len(&self) -> usize {
         self.state.lock().sleeps.len()
-    }
-}
-
-/// How late sleeps ended: a distribution with a relative error below 1 %.
-#[derive(Clone)]
-pub struct Lateness(Histogram<u64>);
-
-impl Lateness {
-    /// No sleeps.
-    #[must_use]
-    pub fn empty() -> Self {
-        // Two significant figures are between 1 and 5 for `new`, so there is no error to see.
-        Self(Histogram::new(2).unwrap_or_else(|_| unreachable!("a constant within its bounds")))
-    }
-
-    /// Takes in one sleep.
-    pub fn record(&mut self, late: Duration) {
-        // Not `saturating_record`, which would cut to the range that the histogram has so far.
-        let recorded = self.0.record(late.as_nanos() as u64);
-        debug_assert!(recorded.is_ok(), "the histogram grows as it needs");
-    }
-
-    /// Takes in another clock's sleeps.
-    pub fn merge(&mut self, other: &Self) {
-        let added = self.0.add(&other.0);
-        debug_assert!(added.is_ok(), "both histograms grow as they need");
-    }
-
-    /// How many sleeps have ended.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.0.len()
-    }
-
-    /// The lateness that this share of the sleeps (0 to 1) did not exceed.
-    #[must_use]
-    pub fn quantile(&self, share: f64) -> Duration {
-        Duration::from_nanos(self.0.value_at_quantile(share))
-    }
-
-    /// The latest end.
-    #[must_use]
-    pub fn max(&self) -> Duration {
-        Duration::from_nanos(self.0.max())
-    }
-}
-
-impl fmt::Debug for Lateness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lateness")
-            .field("count", &self.count())
-            .field("median", &self.quantile(0.5))
-            .field("p99", &self.quantile(0.99))
-            .field("max", &self.max())
-            .finish()
     }
 }

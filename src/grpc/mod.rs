@@ -3,6 +3,7 @@
 mod controller;
 mod convert;
 pub mod server;
+pub mod sockets;
 mod status;
 pub mod threads;
 pub mod trailers;

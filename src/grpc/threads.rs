@@ -1,23 +1,27 @@
-//! Sockets and threads: connections are taken in turn by threads that each run alone.
+//! Threads: connections are taken in turn by threads that each run alone.
 //!
 //! A thread has a tokio runtime and a clock of its own, so that a call, once its connection has
-//! been given to a thread, meets no other thread's lock.
+//! been given to a thread, meets no other thread's lock. All servers of a process share the
+//! threads; one that nobody has connected to costs no more than its socket.
 
 use std::{
+    collections::HashMap,
     io,
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use parking_lot::Mutex;
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{mpsc, oneshot, watch},
+    net::TcpListener,
+    sync::{Semaphore, mpsc, oneshot, watch},
 };
-use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
+use tokio_util::task::TaskTracker;
 use tonic::{service::Routes, transport::Server as Transport};
 
-use crate::clock::{Clock, Lateness, precise};
+use super::sockets::{Arrival, Bound, Connection};
+use crate::clock::{Clock, precise};
 
 /// What a server is held to.
 #[derive(Debug, Clone)]
@@ -28,6 +32,8 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// The most calls at once on one connection; a client holds back what is beyond.
     pub max_streams: u32,
+    /// The most connections of one server; one more is closed at once.
+    pub max_connections: usize,
 }
 
 /// Threads that serve.
@@ -36,6 +42,7 @@ pub struct Threads {
     /// Says "stop accepting" when it turns true, and "end" when it is dropped.
     stopping: watch::Sender<bool>,
     threads: Vec<Thread>,
+    door: Arc<Door>,
 }
 
 #[derive(Debug)]
@@ -44,35 +51,48 @@ struct Thread {
     ended: oneshot::Receiver<()>,
 }
 
+/// Where connections come in.
+#[derive(Debug)]
+struct Door {
+    queues: Vec<mpsc::Sender<(usize, Arrival)>>,
+    max_connections: usize,
+    clock: Clock,
+    /// When the log was last told of a connection that could not be taken.
+    complained: Mutex<Option<Instant>>,
+}
+
 /// The most streams of a connection that may be reset before they are looked at.
 const RESETS: usize = 4096;
 /// A silent connection is asked after this time whether it is still there, and given as long to
 /// answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// A connection on its way to its thread waits in a queue of this length.
+/// Connections on their way to a thread wait in a queue of this length.
 const HAND_OVER: usize = 128;
 
+/// Without descriptors, connections are asked for again after this time.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
 impl Threads {
-    /// Starts to serve on this socket; each thread has the services that `routes` makes for its
-    /// clock. Returns when all threads run.
+    /// Starts the threads. On each, `services` is asked once, with the thread's clock, for what
+    /// then makes the services of a server, given its number, when its first connection comes.
+    /// Returns when all threads run.
     ///
     /// # Errors
     ///
     /// When the system gives no more threads or descriptors.
-    pub async fn start(
-        listener: TcpListener,
+    pub async fn start<R: FnMut(usize) -> Routes>(
         settings: &Settings,
-        routes: impl Fn(Clock) -> Routes + Clone + Send + 'static,
+        services: impl Fn(Clock) -> R + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (stopping, stop) = watch::channel(false);
         let mut threads = Vec::new();
         let mut queues = Vec::new();
         for number in 0..settings.threads.max(1) {
-            let (queue, connections) = mpsc::channel(HAND_OVER);
+            let (queue, arrivals) = mpsc::channel(HAND_OVER);
             let (started, clock) = oneshot::channel();
             let (ending, ended) = oneshot::channel();
-            let (routes, settings, stop) = (routes.clone(), settings.clone(), stop.clone());
+            let (services, settings, stop) = (services.clone(), settings.clone(), stop.clone());
             let run = move || {
                 let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = match built {
@@ -84,7 +104,7 @@ impl Threads {
                     let _ = started.send(clock.clone());
                     let dropped = stop.clone();
                     tokio::select! {
-                        () = serve(routes(clock), connections, &settings, stop) => {}
+                        () = serve_all(services(clock), arrivals, &settings, stop) => {}
                         () = until_dropped(dropped.clone()) => {}
                     }
                     drop(ending);
@@ -97,8 +117,38 @@ impl Threads {
             threads.push(Thread { clock, ended });
             queues.push(queue);
         }
-        tokio::spawn(accept(listener, queues, precise::start(), stop));
-        Ok(Self { stopping, threads })
+        let (clock, complained) = (precise::start(), Mutex::default());
+        let max_connections = settings.max_connections;
+        let door = Arc::new(Door { queues, max_connections, clock, complained });
+        Ok(Self { stopping, threads, door })
+    }
+
+    /// Takes the connections of this server from now on.
+    pub fn listen(&self, server: usize, listener: TcpListener) {
+        let door = Arc::clone(&self.door);
+        self.until_stopped(async move { door.accept(server, listener).await });
+    }
+
+    /// Takes the connections of this server from this moment on; before, there is nobody.
+    pub fn listen_at(&self, server: usize, socket: Bound, moment: Instant) {
+        let door = Arc::clone(&self.door);
+        self.until_stopped(async move {
+            door.clock.sleep_until(moment).await;
+            match socket.listen() {
+                Ok(listener) => door.accept(server, listener).await,
+                Err(error) => tracing::error!(%error, "a worker cannot serve"),
+            }
+        });
+    }
+
+    fn until_stopped(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut stop = self.stopping.subscribe();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = work => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        });
     }
 
     /// Takes no more connections, and lets those that there are end their calls.
@@ -113,82 +163,53 @@ impl Threads {
         }
     }
 
-    /// How late the threads' sleeps have ended.
+    /// The threads' clocks.
     #[must_use]
-    pub fn lateness(&self) -> Lateness {
-        let mut lateness = Lateness::empty();
-        for thread in &self.threads {
-            lateness.merge(&thread.clock.lateness());
-        }
-        lateness
+    pub fn clocks(&self) -> Vec<Clock> {
+        self.threads.iter().map(|thread| thread.clock.clone()).collect()
     }
 }
 
-/// Binds a socket to serve on. `[::]` takes IPv4 as well, and stands for `0.0.0.0` on a machine
-/// without IPv6.
-///
-/// # Errors
-///
-/// When the address cannot be had, for example because it is in use.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    match bind_exactly(address) {
-        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && !has_ipv6(&error) => {
-            let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-            tracing::warn!("this machine has no IPv6: serving on {ipv4} instead of {address}");
-            bind_exactly(ipv4)
-        }
-        bound => bound,
-    }
-}
-
-fn bind_exactly(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    // A worker that was stopped a moment ago must not keep the next one from its port.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(4096)?;
-    TcpListener::from_std(socket.into())
-}
-
-fn has_ipv6(error: &io::Error) -> bool {
-    let no_ipv6 = [io::ErrorKind::AddrNotAvailable, io::ErrorKind::Unsupported];
-    // EAFNOSUPPORT has no kind of its own.
-    !(no_ipv6.contains(&error.kind()) || error.raw_os_error() == Some(97))
-}
-
-/// Hands connections to the threads in turn.
-async fn accept(
-    listener: TcpListener,
-    queues: Vec<mpsc::Sender<std::net::TcpStream>>,
-    clock: Clock,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut reported = None;
-    for queue in queues.iter().cycle() {
-        let connection = loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                _ = stop.wait_for(|stop| *stop) => return,
-            };
-            match accepted.and_then(|(connection, _)| prepare(connection)) {
-                Ok(connection) => break connection,
-                // Most likely there are no more descriptors: wait for some to come back.
-                Err(error) => {
-                    let now = clock.now();
-                    if reported.is_none_or(|last| now >= last + Duration::from_secs(1)) {
-                        tracing::warn!(%error, "cannot take a connection");
-                        reported = Some(now);
+impl Door {
+    /// Hands a server's connections to the threads in turn.
+    async fn accept(&self, server: usize, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(self.max_connections));
+        // Servers with one connection each are spread over the threads as well.
+        for queue in self.queues.iter().cycle().skip(server % self.queues.len()) {
+            let arrival = loop {
+                let accepted = match listener.accept().await {
+                    Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
+                        Ok(place) => Arrival::new(stream, place),
+                        Err(_) => {
+                            let most = self.max_connections;
+                            self.complain(&listener, format!("--max-connections is {most}"));
+                            continue;
+                        }
+                    },
+                    Err(error) => Err(error),
+                };
+                match accepted {
+                    Ok(arrival) => break arrival,
+                    // Most likely there are no more descriptors: wait for some to come back.
+                    Err(error) => {
+                        self.complain(&listener, error.to_string());
+                        self.clock.sleep_until(self.clock.now() + BACK_OFF).await;
                     }
-                    clock.sleep_until(now + Duration::from_millis(50)).await;
                 }
-            }
-        };
-        let _ = queue.send(connection).await;
+            };
+            let _ = queue.send((server, arrival)).await;
+        }
+    }
+
+    /// Says why a connection was not taken, at most once a second.
+    fn complain(&self, listener: &TcpListener, reason: String) {
+        let now = self.clock.now();
+        let mut complained = self.complained.lock();
+        if complained.is_none_or(|last| now >= last + Duration::from_secs(1)) {
+            let worker = listener.local_addr().map(|address| address.to_string());
+            tracing::warn!(worker = worker.ok(), reason, "cannot take a connection");
+            *complained = Some(now);
+        }
     }
 }
 
@@ -197,26 +218,52 @@ async fn until_dropped(mut sender: watch::Receiver<bool>) {
     while sender.changed().await.is_ok() {}
 }
 
-fn prepare(connection: TcpStream) -> io::Result<std::net::TcpStream> {
-    // An answer is small and must not wait for another one.
-    connection.set_nodelay(true)?;
-    connection.into_std()
+/// Gives each connection to its server, until told to stop and the last one is closed.
+async fn serve_all(
+    mut services: impl FnMut(usize) -> Routes,
+    mut arrivals: mpsc::Receiver<(usize, Arrival)>,
+    settings: &Settings,
+    mut stop: watch::Receiver<bool>,
+) {
+    let tasks = TaskTracker::new();
+    let mut servers = HashMap::new();
+    let stopped = stop.clone();
+    let hand_on = async {
+        while let Some((server, arrival)) = arrivals.recv().await {
+            let connections = servers.entry(server).or_insert_with(|| {
+                let (queue, connections) = mpsc::unbounded_channel();
+                let (routes, stop) = (services(server), stopped.clone());
+                tasks.spawn(serve(routes, connections, settings.max_streams, stop));
+                queue
+            });
+            match arrival.arrive() {
+                Ok(connection) => _ = connections.send(connection),
+                Err(error) => tracing::warn!(%error, "lost a connection"),
+            }
+        }
+    };
+    tokio::select! {
+        () = hand_on => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    tasks.close();
+    tasks.wait().await;
 }
 
 /// Serves what comes over `connections`, until told to stop and the last one is closed.
 async fn serve(
     routes: Routes,
-    connections: mpsc::Receiver<std::net::TcpStream>,
-    settings: &Settings,
+    connections: mpsc::UnboundedReceiver<Connection>,
+    max_streams: u32,
     mut stop: watch::Receiver<bool>,
 ) {
-    let connections = ReceiverStream::new(connections).map(TcpStream::from_std);
+    let connections = UnboundedReceiverStream::new(connections).map(Ok::<_, io::Error>);
     let served = Transport::builder()
         // Many small calls at once on one connection need a large window, or h2 takes them for
         // an attack.
         .initial_connection_window_size(16 << 20)
         .initial_stream_window_size(1 << 20)
-        .max_concurrent_streams(settings.max_streams)
+        .max_concurrent_streams(max_streams)
         // A client may give up many calls at once; h2 takes more than 20 for an attack.
         .http2_max_pending_accept_reset_streams(Some(RESETS))
         .http2_max_local_error_reset_streams(Some(RESETS))
@@ -229,6 +276,6 @@ async fn serve(
         })
         .await;
     if let Err(error) = served {
-        tracing::error!(%error, "a thread stopped serving");
+        tracing::error!(%error, "a server ended");
     }
 }

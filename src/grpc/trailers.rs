@@ -51,6 +51,8 @@ pub struct Trailers {
     pub ram_bytes: Option<u64>,
     /// See [`COLD_START`].
     pub cold_start: Duration,
+    /// From [`CALL_QUEUED`] to [`GOT_RESPONSE`].
+    pub took: Duration,
 }
 
 impl Trailers {
@@ -62,6 +64,10 @@ impl Trailers {
             cpu_cores: number(trailers, CPU),
             ram_bytes: number(trailers, RAM),
             cold_start: Duration::from_nanos(number(trailers, COLD_START).unwrap_or(0)),
+            took: Duration::from_nanos(
+                number::<u64>(trailers, GOT_RESPONSE)?
+                    .saturating_sub(number(trailers, CALL_QUEUED)?),
+            ),
         })
     }
 }

@@ -1,4 +1,6 @@
-//! The log.
+//! The log, and the page of metrics.
+
+pub mod metrics;
 
 use std::{fs::OpenOptions, io};
 

@@ -60,6 +60,8 @@ pub struct Event {
 /// that it finds there what it missed.
 #[derive(Debug)]
 pub struct Events {
+    /// What the log calls the worker.
+    worker: String,
     listeners: RwLock<HashMap<String, Arc<Listener>>>,
     /// The number of listeners: without any, an event costs one load.
     count: AtomicUsize,
@@ -75,10 +77,12 @@ const MAX_LISTENERS: usize = 256;
 const MAX_BACKLOG: usize = 100_000;
 
 impl Events {
-    /// Buffers of this many events, kept for this long for a listener that is away.
+    /// Of the worker with this name: buffers of this many events, kept for this long for a
+    /// listener that is away.
     #[must_use]
-    pub fn new(capacity: usize, patience: Duration) -> Self {
-        Self { listeners: RwLock::default(), count: AtomicUsize::new(0), capacity, patience }
+    pub fn new(worker: String, capacity: usize, patience: Duration) -> Self {
+        let (listeners, count) = (RwLock::default(), AtomicUsize::new(0));
+        Self { worker, listeners, count, capacity, patience }
     }
 
     /// Listens as this node: from now on or, for one that comes back in time, from where it
@@ -144,7 +148,7 @@ impl Events {
         listeners.retain(|_, listener| !listener.queue.lock().is_gone(now, self.patience));
         self.count.store(listeners.len(), Ordering::Release);
         for listener in listeners.values() {
-            listener.report_lost(&mut listener.queue.lock(), now);
+            listener.report_lost(&mut listener.queue.lock(), &self.worker, now);
         }
     }
 
@@ -228,21 +232,22 @@ impl Listener {
         } else if queue.events.len() >= MAX_BACKLOG.max(events.capacity) {
             queue.over = Some(Over::TooSlow);
             queue.events = VecDeque::new();
-            let node = &self.node;
-            tracing::warn!(node, "a listener left {MAX_BACKLOG} events unread: given up");
+            let (worker, node) = (&events.worker, &self.node);
+            tracing::warn!(worker, node, "a listener left {MAX_BACKLOG} events unread: given up");
         } else {
             queue.events.push_back(event);
         }
         queue.wake();
-        self.report_lost(&mut queue, at);
+        self.report_lost(&mut queue, &events.worker, at);
         true
     }
 
     /// Says how many events were left out, at most once a second.
-    fn report_lost(&self, queue: &mut Queue, now: Instant) {
+    fn report_lost(&self, queue: &mut Queue, worker: &str, now: Instant) {
         let due = queue.reported.is_none_or(|last| now >= last + Duration::from_secs(1));
         if queue.lost > 0 && due {
             tracing::warn!(
+                worker,
                 node = self.node,
                 lost = queue.lost,
                 "a listener is too slow: CALL and RESPONSE events were left out"

@@ -9,19 +9,32 @@ use hyperfake_predictor::{Error, ErrorKind, Features, Prediction, Result, Sessio
 use parking_lot::Mutex;
 
 use super::{EventKind, Instance, InstanceId, Worker};
-use crate::{catalog::Model, clock::Clock};
+use crate::{
+    catalog::{Catalog, Model},
+    clock::Clock,
+};
 
 /// Runs calls on one thread: the worker, with the thread's own clock and model sessions.
 pub struct Executor {
     worker: Arc<Worker>,
     clock: Clock,
-    /// One for each model of the catalog, made when it is first needed. The locks are this
-    /// thread's own; they only prove to the compiler that it is one thread.
-    sessions: Box<[Slot]>,
+    sessions: Arc<Sessions>,
 }
 
-/// A model's session, once there is one.
-type Slot = Mutex<Option<Box<dyn Session>>>;
+/// One thread's model sessions, for all workers that it runs.
+pub struct Sessions(
+    /// One for each model of the catalog, made when it is first needed. The locks are this
+    /// thread's own; they only prove to the compiler that it is one thread.
+    Box<[Mutex<Option<Box<dyn Session>>>]>,
+);
+
+impl Sessions {
+    /// For the models of this catalog.
+    #[must_use]
+    pub fn of(catalog: &Catalog) -> Arc<Self> {
+        Arc::new(Self(catalog.models().iter().map(|_| Mutex::new(None)).collect()))
+    }
+}
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -52,10 +65,10 @@ pub struct Outcome {
 }
 
 impl Executor {
-    /// Call this on the thread that will run the calls.
+    /// Call this on the thread that will run the calls, with the clock and the sessions of that
+    /// thread. The sessions have to be for the worker's own catalog.
     #[must_use]
-    pub fn new(worker: Arc<Worker>, clock: Clock) -> Self {
-        let sessions = worker.catalog.models().iter().map(|_| Mutex::new(None)).collect();
+    pub fn new(worker: Arc<Worker>, clock: Clock, sessions: Arc<Sessions>) -> Self {
         Self { worker, clock, sessions }
     }
 
@@ -117,7 +130,7 @@ impl Executor {
     }
 
     fn predict(&self, model: &Model, features: &Features) -> Result<Prediction> {
-        let mut slot = self.sessions[model.index].lock();
+        let mut slot = self.sessions.0[model.index].lock();
         let ask = || match &mut *slot {
             Some(session) => session.predict(features),
             None => slot.insert(model.predictor.session()?).predict(features),
@@ -140,6 +153,12 @@ impl Executor {
                 Err(Error::new(ErrorKind::Internal, message).at(&model.image))
             }
         }
+    }
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").finish_non_exhaustive()
     }
 }
 

@@ -30,7 +30,7 @@ use self::{
 };
 pub use self::{
     events::{Event, EventKind, Events, Over, Subscription},
-    execution::{Call, Executor, Outcome},
+    execution::{Call, Executor, Outcome, Sessions},
     function::{FeatureScope, Function},
     id::{InstanceId, NotAnId},
     instance::{Instance, InstanceState},
@@ -90,8 +90,8 @@ const MAX_STOPPED: usize = 10_000;
 /// A worker, shared by the threads that run its calls (each through an [`Executor`]).
 #[derive(Debug)]
 pub struct Worker {
-    config: Config,
-    catalog: Catalog,
+    config: Arc<Config>,
+    catalog: Arc<Catalog>,
     registry: Arc<dyn FunctionRegistry>,
     /// The functions that were started here, by id. They stay, so that each is looked up once.
     functions: papaya::HashMap<Arc<str>, Arc<Function>>,
@@ -115,6 +115,8 @@ pub struct Worker {
 pub struct Usage {
     /// Calls that are running or waiting for an instance to be ready.
     pub calls: usize,
+    /// Instances that have not ended.
+    pub instances: usize,
     /// CPU in use, in cores.
     pub cpu_cores: f64,
     /// Memory in use, in bytes.
@@ -126,11 +128,16 @@ pub struct Usage {
 }
 
 impl Worker {
-    /// A worker without instances.
+    /// A worker without instances; the name is what the log calls it.
     #[must_use]
-    pub fn new(config: Config, catalog: Catalog, registry: Arc<dyn FunctionRegistry>) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        config: Arc<Config>,
+        catalog: Arc<Catalog>,
+        registry: Arc<dyn FunctionRegistry>,
+    ) -> Self {
         Self {
-            events: Events::new(config.event_buffer, config.listener_timeout),
+            events: Events::new(name.into(), config.event_buffer, config.listener_timeout),
             admission: Admission::new(config.max_calls),
             config,
             catalog,
@@ -153,7 +160,7 @@ impl Worker {
 
     /// The models that it has.
     #[must_use]
-    pub fn catalog(&self) -> &Catalog {
+    pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
 
@@ -232,9 +239,6 @@ impl Worker {
     pub fn tidy(&self, now: Instant) {
         self.events.tidy(now);
         self.forget_stopped(now);
-        for model in self.catalog.models() {
-            model.report_outside(now);
-        }
     }
 
     /// What is in use at this moment.
@@ -244,6 +248,7 @@ impl Worker {
         let percent = |used: f64, total: f64| (100.0 * used / total).min(100.0);
         Usage {
             calls: self.admission.calls(),
+            instances: self.lives.len(),
             cpu_cores,
             ram_bytes,
             cpu_percent: percent(cpu_cores, self.config.cpus as f64),
@@ -259,15 +264,20 @@ impl Worker {
         self.instances.pin().values().cloned().collect()
     }
 
+    /// Takes no more calls and starts.
+    pub fn close(&self) {
+        self.admission.close();
+    }
+
     /// Takes no more calls and starts, and waits for the calls inside to end.
     pub async fn drain(&self) {
-        self.admission.close();
+        self.close();
         self.admission.empty().await;
     }
 
     /// Ends every instance, those without another end with DOWN, and then every subscription.
     pub async fn shut_down(&self) {
-        self.admission.close();
+        self.close();
         for instance in self.instances.pin().values() {
             instance.close(End::Down);
         }

@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "format",
             "functions",
             "grpc",
+            "telemetry",
             "worker",
             "hyperfake_predictor",
         ],
@@ -58,13 +59,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("duration", &[]),
     ("format", &["hyperfake_predictor"]),
     ("functions", &[]),
-    ("grpc", &["clock", "worker", "hyperfake_predictor", "hyperfake_proto"]),
+    ("grpc", &["catalog", "clock", "worker", "hyperfake_predictor", "hyperfake_proto"]),
     (
         "models",
         &["app", "backends", "catalog", "cli", "clock", "config", "format", "hyperfake_predictor"],
     ),
     ("predict", &["backends", "cli", "config", "format", "hyperfake_predictor"]),
-    ("telemetry", &["cli", "hyperfake_predictor"]),
+    ("telemetry", &["cli", "clock", "worker", "hyperfake_predictor"]),
     ("worker", &["catalog", "clock", "duration", "functions", "hyperfake_predictor"]),
 ];
 

@@ -12,7 +12,7 @@ use predicates::prelude::*;
 
 use crate::support::{constant, deaf_port, repository};
 
-fn hyperfake() -> Command {
+pub(crate) fn hyperfake() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hyperfake"));
     // Nothing of the environment of whoever runs the tests.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HYPERFAKE_")) {
@@ -27,10 +27,10 @@ fn run(line: &str) -> assert_cmd::assert::Assert {
 }
 
 /// A server in a process of its own, killed when dropped.
-struct Served {
-    process: Child,
-    address: String,
-    database: String,
+pub(crate) struct Served {
+    pub(crate) process: Child,
+    pub(crate) address: String,
+    pub(crate) database: String,
     summary: String,
 }
 
@@ -39,7 +39,7 @@ impl Served {
         Self::start_as(hyperfake(), options)
     }
 
-    fn start_as(mut command: Command, options: &str) -> Self {
+    pub(crate) fn start_as(mut command: Command, options: &str) -> Self {
         let mut process = command
             .args(["server", "--address", "127.0.0.1:0", "--database-type", "embedded"])
             .args(["--database-address", "http://127.0.0.1:0"])
@@ -87,13 +87,13 @@ impl Served {
         run(&format!("call {line} --address {address} --database-address {database}"))
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
     /// Waits for the end and returns the exit code and the log.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
         self.process.stderr.take().unwrap().read_to_string(&mut log).unwrap();
         (self.process.wait().unwrap().code(), log)
@@ -328,6 +328,22 @@ fn models_lists_what_would_be_loaded_and_check_finds_what_is_wrong() {
 }
 
 #[test]
+fn a_worker_whose_sleeps_ended_later_than_asked_for_says_so_at_its_end() {
+    for (threshold, expected) in [("1ns", true), ("1h", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = model(folder.path(), "image.json", &constant(Duration::from_millis(1)));
+        let line = format!("-m {path} image --runtime instant --lateness-warn {threshold}");
+        let served = Served::start(&line);
+        served.call("image -n 3").success();
+        served.signal("-TERM");
+        let (code, log) = served.end();
+        assert_eq!(code, Some(0));
+        assert!(log.contains("stopped; how late sleeps ended sleeps=3"), "{log}");
+        assert_eq!(log.contains("sleeps ended late"), expected, "{threshold}: {log}");
+    }
+}
+
+#[test]
 fn the_engine_that_was_asked_for_runs_onnx_models() {
     for (engine, expected) in [("auto", "dense"), ("dense", "dense"), ("tract", "tract")] {
         let line = format!("models --json -m models/hyperfaas-echo.onnx --onnx-engine {engine}");
@@ -364,7 +380,9 @@ fn doctor_says_what_the_machine_offers() {
     );
     let output = run("doctor --json").success();
     let json: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
-    assert!(json["clock_lateness"]["median_ns"].as_f64().unwrap() > 0.0, "{json}");
+    for way in ["clock_lateness", "thread_sleep_lateness", "tokio_sleep_lateness"] {
+        assert!(json[way]["median_ns"].as_f64().unwrap() > 0.0, "{way}: {json}");
+    }
     assert!(json["cores"].as_u64().unwrap() > 0);
 }
 

@@ -9,8 +9,8 @@ use hyperfake_worker::{
     clock::{Clock, manual::ManualClock, precise},
     functions::embedded::EmbeddedRegistry,
     worker::{
-        Call, EventKind, Executor, InstanceState, Outcome, STOPPED_INSTANCES_STAY, Subscription,
-        Worker,
+        Call, EventKind, Executor, InstanceState, Outcome, STOPPED_INSTANCES_STAY, Sessions,
+        Subscription, Worker,
     },
 };
 
@@ -80,9 +80,11 @@ impl Bench {
         let registry = EmbeddedRegistry::default();
         let function = registry.register(Bytes::from(r#"{"image_tag": "image"}"#)).unwrap();
         let config = config(options).worker;
-        let worker = Arc::new(Worker::new(config, catalog, Arc::new(registry)));
-        let clock = hand.clock();
-        let executor = Arc::new(Executor::new(Arc::clone(&worker), clock.clone()));
+        let catalog = Arc::new(catalog);
+        let sessions = Sessions::of(&catalog);
+        let worker = Worker::new("test", Arc::new(config), catalog, Arc::new(registry));
+        let (worker, clock) = (Arc::new(worker), hand.clock());
+        let executor = Arc::new(Executor::new(Arc::clone(&worker), clock.clone(), sessions));
         Self { worker, executor, clock, function }
     }
 
@@ -193,7 +195,8 @@ async fn a_function_may_state_its_own_idle_timeout_and_the_worker_overrules_it()
         let source = Source { uri: path.to_str().unwrap().parse().unwrap(), image: None };
         catalog.add(&source, &backends::all(&Default::default())).unwrap();
         let config = bench.worker.config().clone();
-        let worker = Arc::new(Worker::new(config, catalog, Arc::new(registry)));
+        let worker = Worker::new("test", Arc::new(config), Arc::new(catalog), Arc::new(registry));
+        let worker = Arc::new(worker);
         let instance = worker.start(&function, &bench.clock).await.unwrap();
         hand.pass(Duration::from_secs(9)).await;
         assert_eq!(instance.state(bench.clock.now()), InstanceState::Idle);

@@ -2,7 +2,7 @@
 
 #![allow(unreachable_pub, reason = "the tests' own module, used by the others")]
 
-use std::{ffi::OsString, fmt::Write, path::PathBuf, sync::Arc, time::Duration};
+use std::{ffi::OsString, fmt::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyperfake_proto::{
@@ -143,7 +143,11 @@ pub async fn connect(app: &App) -> ControllerClient<Channel> {
 }
 
 pub async fn channel(app: &App) -> Channel {
-    let endpoint = Channel::from_shared(format!("http://{}", app.address())).unwrap();
+    channel_to(app.address()).await
+}
+
+pub async fn channel_to(address: SocketAddr) -> Channel {
+    let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
     // A small window for a stream, so that a listener which does not read is soon noticed.
     let endpoint = endpoint.initial_stream_window_size(65_535);
     endpoint.initial_connection_window_size(16 << 20).connect().await.unwrap()

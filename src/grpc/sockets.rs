@@ -1,0 +1,157 @@
+//! Sockets: bound before anything is promised, listening when a server's turn comes, and counted.
+
+use std::{
+    io::{self, IoSlice},
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::OwnedSemaphorePermit,
+};
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// An address that was taken, but on which nobody listens yet.
+#[derive(Debug)]
+pub struct Bound(Socket);
+
+/// Takes an address. `[::]` takes IPv4 as well, and stands for `0.0.0.0` on a machine without
+/// IPv6.
+///
+/// # Errors
+///
+/// When the address cannot be had, for example because it is in use.
+pub fn bind(address: SocketAddr) -> io::Result<Bound> {
+    match bind_exactly(address) {
+        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && !has_ipv6(&error) => {
+            bind_exactly((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        bound => bound,
+    }
+}
+
+fn bind_exactly(address: SocketAddr) -> io::Result<Bound> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // A worker that was stopped a moment ago must not keep the next one from its port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(Bound(socket))
+}
+
+fn has_ipv6(error: &io::Error) -> bool {
+    let no_ipv6 = [io::ErrorKind::AddrNotAvailable, io::ErrorKind::Unsupported];
+    // EAFNOSUPPORT has no kind of its own.
+    !(no_ipv6.contains(&error.kind()) || error.raw_os_error() == Some(97))
+}
+
+impl Bound {
+    /// The address, with the port that the system chose where any would do.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        let address = self.0.local_addr()?;
+        address.as_socket().ok_or_else(|| io::Error::other("not an address of the internet"))
+    }
+
+    /// Lets clients connect.
+    ///
+    /// # Errors
+    ///
+    /// When somebody else listens on this address by now.
+    pub fn listen(self) -> io::Result<TcpListener> {
+        let address = self.address()?;
+        let listening = self.0.listen(4096).and_then(|()| TcpListener::from_std(self.0.into()));
+        listening.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+    }
+}
+
+/// A connection that counts as one of its server's for as long as it is open.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    _counted: OwnedSemaphorePermit,
+}
+
+/// A connection on its way to its thread.
+pub(super) struct Arrival {
+    stream: std::net::TcpStream,
+    counted: OwnedSemaphorePermit,
+}
+
+impl Arrival {
+    pub(super) fn new(stream: TcpStream, counted: OwnedSemaphorePermit) -> io::Result<Self> {
+        // An answer is small and must not wait for another one.
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: stream.into_std()?, counted })
+    }
+
+    /// On the thread that will serve it.
+    pub(super) fn arrive(self) -> io::Result<Connection> {
+        Ok(Connection { stream: TcpStream::from_std(self.stream)?, _counted: self.counted })
+    }
+}
+
+impl Connection {
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
+        Pin::new(&mut self.get_mut().stream)
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream().poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(context)
+    }
+}

@@ -1,0 +1,193 @@
+//! Many workers in one process, and many connections to one worker.
+
+use std::{collections::HashSet, net::SocketAddr, time::Duration};
+
+use hyperfake_proto::{
+    common::{FunctionId, InstanceId},
+    controller::{MetricsRequest, StatusRequest, controller_client::ControllerClient},
+};
+use hyperfake_worker::{app::App, worker::InstanceState};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+};
+use tonic::{Code, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use crate::support::{
+    TestWorker, call, channel_to, code, config, constant, eventually, repository, request,
+};
+
+/// Each worker's client.
+async fn clients(worker: &TestWorker) -> Vec<ControllerClient<Channel>> {
+    let mut clients = Vec::new();
+    for address in worker.app.addresses() {
+        clients.push(ControllerClient::new(channel_to(*address).await));
+    }
+    clients
+}
+
+async fn start(client: &ControllerClient<Channel>, function: &str) -> String {
+    let started = client.clone().start(FunctionId { id: function.into() }).await.unwrap();
+    started.into_inner().instance_id.unwrap().id
+}
+
+#[tokio::test]
+async fn the_workers_of_a_fleet_have_the_same_models_and_nothing_else_in_common() {
+    let long = constant(Duration::from_secs(600));
+    let models = [("long", long.as_str()), ("short", &constant(Duration::from_millis(1)))];
+    let worker = TestWorker::start(&models, "--fleet 3 --max-rpcs 1").await;
+    let clients = clients(&worker).await;
+    assert_eq!(clients.len(), 3);
+    assert_eq!(worker.app.addresses().iter().collect::<HashSet<_>>().len(), 3);
+    let (long, short) = (worker.register("long").await, worker.register("short").await);
+
+    // The first is told of the function, and the second does not know it.
+    start(&clients[0], &long).await;
+    let unknown = call(clients[1].clone(), request(&long, &long, b"")).await;
+    assert_eq!(code(unknown), Code::NotFound);
+
+    // The first is full; the others have room, an empty ledger and listeners of their own.
+    let running = tokio::spawn(call(clients[0].clone(), request(&long, &long, b"")));
+    let workers = worker.app.workers();
+    eventually("the call runs", || workers[0].usage().ram_bytes > 0).await;
+    let full = call(clients[0].clone(), request(&long, &long, b"")).await;
+    assert_eq!(code(full), Code::ResourceExhausted);
+    for client in &clients[1..] {
+        let used = client.clone().metrics(MetricsRequest::default()).await.unwrap().into_inner();
+        assert_eq!(used.used_ram_percent, 0.0);
+        let listening = StatusRequest { node_id: "leaf".into() };
+        let mut events = client.clone().status(listening).await.unwrap().into_inner();
+        let instance = start(client, &short).await;
+        let answer = call(client.clone(), request(&short, &short, b"")).await.unwrap();
+        assert_eq!(answer.response.instance_id.unwrap().id, instance);
+        client.clone().stop(InstanceId { id: instance.clone() }).await.unwrap();
+        for _ in ["START", "RUNNING", "CALL", "RESPONSE", "STOP"] {
+            let event = events.message().await.unwrap().unwrap();
+            assert_eq!(event.instance_id.unwrap().id, instance);
+        }
+    }
+    let now = std::time::Instant::now();
+    let states = workers.iter().map(|worker| {
+        worker.instances(now).iter().map(|instance| instance.state(now)).collect::<Vec<_>>()
+    });
+    let stopped = vec![InstanceState::Stopped];
+    assert_eq!(states.collect::<Vec<_>>(), [vec![InstanceState::Busy], stopped.clone(), stopped]);
+    running.abort();
+}
+
+#[tokio::test]
+async fn every_worker_of_a_fleet_says_that_it_serves_and_all_end_together() {
+    let model = constant(Duration::from_millis(300));
+    let worker = TestWorker::start(&[("image", &model)], "--fleet 3").await;
+    let function = worker.register("image").await;
+    let mut calls = Vec::new();
+    for client in clients(&worker).await {
+        start(&client, &function).await;
+        calls.push(tokio::spawn(call(client, request(&function, &function, b""))));
+    }
+    let mut watches = Vec::new();
+    for address in worker.app.addresses() {
+        let request = HealthCheckRequest { service: "worker".into() };
+        let mut health = HealthClient::new(channel_to(*address).await);
+        watches.push(health.watch(request).await.unwrap().into_inner());
+    }
+    for watch in &mut watches {
+        assert_eq!(watch.message().await.unwrap().unwrap().status, 1);
+    }
+    for shared in worker.app.workers() {
+        eventually("a call runs", || shared.usage().ram_bytes > 0).await;
+    }
+    let addresses = worker.app.addresses().to_vec();
+    let app = worker.app;
+    let ending = tokio::spawn(app.shut_down(std::future::pending()));
+    for watch in &mut watches {
+        assert_eq!(watch.message().await.unwrap().unwrap().status, 2);
+    }
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(ending.await.unwrap().count(), 3);
+    for address in addresses {
+        assert!(TcpStream::connect(address).await.is_err(), "{address} still accepts");
+    }
+}
+
+/// A line of options for a fleet of three, and its addresses.
+async fn fleet_of_three() -> (String, Vec<SocketAddr>) {
+    // Ports that were free a moment ago: the system gives out others meanwhile.
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let first = free.local_addr().unwrap().port().min(u16::MAX - 2);
+    let addresses = (first..=first + 2).map(|port| ([127, 0, 0, 1], port).into()).collect();
+    let models = repository("models");
+    let line = format!(
+        "--database-type embedded --database-address http://127.0.0.1:0 --models-dir {} \
+         --address 127.0.0.1:{first} --fleet 3",
+        models.display()
+    );
+    (line, addresses)
+}
+
+#[tokio::test]
+async fn addresses_in_use_are_named_together_and_nothing_serves_on_the_others() {
+    let (line, addresses) = fleet_of_three().await;
+    let taken = TcpListener::bind(addresses[1]).await;
+    let also = TcpListener::bind(addresses[2]).await;
+    let error = App::start(config(&line)).await.unwrap_err().to_string();
+    let (second, third) = (addresses[1], addresses[2]);
+    assert!(error.contains(&format!("cannot serve on {second}, {third}: ")), "{error}");
+    assert!(error.starts_with("--address: "), "{error}");
+    assert!(TcpStream::connect(addresses[0]).await.is_err(), "one worker serves");
+    drop((taken, also));
+}
+
+#[tokio::test]
+async fn a_staggered_fleet_comes_up_one_after_the_other() {
+    let (line, addresses) = fleet_of_three().await;
+    let app = App::start(config(&format!("{line} --fleet-stagger 1s"))).await.unwrap();
+    TcpStream::connect(addresses[0]).await.unwrap();
+    assert!(TcpStream::connect(addresses[2]).await.is_err(), "the last is up already");
+    let began = std::time::Instant::now();
+    channel_up(addresses[2]).await;
+    TcpStream::connect(addresses[1]).await.unwrap();
+    assert!(began.elapsed() > Duration::from_secs(1), "the last was early");
+    let [first, .., last] = &*addresses else { unreachable!() };
+    let summary = app.summary();
+    let expected = format!("serving 3 workers on {first} to {last}, one after the other every 1 s");
+    assert!(summary.contains(&expected), "{summary}");
+}
+
+async fn channel_up(address: SocketAddr) {
+    while TcpStream::connect(address).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn beyond_max_connections_a_connection_is_closed_until_another_one_ends() {
+    let model = constant(Duration::from_millis(1));
+    let worker = TestWorker::start(&[("image", &model)], "--fleet 2 --max-connections 2").await;
+    let function = worker.register("image").await;
+    worker.start_instance(&function).await.unwrap();
+    let [first, second] = worker.app.addresses() else { panic!("expected two workers") };
+
+    // One is the client's own, so that one more has room.
+    let other = TcpStream::connect(first).await.unwrap();
+    let mut refused = TcpStream::connect(first).await.unwrap();
+    let mut nothing = Vec::new();
+    let _ = refused.read_to_end(&mut nothing).await;
+    assert_eq!(nothing, b"", "a refused connection was answered");
+    worker.call(&function, b"").await.unwrap();
+    ControllerClient::new(channel_to(*second).await)
+        .metrics(MetricsRequest::default())
+        .await
+        .unwrap();
+
+    drop(other);
+    loop {
+        let mut health = HealthClient::new(channel_to(*first).await);
+        if health.check(HealthCheckRequest::default()).await.is_ok() {
+            return;
+        }
+    }
+}
