@@ -4,6 +4,10 @@
     report.py FILE NAME TEXTFILE
 
 replaces what stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->` in FILE with TEXTFILE.
+
+    report.py --machine
+
+prints what to call this machine.
 """
 
 import os
@@ -47,6 +51,9 @@ def replace_section(file, name, text):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--machine"]:
+        print(machine())
+        sys.exit()
     if len(sys.argv) != 4:
-        sys.exit("usage: report.py FILE NAME TEXTFILE")
+        sys.exit("usage: report.py FILE NAME TEXTFILE | --machine")
     replace_section(*sys.argv[1:3], pathlib.Path(sys.argv[3]).read_text(encoding="utf-8"))

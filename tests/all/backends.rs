@@ -1,35 +1,12 @@
 //! One worker, and a model of every kind.
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
 use hyperfake_plugin_fixtures as fixtures;
 use hyperfake_predictor_testkit::laws::Network;
-use safetensors::{Dtype, tensor::TensorView};
 use tonic::Code;
 
 use crate::support::{TestWorker, constant, repository, request};
-
-/// The network as PyTorch would save it.
-fn safetensors(network: &Network) -> Vec<u8> {
-    let mut tensors: HashMap<String, (Vec<usize>, Vec<u8>)> = HashMap::new();
-    let mut add = |name: String, shape: Vec<usize>, values: &[f32]| {
-        tensors.insert(name, (shape, values.iter().flat_map(|v| v.to_le_bytes()).collect()));
-    };
-    add("input_mean".into(), vec![5], &network.input_mean);
-    add("input_scale".into(), vec![5], &network.input_scale);
-    add("output_mean".into(), vec![3], &network.output_mean);
-    add("output_scale".into(), vec![3], &network.output_scale);
-    for (index, layer) in network.layers.iter().enumerate() {
-        let outputs = layer.biases.len();
-        let shape = vec![outputs, layer.weights.len() / outputs];
-        add(format!("model.{}.weight", 3 * index), shape, &layer.weights);
-        add(format!("model.{}.bias", 3 * index), vec![outputs], &layer.biases);
-    }
-    let views = tensors.iter().map(|(name, (shape, bytes))| {
-        (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
-    });
-    safetensors::serialize(views, None).unwrap()
-}
 
 fn option(uri: &Path, scheme: &str, image: &str) -> String {
     format!("-m {scheme}{} {image} ", uri.display())
@@ -42,7 +19,7 @@ async fn a_worker_with_a_model_of_every_kind_answers_mixed_calls_without_an_erro
     let onnx = folder.path().join("network.onnx");
     std::fs::write(&onnx, network.to_onnx().to_bytes()).unwrap();
     let tensors = folder.path().join("network.safetensors");
-    std::fs::write(&tensors, safetensors(&network)).unwrap();
+    std::fs::write(&tensors, network.to_safetensors()).unwrap();
     let plugin = fixtures::c(&repository("plugins/examples/queueing/queueing.c"));
     let mut options = "--max-runtime 1us --max-rpcs 0 ".to_owned();
     options += &option(&onnx, "dense:", "dense");

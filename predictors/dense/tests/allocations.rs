@@ -1,37 +1,8 @@
-//! A prediction allocates nothing. In a file of its own, so that no other test allocates meanwhile.
-#![allow(unsafe_code, reason = "an allocator that counts")]
+//! A prediction allocates nothing. In a file of its own, because it counts what the allocator does.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
-
+use allocation_counter::measure;
 use hyperfake_predictor_dense::{Activation, Dense, Isa, Network, Step};
-
-thread_local! {
-    /// Of this thread: the test harness allocates on its own.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: everything is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the promises of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the promises of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 #[test]
 fn a_prediction_allocates_nothing_alone_or_in_a_batch() {
@@ -51,11 +22,14 @@ fn a_prediction_allocates_nothing_alone_or_in_a_batch() {
     let inputs = [2.0; 5 * 7];
     let mut outputs = [0.0; 3 * 7];
     for isa in Isa::all() {
-        let mut runner = network.runner(isa);
-        let before = ALLOCATIONS.get();
-        runner.run(&inputs[..5], &mut outputs[..3]);
-        runner.run_batch(&inputs, &mut outputs);
-        assert_eq!(ALLOCATIONS.get() - before, 0, "{isa}");
+        // Its buffers are counted, so that the counter is known to count.
+        let mut runner = None;
+        assert!(measure(|| runner = Some(network.runner(isa))).count_total > 0);
+        let mut runner = runner.unwrap();
+        let allocations = measure(|| {
+            runner.run(&inputs[..5], &mut outputs[..3]);
+            runner.run_batch(&inputs, &mut outputs);
+        });
+        assert_eq!(allocations.count_total, 0, "{isa}");
     }
-    assert!(ALLOCATIONS.get() > 0);
 }

@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
+
 use hyperfake_predictor::{Features, RawPrediction};
+use safetensors::{Dtype, tensor::TensorView};
 
 use crate::{
     onnx::{Dim, Model},
@@ -126,6 +129,36 @@ impl Network {
             .node("Greater", &["linear", "threshold"], &["large"], &[])
             .node("Where", &["large", "linear", "positive"], &["output"], &[])
             .output("output", &[batch, Dim::Fixed(3)])
+    }
+
+    /// As PyTorch would save it: the layers are 3 apart, with their activation and a dropout between
+    /// them.
+    ///
+    /// # Panics
+    ///
+    /// When a layer's weights are not one for each input and output.
+    #[must_use]
+    #[expect(clippy::unwrap_used, reason = "a test may panic")]
+    pub fn to_safetensors(&self) -> Vec<u8> {
+        let mut tensors = BTreeMap::new();
+        let mut add = |name: String, shape: Vec<usize>, values: &[f32]| {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            tensors.insert(name, (shape, bytes));
+        };
+        add("input_mean".into(), vec![5], &self.input_mean);
+        add("input_scale".into(), vec![5], &self.input_scale);
+        add("output_scale".into(), vec![3], &self.output_scale);
+        add("output_mean".into(), vec![3], &self.output_mean);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let outputs = layer.biases.len();
+            let shape = vec![outputs, layer.weights.len() / outputs];
+            add(format!("model.{}.weight", 3 * index), shape, &layer.weights);
+            add(format!("model.{}.bias", 3 * index), vec![outputs], &layer.biases);
+        }
+        let views = tensors.iter().map(|(name, (shape, bytes))| {
+            (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+        });
+        safetensors::serialize(views, None).unwrap()
     }
 }
 
