@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -14,6 +15,8 @@ use tokio::{
     sync::OwnedSemaphorePermit,
 };
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use crate::clock::{Clock, Sleep};
 
 /// An address that was taken, but on which nobody listens yet.
 #[derive(Debug)]
@@ -80,31 +83,65 @@ impl Bound {
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
+    /// What has to come before HTTP/2's own checks of a silent client begin.
+    greeting: Option<Greeting>,
     _counted: OwnedSemaphorePermit,
 }
 
 /// A connection on its way to its thread.
 pub(super) struct Arrival {
     stream: std::net::TcpStream,
+    greeting: Greeting,
     counted: OwnedSemaphorePermit,
 }
 
+/// The first bytes of every client, the connection preface of RFC 9113, section 3.4.
+#[derive(Debug)]
+struct Greeting {
+    missing: usize,
+    patience: Sleep,
+}
+
+/// The length of the preface.
+const PREFACE: usize = 24;
+/// A connection whose client has not greeted after this time is closed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 impl Arrival {
-    pub(super) fn new(stream: TcpStream, counted: OwnedSemaphorePermit) -> io::Result<Self> {
+    pub(super) fn new(
+        stream: TcpStream,
+        counted: OwnedSemaphorePermit,
+        clock: &Clock,
+    ) -> io::Result<Self> {
         // An answer is small and must not wait for another one.
         stream.set_nodelay(true)?;
-        Ok(Self { stream: stream.into_std()?, counted })
+        let patience = clock.sleep_until(clock.now() + PATIENCE);
+        let greeting = Greeting { missing: PREFACE, patience };
+        Ok(Self { stream: stream.into_std()?, greeting, counted })
     }
 
     /// On the thread that will serve it.
     pub(super) fn arrive(self) -> io::Result<Connection> {
-        Ok(Connection { stream: TcpStream::from_std(self.stream)?, _counted: self.counted })
+        let stream = TcpStream::from_std(self.stream)?;
+        Ok(Connection { stream, greeting: Some(self.greeting), _counted: self.counted })
     }
 }
 
 impl Connection {
     fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
         Pin::new(&mut self.get_mut().stream)
+    }
+
+    /// Takes note of bytes that came, or, when none came, of the time.
+    fn greet(&mut self, came: Option<usize>, context: &mut Context<'_>) -> io::Result<()> {
+        let Some(greeting) = &mut self.greeting else { return Ok(()) };
+        greeting.missing = greeting.missing.saturating_sub(came.unwrap_or(0));
+        if greeting.missing == 0 {
+            self.greeting = None;
+        } else if came.is_none() && Pin::new(&mut greeting.patience).poll(context).is_ready() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
     }
 }
 
@@ -118,11 +155,17 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream().poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = self.as_mut().stream().poll_read(context, buffer);
+        let came = read.is_ready().then(|| buffer.filled().len() - before);
+        match self.greet(came, context) {
+            Ok(()) => read,
+            Err(too_late) => Poll::Ready(Err(too_late)),
+        }
     }
 }
 

@@ -66,6 +66,8 @@ const RESETS: usize = 4096;
 /// A silent connection is asked after this time whether it is still there, and given as long to
 /// answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// The most bytes of a request's headers.
+const HEADERS: u32 = 16 << 10;
 
 /// Connections on their way to a thread wait in a queue of this length.
 const HAND_OVER: usize = 128;
@@ -179,7 +181,7 @@ impl Door {
             let arrival = loop {
                 let accepted = match listener.accept().await {
                     Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
-                        Ok(place) => Arrival::new(stream, place),
+                        Ok(place) => Arrival::new(stream, place, &self.clock),
                         Err(_) => {
                             let most = self.max_connections;
                             self.complain(&listener, format!("--max-connections is {most}"));
@@ -267,6 +269,7 @@ async fn serve(
         // A client may give up many calls at once; h2 takes more than 20 for an attack.
         .http2_max_pending_accept_reset_streams(Some(RESETS))
         .http2_max_local_error_reset_streams(Some(RESETS))
+        .http2_max_header_list_size(HEADERS)
         // A listener behind a cut line is noticed before its time to return is over.
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))

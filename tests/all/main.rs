@@ -9,6 +9,9 @@ mod cli;
 mod events;
 mod fleet;
 mod grpc;
+// What a process uses is read from /proc.
+#[cfg(target_os = "linux")]
+mod hostile;
 mod leaf;
 mod lifecycle;
 mod load;

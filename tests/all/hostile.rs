@@ -1,0 +1,325 @@
+//! Clients that mean harm, over frames of HTTP/2 that no library would send. Each has a worker
+//! to itself in a process of its own; an honest client of the same worker must not notice.
+
+mod siege;
+mod wire;
+
+use std::{
+    collections::HashSet,
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use self::{
+    siege::{Siege, ticks},
+    wire::{
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, Frame,
+        GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING, PREFACE, REFUSED_STREAM, RST_STREAM, SETTINGS,
+        STREAM_CLOSED, Wire, call, frame, message, request, reset, stream,
+    },
+};
+
+use crate::support::{self, eventually};
+
+/// Bytes of a call that runs for ten minutes, which is longer than any test.
+const FOR_EVER: usize = 600;
+
+fn ends_stream(frame: &Frame) -> bool {
+    frame.kind == RST_STREAM
+        || [DATA, HEADERS].contains(&frame.kind) && frame.flags & END_STREAM != 0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_streams_at_once_are_served_where_the_limit_allows_them() {
+    let siege = Siege::begin("--max-rpcs 0").await;
+    let mut wire = Wire::connect(siege.address(), &[]).await;
+    let calls = (0..10_000).flat_map(|number| call(stream(number), &siege.function, 2));
+    wire.writer.write_all(&calls.collect::<Vec<_>>()).await.unwrap();
+    let (mut answered, mut left) = (0, 10_000);
+    wire.read_until(|frame| {
+        answered += usize::from(frame.kind == HEADERS && ends_stream(frame));
+        left -= usize::from(ends_stream(frame));
+        left == 0
+    })
+    .await;
+    assert_eq!(answered, 10_000);
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_beyond_the_limit_are_refused_and_those_within_it_are_served() {
+    let siege = Siege::begin("--max-rpcs 0 --max-streams 100").await;
+    let mut wire = Wire::connect(siege.address(), &[]).await;
+    // They are told of the limit, and more than it are opened nevertheless.
+    let calls = (0..2000).flat_map(|number| call(stream(number), &siege.function, FOR_EVER));
+    wire.writer.write_all(&calls.collect::<Vec<_>>()).await.unwrap();
+    let mut refused = HashSet::new();
+    wire.read_until(|frame| {
+        if frame.kind == RST_STREAM {
+            // Refused, or refused already when its message came.
+            assert!([REFUSED_STREAM, STREAM_CLOSED].contains(&frame.error()));
+            refused.insert(frame.stream);
+        }
+        refused.len() == 1900
+    })
+    .await;
+    siege.until_running(100).await;
+    assert!(siege.running().await <= 101, "more run than may, and the honest client's");
+    // Another one of the connection's calls has room once one of them is over.
+    wire.writer.write_all(&reset(stream(0))).await.unwrap();
+    wire.writer.write_all(&call(stream(2000), &siege.function, 0)).await.unwrap();
+    wire.read_until(|frame| frame.stream == stream(2000) && frame.kind == DATA).await;
+    // Whoever goes on like that is sent away.
+    let calls = (2001..10_000).flat_map(|number| call(stream(number), &siege.function, FOR_EVER));
+    let _ = wire.writer.write_all(&calls.collect::<Vec<_>>()).await;
+    let mut reason = None;
+    wire.read_until(|frame| {
+        reason = (frame.kind == GOAWAY).then(|| frame.error());
+        reason.is_some()
+    })
+    .await;
+    assert_eq!(reason, Some(ENHANCE_YOUR_CALM));
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_are_reset_at_once_cost_nobody_but_their_client() {
+    let siege = Siege::begin("").await;
+    for bytes in [None, Some(0), Some(FOR_EVER)] {
+        let Wire { mut reader, mut writer } = Wire::connect(siege.address(), &[]).await;
+        let reading = tokio::spawn(async move { while reader.frame().await.is_some() {} });
+        for number in 0..50_000 {
+            let opened = match bytes {
+                None => request(stream(number), "Call"),
+                Some(bytes) => call(stream(number), &siege.function, bytes),
+            };
+            // The server may close the connection, and then there is no more to do.
+            if writer.write_all(&[opened, reset(stream(number))].concat()).await.is_err() {
+                break;
+            }
+        }
+        drop(writer);
+        reading.await.unwrap();
+    }
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_all_given_up_leave_nothing_behind() {
+    let siege = Siege::begin("--max-rpcs 0").await;
+    let Wire { mut reader, mut writer } = Wire::connect(siege.address(), &[]).await;
+    let reading = tokio::spawn(async move { while reader.frame().await.is_some() {} });
+    for batch in (0..20_000).collect::<Vec<_>>().chunks(1000) {
+        let calls =
+            batch.iter().flat_map(|number| call(stream(*number), &siege.function, FOR_EVER));
+        writer.write_all(&calls.collect::<Vec<_>>()).await.unwrap();
+        siege.until_running(1000).await;
+        let resets = batch.iter().flat_map(|number| reset(stream(*number)));
+        writer.write_all(&resets.collect::<Vec<_>>()).await.unwrap();
+    }
+    // The last ones are given up with the connection.
+    let last = (20_000..21_000).flat_map(|number| call(stream(number), &siege.function, FOR_EVER));
+    writer.write_all(&last.collect::<Vec<_>>()).await.unwrap();
+    siege.until_running(1000).await;
+    reading.abort();
+    drop(writer);
+    siege.end().await;
+}
+
+/// Writes some bytes at once, and others one a second, until the server closes the connection.
+#[expect(clippy::disallowed_methods, reason = "how slow it is does not matter")]
+async fn trickle(address: String, at_once: Vec<u8>, slowly: Vec<u8>) {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(&at_once).await.unwrap();
+    let mut slowly = slowly.into_iter();
+    loop {
+        let mut answer = [0; 1024];
+        tokio::select! {
+            read = connection.read(&mut answer) => if !matches!(read, Ok(1..)) { return },
+            () = tokio::time::sleep(Duration::from_secs(1)) => {
+                let _ = connection.write_all(slowly.next().as_slice()).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_says_nothing_or_a_byte_a_second_is_sent_away() {
+    let siege = Siege::begin("").await;
+    let greeting = [&PREFACE[..], &frame(SETTINGS, 0, 0, &[])].concat();
+    let call = call(stream(0), &siege.function, 0);
+    let clients = [
+        (vec![], vec![]),
+        (vec![], [&greeting[..], &call].concat()),
+        (greeting.clone(), vec![]),
+        (greeting.clone(), call),
+    ];
+    for sent_away in clients
+        .map(|(at_once, slowly)| tokio::spawn(trickle(siege.address().to_owned(), at_once, slowly)))
+    {
+        let sent_away = tokio::time::timeout(Duration::from_secs(60), sent_away).await;
+        sent_away.expect("a client that says nothing may stay").unwrap();
+    }
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_never_end_hold_no_more_than_was_sent() {
+    let siege = Siege::begin("").await;
+    let mut wire = Wire::connect(siege.address(), &[]).await;
+    // Almost 4 MiB are announced, and a few bytes of them come.
+    let announced = [&[0][..], &(4u32 << 20).saturating_sub(1).to_be_bytes(), &[0; 100]].concat();
+    let requests = (0..10_000).flat_map(|number| {
+        let stream = stream(number);
+        [request(stream, "Call"), frame(DATA, 0, stream, &announced)].concat()
+    });
+    wire.writer.write_all(&requests.collect::<Vec<_>>()).await.unwrap();
+    // The answer to what came last: everything before was looked at.
+    wire.writer.write_all(&call(stream(10_000), &siege.function, 0)).await.unwrap();
+    wire.read_until(|frame| frame.stream == stream(10_000) && ends_stream(frame)).await;
+    drop(wire);
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_never_read_pile_up_within_bounds() {
+    let siege = Siege::begin("--max-rpcs 0 --max-streams 1000").await;
+    let flood = async |bytes: &[u8]| {
+        let mut wire = Wire::connect(siege.address(), &[]).await;
+        // Until the server takes no more, or sends the client away.
+        while let Ok(Ok(())) =
+            { tokio::time::timeout(Duration::from_secs(2), wire.writer.write_all(bytes)).await }
+        {
+        }
+        wire
+    };
+    let calls = (0..100_000).flat_map(|number| call(stream(number), &siege.function, 0));
+    let calls = flood(&calls.collect::<Vec<_>>()).await;
+    let pings = flood(&frame(PING, 0, 0, &[0; 8]).repeat(1 << 16)).await;
+    let settings = flood(&frame(SETTINGS, 0, 0, &[]).repeat(1 << 16)).await;
+    siege.honest_answers(200).await;
+    drop((calls, pings, settings));
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_never_reads_is_told_less() {
+    let siege = Siege::begin("--update-buffer-size 100").await;
+    let mut wire = Wire::connect(siege.address(), &[(INITIAL_WINDOW_SIZE, 0)]).await;
+    let node = [&[0x0a, 1][..], b"n"].concat();
+    let listen = [request(stream(0), "Status"), message(stream(0), &node)].concat();
+    wire.writer.write_all(&listen).await.unwrap();
+    // The listener is there once its stream is answered, and then it keeps the connection alive.
+    wire.read_until(|frame| frame.kind == HEADERS).await;
+    let listening = tokio::spawn(async move {
+        wire.read_until(|frame| frame.kind == DATA).await;
+        wire
+    });
+    siege.honest_answers(2000).await;
+    assert!(!listening.is_finished(), "events came that nobody let in");
+    listening.abort();
+    let log = siege.end().await;
+    assert!(log.contains("a listener is too slow"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_and_headers_that_are_too_long_cost_their_client_the_connection() {
+    let siege = Siege::begin("").await;
+    // A frame of 16 MiB is announced: its length has three bytes.
+    let mut wire = Wire::connect(siege.address(), &[]).await;
+    wire.writer.write_all(&[0xff, 0xff, 0xff, DATA, 0, 0, 0, 0, 1]).await.unwrap();
+    let mut reason = None;
+    wire.read_until(|frame| {
+        reason = (frame.kind == GOAWAY).then(|| frame.error());
+        reason.is_some()
+    })
+    .await;
+    assert_eq!(reason, Some(FRAME_SIZE_ERROR));
+    // Headers that go on and on: a name of four bytes, a value of 112, and the next one.
+    let field = [&[0, 4][..], b"name", &[112], &[b'x'; 112]].concat();
+    let block = field.repeat(100);
+    let mut wire = Wire::connect(siege.address(), &[]).await;
+    let _ = wire.writer.write_all(&frame(HEADERS, 0, stream(0), &block)).await;
+    let more = frame(CONTINUATION, 0, stream(0), &block).repeat(40_000);
+    assert!(wire.writer.write_all(&more).await.is_err(), "500 MB of headers were taken");
+    // Headers over the limit of 16 KiB, but not by much, end the request alone.
+    let mut wire = Wire::connect(siege.address(), &[]).await;
+    let long = [
+        frame(HEADERS, 0, stream(0), &block),
+        frame(CONTINUATION, END_HEADERS, stream(0), &block),
+        call(stream(1), &siege.function, 0),
+    ];
+    wire.writer.write_all(&long.concat()).await.unwrap();
+    wire.read_until(|frame| frame.stream == stream(1) && frame.kind == DATA).await;
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_over_the_limit_is_refused_before_it_is_kept() {
+    let siege = Siege::begin("--max-message-size 1MiB").await;
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let url = format!("http://{}/controller.Controller/Call", siege.address());
+    let too_long = 500 << 20;
+    let refusals = [
+        // 4 GiB are announced, and five bytes come.
+        vec![0, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5],
+        // 500 MiB are announced, and come.
+        [&[0][..], &(too_long as u32).to_be_bytes(), &vec![0; too_long]].concat(),
+    ];
+    for body in refusals {
+        let request = client.post(&url).header("content-type", "application/grpc");
+        let answer = request.header("te", "trailers").body(body).send().await.unwrap();
+        assert_eq!(answer.headers()["grpc-status"], "11");
+    }
+    siege.end().await;
+}
+
+/// A worker has some 20 by itself.
+const DESCRIPTORS: i32 = 40;
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the time is compared with itself")]
+async fn without_file_descriptors_calls_go_on_and_connections_come_when_there_are_some() {
+    let program = env!("CARGO_BIN_EXE_hyperfake");
+    let mut limited = Command::new("sh");
+    let script = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\"");
+    limited.args(["-c", &script, program]);
+    let siege = Siege::begin_as(limited, "").await;
+    let long = support::request(&siege.function, &siege.function, &[0; 5]);
+    let long = tokio::spawn(support::call(siege.client.clone(), long));
+
+    let began = Instant::now();
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        crowd.push(Wire::connect(siege.address(), &[]).await);
+    }
+    let pid = siege.pid();
+    let taken = |number| fs::symlink_metadata(format!("/proc/{pid}/fd/{number}")).is_ok();
+    eventually("there are no more descriptors", || (0..DESCRIPTORS).all(taken)).await;
+    siege.honest_answers(100).await;
+    {
+        let _silence = siege.turn.lock().await;
+        let (since, before) = (Instant::now(), ticks(pid));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (spent, of) = (ticks(pid) - before, since.elapsed().as_millis() / 10);
+        assert!(u128::from(spent) < of / 4, "{spent} of {of} ticks were spent on waiting");
+    }
+    long.await.unwrap().unwrap();
+
+    drop(crowd);
+    let mut wire = Wire::connect(siege.address(), &[]).await;
+    wire.writer.write_all(&call(stream(0), &siege.function, 0)).await.unwrap();
+    wire.read_until(|frame| frame.kind == DATA).await;
+    drop(wire);
+    let seconds = began.elapsed().as_secs() as usize;
+    let log = siege.end().await;
+    let complaints = log.matches("cannot take a connection").count();
+    assert!((1..=seconds + 2).contains(&complaints), "{complaints} in {seconds} s: {log}");
+    assert!(log.contains("Too many open files"), "{log}");
+}

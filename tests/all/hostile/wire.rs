@@ -1,0 +1,168 @@
+//! A client that writes the frames of HTTP/2 as it is told, whatever the server thinks of it.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+/// Frame types (RFC 9113, section 6), as far as they are sent or looked at.
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
+
+/// Flags: that of DATA and HEADERS, that of HEADERS alone, and that of SETTINGS and PING.
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+pub(crate) const ACK: u8 = 1;
+
+/// Error codes (section 7).
+pub(crate) const FRAME_SIZE_ERROR: u32 = 6;
+pub(crate) const STREAM_CLOSED: u32 = 5;
+pub(crate) const REFUSED_STREAM: u32 = 7;
+pub(crate) const CANCEL: u32 = 8;
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// Settings: no stream may be sent more than this, until told otherwise.
+pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
+
+pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What is written to, and what is read from when the client cares.
+pub(crate) struct Wire {
+    pub(crate) reader: Reader,
+    pub(crate) writer: OwnedWriteHalf,
+}
+
+pub(crate) struct Reader(OwnedReadHalf);
+
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Wire {
+    /// Connects and greets the server with these settings.
+    pub(crate) async fn connect(address: &str, settings: &[(u16, u32)]) -> Self {
+        let (reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
+        let values = settings.iter().flat_map(|(setting, value)| {
+            setting.to_be_bytes().into_iter().chain(value.to_be_bytes())
+        });
+        let settings = frame(SETTINGS, 0, 0, &values.collect::<Vec<_>>());
+        // The connection as a whole may be sent as much as there can be.
+        let all = frame(WINDOW_UPDATE, 0, 0, &(u32::MAX / 2 - 65_535).to_be_bytes());
+        writer.write_all(&[&PREFACE[..], &settings, &all].concat()).await.unwrap();
+        Self { reader: Reader(reader), writer }
+    }
+
+    /// Reads what comes and answers the server's questions, until `enough` or until the server
+    /// closes the connection.
+    pub(crate) async fn read_until(&mut self, mut enough: impl FnMut(&Frame) -> bool) {
+        let reading = async {
+            while let Some(frame) = self.reader.frame().await {
+                if [SETTINGS, PING].contains(&frame.kind) && frame.flags & ACK == 0 {
+                    let payload = if frame.kind == PING { &frame.payload[..] } else { &[] };
+                    let _ = self.writer.write_all(&answer(frame.kind, payload)).await;
+                }
+                if enough(&frame) {
+                    return;
+                }
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), reading).await;
+        waited.expect("the server did not say what it should");
+    }
+}
+
+impl Reader {
+    /// The next frame; nothing when the server closed the connection.
+    pub(crate) async fn frame(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).await.ok()?;
+        let [a, b, c, kind, flags, stream @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        self.0.read_exact(&mut payload).await.ok()?;
+        Some(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
+    }
+}
+
+impl Frame {
+    /// Why the server ends a stream (RST_STREAM) or the connection (GOAWAY).
+    pub(crate) fn error(&self) -> u32 {
+        let start = if self.kind == GOAWAY { 4 } else { 0 };
+        u32::from_be_bytes(self.payload[start..start + 4].try_into().unwrap())
+    }
+}
+
+fn answer(kind: u8, payload: &[u8]) -> Vec<u8> {
+    frame(kind, ACK, 0, payload)
+}
+
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let [_, a, b, c] = (payload.len() as u32).to_be_bytes();
+    let stream = stream.to_be_bytes();
+    [&[a, b, c, kind, flags], &stream[..], payload].concat()
+}
+
+/// The client's stream with this number, from 0.
+pub(crate) fn stream(number: u32) -> u32 {
+    2 * number + 1
+}
+
+/// A request for one of the worker's methods, up to its message.
+pub(crate) fn request(stream: u32, method: &str) -> Vec<u8> {
+    // POST and http are in the table of HPACK (RFC 7541), everything else is written out.
+    let mut block = vec![0x83, 0x86];
+    let path = format!("/controller.Controller/{method}");
+    let fields = [
+        (":authority", "a"),
+        (":path", &path),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ];
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            block.push(text.len() as u8);
+            block.extend(text.as_bytes());
+        }
+    }
+    frame(HEADERS, END_HEADERS, stream, &block)
+}
+
+/// A whole call of a function, with this many bytes.
+pub(crate) fn call(stream: u32, function: &str, bytes: usize) -> Vec<u8> {
+    [request(stream, "Call"), message(stream, &call_request(function, bytes))].concat()
+}
+
+/// The one message of a request.
+pub(crate) fn message(stream: u32, message: &[u8]) -> Vec<u8> {
+    let length = (message.len() as u32).to_be_bytes();
+    frame(DATA, END_STREAM, stream, &[&[0], &length[..], message].concat())
+}
+
+/// A `CallRequest` with data (field 3) and the function's id (field 4).
+fn call_request(function: &str, bytes: usize) -> Vec<u8> {
+    assert!(bytes < 1 << 14, "a longer length has more than two bytes");
+    let mut message = vec![0x1a, 0x80 | (bytes & 0x7f) as u8, (bytes >> 7) as u8];
+    message.extend(vec![0; bytes]);
+    message.extend([0x22, function.len() as u8 + 2, 0x0a, function.len() as u8]);
+    message.extend(function.as_bytes());
+    message
+}
+
+pub(crate) fn reset(stream: u32) -> Vec<u8> {
+    frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())
+}
