@@ -1,0 +1,76 @@
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// The real program in a process of its own, which ends with this.
+pub(crate) struct Program {
+    process: Child,
+    pub(crate) command: String,
+    /// Where its workers serve.
+    pub(crate) addresses: Vec<String>,
+    pub(crate) database: String,
+}
+
+/// An instance without calls goes down, and a listener that went away is forgotten, after this.
+pub(crate) const FORGET: Duration = Duration::from_millis(500);
+
+impl Program {
+    /// With the shipped models, ten times as fast, and forgetting quickly.
+    pub(crate) fn start(program: &Path, fleet: u32) -> Self {
+        let options = format!(
+            "server --address 127.0.0.1:0 --database-type embedded --database-address \
+             http://127.0.0.1:0 --models-dir models --time-scale 0.1 --auto-remove \
+             --idle-timeout {FORGET:?} --timeout {FORGET:?} --log-level error --fleet {fleet}"
+        );
+        let mut process = Command::new(program)
+            .args(options.split_whitespace())
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut summary = String::new();
+        while !summary.contains("functions are") {
+            assert_ne!(output.read_line(&mut summary).unwrap(), 0, "the program ended: {summary}");
+        }
+        let serving = summary.lines().find(|line| line.starts_with("serving ")).unwrap();
+        let addresses = serving.split([' ', ',']).filter(|word| word.starts_with("127."));
+        let database = summary.trim_end().rsplit(' ').next().unwrap();
+        Self {
+            command: format!("hyperfake {options}"),
+            addresses: addresses.map(str::to_owned).collect(),
+            database: database.to_owned(),
+            process,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The memory that it has, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(self.of_process("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    /// How many descriptors (`fd`) or threads (`task`) it has.
+    pub(crate) fn count(&self, what: &str) -> usize {
+        std::fs::read_dir(self.of_process(what)).unwrap().count()
+    }
+
+    fn of_process(&self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.process.id())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
