@@ -176,13 +176,13 @@ impl Instance {
     }
 
     /// Waits until it is closed and the last call has left.
-    pub(super) async fn stopped(&self) {
-        self.wait_for(|calls| is_stopped(calls).then_some(())).await;
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send {
+        self.wait_for(|calls| is_stopped(calls).then_some(()))
     }
 
     /// Waits until no more calls are let in, and says why.
-    pub(super) async fn closed(&self) -> End {
-        self.wait_for(End::of).await
+    pub(super) fn closed(&self) -> impl Future<Output = End> + Send {
+        self.wait_for(End::of)
     }
 
     async fn wait_for<T>(&self, reached: impl Fn(u32) -> Option<T>) -> T {

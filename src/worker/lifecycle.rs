@@ -70,25 +70,35 @@ pub const STOPPED_INSTANCES_STAY: Duration = Duration::from_secs(300);
 
 /// One instance's life from its start to its end. Nobody has to wait for it, but the worker does
 /// when it shuts down: whoever ends an instance, its last event is sent here and only here.
-pub(super) async fn live(worker: Arc<Worker>, instance: Arc<Instance>, clock: Clock) {
-    let end = tokio::select! {
-        end = instance.closed() => end,
-        () = start_and_grow_idle(&worker, &instance, &clock) => instance.closed().await,
-    };
-    instance.function.remove(&instance);
-    if end != End::Down {
-        tokio::select! {
-            () = instance.stopped() => {}
-            () = worker.cut_off() => {}
+#[expect(
+    clippy::manual_async_fn,
+    reason = "each instance has this future, and an async function's holds the arguments twice"
+)]
+pub(super) fn live(
+    worker: Arc<Worker>,
+    instance: Arc<Instance>,
+    clock: Clock,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let end = tokio::select! {
+            end = instance.closed() => end,
+            () = start_and_grow_idle(&worker, &instance, &clock) => instance.closed().await,
+        };
+        instance.function.remove(&instance);
+        if end != End::Down {
+            tokio::select! {
+                () = instance.stopped() => {}
+                () = worker.cut_off() => {}
+            }
         }
+        let kind = match end {
+            End::Stop => EventKind::Stop,
+            End::Timeout => EventKind::Timeout,
+            End::Down => EventKind::Down,
+        };
+        worker.events.emit(kind, false, &instance, || clock.now());
+        worker.lay_out(&instance, clock.now());
     }
-    let kind = match end {
-        End::Stop => EventKind::Stop,
-        End::Timeout => EventKind::Timeout,
-        End::Down => EventKind::Down,
-    };
-    worker.events.emit(kind, false, &instance, || clock.now());
-    worker.lay_out(&instance, clock.now());
 }
 
 /// Ends when the instance has been idle for too long, or is closed.
