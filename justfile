@@ -6,7 +6,7 @@ _list:
     @just --list
 
 # Everything that CI checks
-check: format lint test doc clients
+check: format lint test doc clients instructions
 
 # The sources are formatted
 format:
@@ -29,9 +29,37 @@ clients:
     cargo test --workspace --no-run --quiet
     tests/clients.sh "${CARGO_TARGET_DIR:-target}/debug/hyperfake"
 
+# One prediction and one call cost as many instructions as before; needs valgrind
+instructions *args:
+    benches/instructions.py {{args}}
+
+# A worker that is churned for long stays as it was: memory, descriptors, threads and ledger
+soak duration="10m" *args:
+    cargo bench --bench soak -- --duration {{duration}} {{args}}
+
 # Put ONNX Runtime in place, from its wheel on PyPI
 ort *args:
     scripts/fetch-onnxruntime.py {{args}}
+
+# Compare the predictor backends; --help shows the options
+bench-backends *args:
+    cargo bench --bench backends -- --machine "$(benches/report.py --machine)" {{args}}
+    benches/report.py benches/README.md backends "${CARGO_TARGET_DIR:-target}/bench/backends.md"
+
+# Compare the worker with the same server that does nothing; needs h2load
+bench-server *args:
+    cargo build --release --bin hyperfake --example floor_server
+    benches/server.py "${CARGO_TARGET_DIR:-target}"/release/{hyperfake,examples/floor_server} --readme benches/README.md {{args}}
+
+# Measure how exact the worker's times are, idle and under load; needs h2load
+bench-timing *args:
+    cargo build --release --bin hyperfake
+    benches/timing.py "${CARGO_TARGET_DIR:-target}/release/hyperfake" --readme benches/README.md {{args}}
+
+# Measure start-up, and the memory of a worker, an instance, a call in flight, a fleet
+bench-many *args:
+    cargo bench --bench many -- --measure --machine "$(benches/report.py --machine)" {{args}}
+    benches/report.py benches/README.md many "${CARGO_TARGET_DIR:-target}/bench/many.md"
 
 # The plugin host's tests under valgrind
 valgrind:

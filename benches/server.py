@@ -14,36 +14,27 @@ many bytes. Each answer is checked by its size, because h2load does not look at 
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import math
-import os
 import pathlib
-import re
-import resource
-import shutil
 import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 
 # Nothing but sources belongs into this folder.
 sys.dont_write_bytecode = True
 import report
+from h2load import (
+    Shape, call, call_request, children_cpu_seconds, h2load_version, start_instance, write_body,
+)
+from servers import (
+    HOST, ROOT, Failed, bench_file, free_ports, positive, program, register, serving, stop,
+    worker_command,
+)
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-HOST = "127.0.0.1"
 # The sample model, but with the floor's answer: its own setting is to echo the request.
 MODEL = [f"{ROOT}/models/hyperfaas-echo.onnx?response=random:10", "hyperfaas-echo"]
-HEADERS = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-
-# gRPC's 5 bytes and a CallResponse: 10 bytes in `data` and an instance's id of 12, with 2 bytes
-# before the data and 4 before the id.
-ANSWER_BYTES = 5 + (2 + 10) + (4 + 12)
 BODIES = {"small": 0, "64 KiB": 64 * 1024}
 CONNECTIONS = (1, 4, 32)
 STREAMS = (1, 16, 64)
@@ -54,9 +45,6 @@ SAMPLE_SECONDS = 1.0
 QUICK_SECONDS = 0.3
 LATENCY_SHARE = 0.5
 CALIBRATION = "300ms"
-# The longest that h2load may take before it counts as stuck.
-STUCK_SECONDS = 60
-STARTUP_SECONDS = 15
 
 # h2load has one thread; this busy, it is the limit.
 CLIENT_BUSY = 0.9
@@ -65,231 +53,8 @@ CLIENT_BUSY = 0.9
 EXPECTED_SHAPE_RATIO = 0.90
 LEAST_RATIO = 0.80
 
-
-@dataclasses.dataclass(frozen=True, order=True)
-class Shape:
-    """How many connections there are, and how many calls at once on each."""
-
-    connections: int
-    streams: int
-
-    def __str__(self):
-        return f"{self.connections}×{self.streams}"
-
-    @classmethod
-    def parse(cls, text):
-        found = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", text.strip())
-        if not found:
-            raise argparse.ArgumentTypeError(f"found '{text}', expected CONNECTIONS×STREAMS")
-        return cls(int(found[1]), int(found[2]))
-
-    def calls_for(self, seconds, rate):
-        """About as many calls as take this long: the same number on each connection, and several
-        on each stream."""
-        each = max(round(seconds * rate / self.connections), 4 * self.streams)
-        return each * self.connections
-
-
 # The one that a change to the way of a call is judged by.
 CHECKED_SHAPE = Shape(4, 16)
-
-
-class Failed(Exception):
-    """The measurement has no result, for this reason."""
-
-
-class Server:
-    """A server's process."""
-
-    def __init__(self, name, process, address, log):
-        self.name = name
-        self.process = process
-        self.address = address
-        self.log = log
-
-    def check(self):
-        """Fails when the process has ended."""
-        if self.process.poll() is not None:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            last = lines[-1] if lines else "it said nothing"
-            raise Failed(f"the {self.name} ended with {self.process.returncode}: {last}")
-
-    def cpu_seconds(self):
-        """The CPU time that it has used."""
-        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
-        # The name before the last parenthesis may hold anything; utime and stime are the 12th and
-        # 13th after it.
-        user, system = stat.rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-    def resident_bytes(self):
-        """The memory that it has in use."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        return int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
-
-
-@contextlib.contextmanager
-def serving(name, command, ports, folder):
-    """Runs a server whose first port is for calls, until the end of the `with`."""
-    log = folder / f"{name}.log"
-    # An option that somebody has set for their own worker must not change this one.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HYPERFAKE_")}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
-    try:
-        server = Server(name, process, f"{HOST}:{ports[0]}", log)
-        for port in ports:
-            wait_for(server, port)
-        yield server
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for(server, port):
-    """Returns when the server takes connections on the port."""
-    deadline = time.monotonic() + STARTUP_SECONDS
-    while True:
-        server.check()
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
-            return
-        if time.monotonic() > deadline:
-            raise Failed(f"the {server.name} does not serve after {STARTUP_SECONDS} s")
-        time.sleep(0.05)
-
-
-def free_ports(count):
-    """Ports that nobody listens on."""
-    with contextlib.ExitStack() as sockets:
-        opened = [sockets.enter_context(socket.socket()) for _ in range(count)]
-        for one in opened:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in opened]
-
-
-def worker_command(program, port, database_port):
-    """A worker without a limit of calls at once, and on which an instance is ready at once, never
-    goes down, and takes no time for a call."""
-    address = ["--address", f"{HOST}:{port}"]
-    database = ["--database-type", "embedded", "--database-address", f"http://{HOST}:{database_port}"]
-    instances = ["--cold-start", "0s", "--idle-timeout", "1h"]
-    calls = ["--max-rpcs", "0", "--time-scale", "0"]
-    model = ["--model", *MODEL, "--log-level", "warn"]
-    return [program, "server", *address, *database, *instances, *calls, *model]
-
-
-def register(database_port, image):
-    """Registers a function and returns its id."""
-    body = json.dumps({"image_tag": image, "config": {}}).encode()
-    request = urllib.request.Request(f"http://{HOST}:{database_port}", body, method="POST")
-    # A proxy of the environment is for other things.
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(request, timeout=STARTUP_SECONDS) as answer:
-            return json.load(answer)["function_id"]
-    except (OSError, ValueError, KeyError) as error:
-        raise Failed(f"the function could not be registered: {error}") from error
-
-
-def field(number, content):
-    """A field of a protobuf message that holds bytes."""
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def varint(number):
-    """A number as protobuf writes it: seven bits a byte, the lowest first."""
-    low, rest = number & 0x7F, number >> 7
-    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
-
-
-def frame(message):
-    """A message as gRPC sends it: not compressed, its length, and itself."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
-
-
-def function_id(function):
-    return field(1, function.encode())
-
-
-def call_request(function, data_bytes):
-    data = field(3, bytes(data_bytes)) if data_bytes else b""
-    return data + field(4, function_id(function))
-
-
-def write_body(folder, name, message):
-    """Writes a request for h2load to send."""
-    path = folder / name
-    path.write_bytes(frame(message))
-    return path
-
-
-def start_instance(server, function, folder):
-    """Starts an instance of the function; `h2load` is the one gRPC client that there is."""
-    body = write_body(folder, "start", function_id(function))
-    output = run_h2load(server, "Start", body, Shape(1, 1), ["-n", "1"])
-    if numbers_of(output)["data"] <= 5:
-        raise Failed(f"the {server.name} did not start the function")
-
-
-def run_h2load(server, method, body, shape, extra):
-    """Lets h2load send the body again and again, and returns what it printed."""
-    command = ["h2load", "-t", "1", "-c", str(shape.connections), "-m", str(shape.streams)]
-    command += [*extra, "-d", str(body), *HEADERS]
-    command += [f"http://{server.address}/controller.Controller/{method}"]
-    server.check()
-    try:
-        run = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=STUCK_SECONDS,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"{server.name}, {shape}: h2load took {STUCK_SECONDS} s") from error
-    server.check()
-    if run.returncode != 0:
-        last = (run.stdout.strip().splitlines() or ["nothing"])[-1]
-        raise Failed(f"{server.name}, {shape}: h2load ended with {run.returncode}: {last}")
-    return run.stdout
-
-
-def numbers_of(output):
-    """The numbers that h2load printed about a run."""
-    rate = re.search(r"^finished in \S+, ([\d.]+) req/s", output, re.MULTILINE)
-    names = ("started", "done", "succeeded", "failed", "errored", "timeout")
-    requests = re.search(
-        r"^requests: \d+ total, " + ", ".join(rf"(\d+) {name}" for name in names),
-        output,
-        re.MULTILINE,
-    )
-    data = re.search(r"\((\d+)\) data$", output, re.MULTILINE)
-    if not (rate and requests and data):
-        raise Failed("h2load printed something else than expected:\n" + output)
-    counts = {name: int(count) for name, count in zip(names, requests.groups())}
-    return {"rate": float(rate[1]), "data": int(data[1]), **counts}
-
-
-def call(server, shape, body, extra):
-    """Makes calls, checks that each was answered, and returns how many there were and how many in
-    a second."""
-    found = numbers_of(run_h2load(server, "Call", body, shape, extra))
-    where = f"{server.name}, {shape}, {body.name}"
-    bad = {name: found[name] for name in ("failed", "errored", "timeout") if found[name]}
-    if bad or found["succeeded"] != found["done"]:
-        raise Failed(f"{where}: of {found['done']} calls {found['succeeded']} succeeded: {bad}")
-    # In a run of some seconds' length, calls that were started may be cut off.
-    least, most = (found[count] * ANSWER_BYTES for count in ("done", "started"))
-    if not least <= found["data"] <= most:
-        expected = f"{least}" if least == most else f"{least} to {most}"
-        raise Failed(
-            f"{where}: {found['done']} answers hold {found['data']} bytes, expected {expected}"
-        )
-    return found["done"], found["rate"]
 
 
 def calibrate(servers, shape, body, seconds):
@@ -315,12 +80,6 @@ def measure_throughput(server, shape, body, calls):
         "client_busy": client_busy,
         "client_was_limit": client_cpu > server_cpu or client_busy >= CLIENT_BUSY,
     }
-
-
-def children_cpu_seconds():
-    """The CPU time of all runs of h2load; the servers only count when they have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def measure_latency(server, shape, body, calls):
@@ -466,7 +225,9 @@ def measure(arguments):
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         command = [arguments.floor_server, f"{HOST}:{floor_port}"]
         floor = stack.enter_context(serving("floor", command, [floor_port], folder))
-        command = worker_command(arguments.hyperfake, port, database_port)
+        command = worker_command(
+            arguments.hyperfake, port, database_port, ["--model", *MODEL, "--time-scale", "0"]
+        )
         ports = [port, database_port]
         worker = stack.enter_context(serving("worker", command, ports, folder))
         function = register(database_port, MODEL[1])
@@ -483,40 +244,8 @@ def measure(arguments):
         return rows
 
 
-def h2load_version():
-    """h2load's name and version. Fails when it is not installed or too old."""
-    if not shutil.which("h2load"):
-        raise Failed("h2load is not installed; Debian has it in nghttp2-client")
-
-    def printed(option):
-        run = subprocess.run(["h2load", option], check=True, stdout=subprocess.PIPE, encoding="utf-8")
-        return run.stdout
-
-    if "--log-file" not in printed("--help"):
-        raise Failed("this h2load is too old: it has no --log-file")
-    return printed("--version").strip()
-
-
-def program(text):
-    path = pathlib.Path(text)
-    if not os.access(path, os.X_OK) or path.is_dir():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a program")
-    return str(path.resolve())
-
-
-def positive(text):
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"found '{text}', expected a number of 1 or more")
-    return int(text)
-
-
 def shapes(text):
     return sorted({Shape.parse(one) for one in text.split(",")})
-
-
-def default_json():
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
-    return target / "bench" / "server.json"
 
 
 def read_arguments():
@@ -527,7 +256,7 @@ def read_arguments():
     add("--rounds", type=positive, default=5, metavar="N", help="pairs of runs, 5 if not given")
     add("--quick", action="store_true", help=f"only {CHECKED_SHAPE} with small bodies, and shorter")
     add("--shape", type=shapes, metavar="C×S,…", help="only these connections × streams")
-    add("--json", type=pathlib.Path, default=default_json(), metavar="FILE",
+    add("--json", type=pathlib.Path, default=bench_file("server.json"), metavar="FILE",
         help="where to write all numbers, bench/server.json in cargo's target folder if not given")
     add("--readme", metavar="FILE", help="a file whose section 'server' to replace with the table")
     add("--check", action="store_true",
@@ -555,11 +284,6 @@ def command_of(arguments):
     if arguments.shape:
         command += f" --shape {','.join(map(str, arguments.shape))}"
     return command
-
-
-def stop(number, _):
-    """Ends the program, and on the way out the servers and h2load."""
-    sys.exit(128 + number)
 
 
 def main():

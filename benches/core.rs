@@ -1,0 +1,73 @@
+//! One prediction, or one call through the worker's core, again and again, for
+//! `benches/instructions.py` to count the instructions of.
+//!
+//! `core predict N` asks the shipped echo network N times; `core call N` runs N calls of it: placed
+//! on an instance, predicted, held in the ledger and ended, with all run times scaled to 0.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail")]
+
+use std::{hint::black_box, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use hyperfake_predictor::Features;
+use hyperfake_worker::{
+    backends,
+    catalog::{Catalog, Source},
+    cli::{Cli, Command},
+    clock::manual::ManualClock,
+    config::Config,
+    functions::embedded::EmbeddedRegistry,
+    worker::{Call, Executor, Sessions, Worker},
+};
+
+const IMAGE: &str = "hyperfaas-echo";
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    // Without a number there is nothing to do, as when all benches are run.
+    let [what, count] = &*arguments else { return };
+    let Ok(count) = count.parse() else { return };
+    match &**what {
+        "predict" => predict(count),
+        "call" => call(count),
+        other => panic!("found '{other}', expected predict or call"),
+    }
+}
+
+fn catalog() -> Catalog {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/hyperfaas-echo.onnx");
+    let uri = format!("dense:{}", model.display()).parse().unwrap();
+    let mut catalog = Catalog::default();
+    let image = Some(IMAGE.parse().unwrap());
+    catalog.add(&Source { uri, image }, &backends::all(&Default::default())).unwrap();
+    catalog
+}
+
+fn predict(count: u64) {
+    let mut session = catalog().models()[0].predictor.session().unwrap();
+    for _ in 0..count {
+        black_box(session.predict(black_box(&Features::IDLE)).unwrap());
+    }
+}
+
+fn call(count: u64) {
+    let line = "hyperfake server --time-scale 0 --cold-start 0s";
+    let cli = Cli::read(line.split(' ').map(Into::into)).unwrap();
+    let Command::Server(args) = cli.command else { unreachable!("it is one") };
+    let config = Config::new(*args).unwrap().worker;
+    let registry = EmbeddedRegistry::default();
+    let function = registry.register(format!(r#"{{"image_tag": "{IMAGE}"}}"#).into()).unwrap();
+    let catalog = Arc::new(catalog());
+    let sessions = Sessions::of(&catalog);
+    let worker = Arc::new(Worker::new("core", Arc::new(config), catalog, Arc::new(registry)));
+    let clock = ManualClock::new().clock();
+    let executor = Executor::new(Arc::clone(&worker), clock.clone(), sessions);
+    let calls = async {
+        worker.start(&function, &clock).await.unwrap();
+        for _ in 0..count {
+            let data = Bytes::from_static(b"hello");
+            let call = Call { function: &function, instance: None, data };
+            black_box(executor.call(black_box(call)).await.unwrap());
+        }
+    };
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(calls);
+}
