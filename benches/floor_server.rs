@@ -5,10 +5,7 @@
 //! compares it with the worker.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail")]
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyperfake_proto::{
@@ -18,51 +15,42 @@ use hyperfake_proto::{
         controller_server::{Controller, ControllerServer},
     },
 };
-use hyperfake_worker::grpc::{
-    sockets::bind,
-    threads::{Settings, Threads},
+use hyperfake_worker::{
+    clock::Clock,
+    grpc::{
+        calls::Calls,
+        sockets::bind,
+        threads::{Settings, Threads},
+        trailers,
+    },
 };
-use tokio_stream::Stream;
-use tonic::{Code, Request, Response, Status, metadata::MetadataMap, service::RoutesBuilder};
+use tonic::{Extensions, Request, Response, Status, service::RoutesBuilder};
 
-struct Floor;
-
-/// One message, then the trailers.
-struct Answer(Option<CallResponse>, Option<Status>);
-
-impl Stream for Answer {
-    type Item = Result<CallResponse, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let response = self.0.take().map(Ok);
-        Poll::Ready(response.or_else(|| self.1.take().map(Err)))
-    }
-}
+struct Floor(Clock);
 
 #[tonic::async_trait]
 impl Controller for Floor {
-    type CallStream = Answer;
     type StatusStream = tokio_stream::Empty<Result<StatusUpdate, Status>>;
 
     async fn start(&self, _: Request<FunctionId>) -> Result<Response<StartResponse>, Status> {
         Ok(Response::new(StartResponse::default()))
     }
 
-    async fn call(&self, request: Request<CallRequest>) -> Result<Response<Answer>, Status> {
-        let request = request.into_inner();
-        let mut trailers = MetadataMap::with_capacity(8);
-        let zero = "0".parse().unwrap();
-        trailers.insert("callqueuedtimestamp", 1_795_460_077_697_576_353u64.into());
-        trailers.insert("gotresponsetimestamp", 1_795_460_077_697_576_353u64.into());
-        trailers.insert("functionprocessingtime", zero);
+    async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
+        let now = self.0.since_epoch(self.0.now());
+        let mut answered = trailers::Writer::default();
+        answered.timestamp(&trailers::CALL_QUEUED, now);
+        answered.timestamp(&trailers::GOT_RESPONSE, now);
+        answered.number(&trailers::PROCESSING_TIME, 0);
+        answered.millionths(&trailers::CPU, 600_000);
+        answered.number(&trailers::RAM, 8_000_000);
         let response = CallResponse {
-            request_id: request.request_id,
+            request_id: request.into_inner().request_id,
             data: Bytes::from_static(b"0123456789"),
             error: None,
             instance_id: Some(InstanceId { id: "0123456789ab".into() }),
         };
-        let status = Status::with_metadata(Code::Ok, "", trailers);
-        Ok(Response::new(Answer(Some(response), Some(status))))
+        Ok(Response::from_parts(answered.finish(), response, Extensions::default()))
     }
 
     async fn stop(&self, request: Request<InstanceId>) -> Result<Response<InstanceId>, Status> {
@@ -94,11 +82,12 @@ async fn main() {
         max_streams: 32_768,
         max_connections: 1024,
     };
-    let threads = Threads::start(&settings, |_| {
-        |_| {
+    let threads = Threads::start(&settings, |clock| {
+        move |_| {
+            let floor = Arc::new(Floor(clock.clone()));
             let mut routes = RoutesBuilder::default();
-            routes.add_service(ControllerServer::new(Floor));
-            routes.routes()
+            routes.add_service(ControllerServer::from_arc(Arc::clone(&floor)));
+            Calls::new(floor, 4 << 20, routes.routes())
         }
     });
     let threads = threads.await.unwrap();

@@ -3,6 +3,10 @@
 //! [`controller::controller_server`] is what a worker serves,
 //! [`controller::controller_client`] is what a leaf calls.
 
+mod codec;
+
+pub use codec::SmallMessages;
+
 /// Messages that every component of the platform shares.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod common {

@@ -12,7 +12,7 @@ use hyperfake_proto::{
     },
 };
 use tokio_stream::Stream;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status};
 
 use super::{convert, status::status, trailers};
 use crate::{
@@ -34,7 +34,6 @@ impl Controller {
 
 #[tonic::async_trait]
 impl controller_server::Controller for Controller {
-    type CallStream = Answer;
     type StatusStream = StatusUpdates;
 
     async fn start(
@@ -47,30 +46,25 @@ impl controller_server::Controller for Controller {
         Ok(Response::new(convert::start_response(&instance)))
     }
 
-    async fn call(&self, request: Request<CallRequest>) -> Result<Response<Answer>, Status> {
+    async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
         let request = request.into_inner();
         let instance = request.instance_id.map(|instance| instance.id).unwrap_or_default();
+        let asked = instance.parse().ok();
         let function = match request.function_id {
             Some(function) if !function.id.is_empty() => function.id,
             // A leaf puts the function's id there as well.
-            _ => instance.clone(),
+            _ => instance,
         };
-        let call =
-            Call { function: &function, instance: instance.parse().ok(), data: request.data };
+        let call = Call { function: &function, instance: asked, data: request.data };
         let outcome = self.0.call(call).await.map_err(|error| status(&error))?;
-        Ok(Response::new(Answer {
-            trailers: Some(Status::with_metadata(
-                Code::Ok,
-                "",
-                trailers::write(&outcome, self.0.clock()),
-            )),
-            response: Some(CallResponse {
-                request_id: request.request_id,
-                data: outcome.data,
-                error: None,
-                instance_id: Some(convert::instance_id(outcome.instance)),
-            }),
-        }))
+        let trailers = trailers::write(&outcome, self.0.clock());
+        let response = CallResponse {
+            request_id: request.request_id,
+            data: outcome.data,
+            error: None,
+            instance_id: Some(convert::instance_id(outcome.instance)),
+        };
+        Ok(Response::from_parts(trailers, response, Extensions::default()))
     }
 
     async fn stop(
@@ -100,23 +94,6 @@ impl controller_server::Controller for Controller {
     ) -> Result<Response<MetricsUpdate>, Status> {
         let worker = self.0.worker();
         Ok(Response::new(convert::metrics_update(&worker.usage(), worker.config().cpus)))
-    }
-}
-
-/// The answer to a call: one message, and the trailers.
-#[derive(Debug)]
-pub struct Answer {
-    response: Option<CallResponse>,
-    /// tonic sends a stream's error as its trailers, and this error says that all is well.
-    trailers: Option<Status>,
-}
-
-impl Stream for Answer {
-    type Item = Result<CallResponse, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let response = self.response.take().map(Ok);
-        Poll::Ready(response.or_else(|| self.trailers.take().map(Err)))
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn start_response(instance: &Instance) -> StartResponse {
 }
 
 pub(super) fn instance_id(id: InstanceId) -> common::InstanceId {
-    common::InstanceId { id: id.to_string() }
+    common::InstanceId { id: id.text() }
 }
 
 pub(super) fn status_update(event: &Event, clock: &Clock) -> StatusUpdate {

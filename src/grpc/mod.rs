@@ -1,5 +1,6 @@
 //! The worker's gRPC side: it decodes, asks the worker, and encodes.
 
+pub mod calls;
 mod controller;
 mod convert;
 pub mod server;

@@ -12,6 +12,7 @@ use tonic_health::{
 
 use super::{
     Controller,
+    calls::Calls,
     sockets::Bound,
     threads::{Settings, Threads},
 };
@@ -73,12 +74,13 @@ impl Server {
                     let member: &Member = &members[number];
                     let worker = Arc::clone(&member.worker);
                     let executor = Executor::new(worker, clock.clone(), Arc::clone(&sessions));
-                    let controller = ControllerServer::new(Controller::new(executor))
+                    let controller = Arc::new(Controller::new(executor));
+                    let others = ControllerServer::from_arc(Arc::clone(&controller))
                         .max_decoding_message_size(max_message_bytes);
                     let health = HealthService::from_health_reporter(member.health.clone());
                     let mut routes = tools.clone();
-                    routes.add_service(controller).add_service(HealthServer::new(health));
-                    routes.routes()
+                    routes.add_service(others).add_service(HealthServer::new(health));
+                    Calls::new(controller, max_message_bytes, routes.routes())
                 }
             })
         };

@@ -6,11 +6,13 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use http::{Request, Response};
 use parking_lot::Mutex;
 use tokio::{
     net::TcpListener,
@@ -18,7 +20,8 @@ use tokio::{
 };
 use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
 use tokio_util::task::TaskTracker;
-use tonic::{service::Routes, transport::Server as Transport};
+use tonic::{body::Body, transport::Server as Transport};
+use tower_service::Service;
 
 use super::sockets::{Arrival, Bound, Connection};
 use crate::clock::{Clock, precise};
@@ -34,6 +37,23 @@ pub struct Settings {
     pub max_streams: u32,
     /// The most connections of one server; one more is closed at once.
     pub max_connections: usize,
+}
+
+/// The services of a server, as one that answers every request.
+pub trait Services:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Services for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
 }
 
 /// Threads that serve.
@@ -83,9 +103,9 @@ impl Threads {
     /// # Errors
     ///
     /// When the system gives no more threads or descriptors.
-    pub async fn start<R: FnMut(usize) -> Routes>(
+    pub async fn start<S: Services, F: FnMut(usize) -> S>(
         settings: &Settings,
-        services: impl Fn(Clock) -> R + Clone + Send + 'static,
+        services: impl Fn(Clock) -> F + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (stopping, stop) = watch::channel(false);
         let mut threads = Vec::new();
@@ -221,8 +241,8 @@ async fn until_dropped(mut sender: watch::Receiver<bool>) {
 }
 
 /// Gives each connection to its server, until told to stop and the last one is closed.
-async fn serve_all(
-    mut services: impl FnMut(usize) -> Routes,
+async fn serve_all<S: Services>(
+    mut services: impl FnMut(usize) -> S,
     mut arrivals: mpsc::Receiver<(usize, Arrival)>,
     settings: &Settings,
     mut stop: watch::Receiver<bool>,
@@ -234,8 +254,8 @@ async fn serve_all(
         while let Some((server, arrival)) = arrivals.recv().await {
             let connections = servers.entry(server).or_insert_with(|| {
                 let (queue, connections) = mpsc::unbounded_channel();
-                let (routes, stop) = (services(server), stopped.clone());
-                tasks.spawn(serve(routes, connections, settings.max_streams, stop));
+                let (services, stop) = (services(server), stopped.clone());
+                tasks.spawn(serve(services, connections, settings.max_streams, stop));
                 queue
             });
             match arrival.arrive() {
@@ -254,7 +274,7 @@ async fn serve_all(
 
 /// Serves what comes over `connections`, until told to stop and the last one is closed.
 async fn serve(
-    routes: Routes,
+    services: impl Services,
     connections: mpsc::UnboundedReceiver<Connection>,
     max_streams: u32,
     mut stop: watch::Receiver<bool>,
@@ -273,8 +293,7 @@ async fn serve(
         // A listener behind a cut line is noticed before its time to return is over.
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(connections, async move {
+        .serve_with_incoming_shutdown(services, connections, async move {
             let _ = stop.wait_for(|stop| *stop).await;
         })
         .await;

@@ -25,8 +25,11 @@ pub struct Executor {
 pub struct Sessions(
     /// One for each model of the catalog, made when it is first needed. The locks are this
     /// thread's own; they only prove to the compiler that it is one thread.
-    Box<[Mutex<Option<Box<dyn Session>>>]>,
+    Box<[Slot]>,
 );
+
+/// A model's session, once there is one.
+type Slot = Mutex<Option<Box<dyn Session>>>;
 
 impl Sessions {
     /// For the models of this catalog.
@@ -99,7 +102,9 @@ impl Executor {
         let function = worker.function(call.function)?;
         let instance = worker.place(&function, call.instance, &self.clock)?;
 
-        self.clock.sleep_until(instance.ready_at).await;
+        if instance.ready_at > arrived {
+            self.clock.sleep_until(instance.ready_at).await;
+        }
         worker.announce(&instance);
         let began = arrived.max(instance.ready_at);
 

@@ -11,6 +11,16 @@ impl InstanceId {
         Self(fastrand::u64(..1 << 48))
     }
 
+    /// The 12 characters.
+    #[must_use]
+    pub fn text(self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |place: u64| char::from(DIGITS[(self.0 >> (44 - 4 * place)) as usize & 0xf]);
+        let mut text = String::with_capacity(12);
+        text.extend((0..12).map(digit));
+        text
+    }
+
     /// A name that a person can remember and tell from others, derived from the id.
     #[must_use]
     pub fn name(self) -> String {
@@ -29,7 +39,7 @@ impl InstanceId {
 
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:012x}", self.0)
+        f.write_str(&self.text())
     }
 }
 

@@ -127,13 +127,13 @@ impl Instance {
     }
 
     /// Lets a call in, unless the instance is closed.
-    pub(super) fn enter(self: &Arc<Self>, clock: &Clock) -> Option<Visit> {
+    pub(super) fn enter<'a>(self: &Arc<Self>, clock: &'a Clock) -> Option<Visit<'a>> {
         self.calls
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |calls| {
                 End::of(calls).is_none().then_some(calls + 1)
             })
             .ok()
-            .map(|_| Visit { instance: Arc::clone(self), clock: clock.clone() })
+            .map(|_| Visit { instance: Arc::clone(self), clock })
     }
 
     /// Lets no more calls in, for this reason; true for whoever closed it.
@@ -224,12 +224,12 @@ impl fmt::Debug for Instance {
 
 /// A call's stay in an instance. Dropping it is leaving.
 #[derive(Debug)]
-pub(super) struct Visit {
+pub(super) struct Visit<'a> {
     instance: Arc<Instance>,
-    clock: Clock,
+    clock: &'a Clock,
 }
 
-impl std::ops::Deref for Visit {
+impl std::ops::Deref for Visit<'_> {
     type Target = Arc<Instance>;
 
     fn deref(&self) -> &Arc<Instance> {
@@ -237,7 +237,7 @@ impl std::ops::Deref for Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for Visit<'_> {
     fn drop(&mut self) {
         self.instance.leave(self.clock.now());
     }

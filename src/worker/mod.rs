@@ -321,12 +321,12 @@ impl Worker {
     }
 
     /// Finds the instance that runs a call: the one asked for, or the one whose turn it is.
-    fn place(
+    fn place<'a>(
         &self,
         function: &Arc<Function>,
         asked: Option<InstanceId>,
-        clock: &Clock,
-    ) -> Result<Visit> {
+        clock: &'a Clock,
+    ) -> Result<Visit<'a>> {
         let asked = asked.and_then(|id| self.instances.pin().get(&id).cloned());
         asked
             .filter(|instance| Arc::ptr_eq(&instance.function, function))

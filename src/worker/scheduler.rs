@@ -40,7 +40,7 @@ impl Rotation {
     }
 
     /// Lets a call into the instance whose turn it is, passing over those that just closed.
-    pub(super) fn enter(&self, clock: &Clock) -> Option<Visit> {
+    pub(super) fn enter<'a>(&self, clock: &'a Clock) -> Option<Visit<'a>> {
         let instances = self.instances.read();
         (0..instances.len()).find_map(|_| {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,10 @@
 //! Many workers in one process, and many connections to one worker.
 
-use std::{collections::HashSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use hyperfake_proto::{
     common::{FunctionId, InstanceId},
@@ -17,6 +21,11 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::support::{
     TestWorker, call, channel_to, code, config, constant, eventually, repository, request,
 };
+
+#[expect(clippy::disallowed_methods, reason = "the test looks from outside")]
+fn now() -> Instant {
+    Instant::now()
+}
 
 /// Each worker's client.
 async fn clients(worker: &TestWorker) -> Vec<ControllerClient<Channel>> {
@@ -67,7 +76,7 @@ async fn the_workers_of_a_fleet_have_the_same_models_and_nothing_else_in_common(
             assert_eq!(event.instance_id.unwrap().id, instance);
         }
     }
-    let now = std::time::Instant::now();
+    let now = now();
     let states = workers.iter().map(|worker| {
         worker.instances(now).iter().map(|instance| instance.state(now)).collect::<Vec<_>>()
     });
@@ -147,7 +156,7 @@ async fn a_staggered_fleet_comes_up_one_after_the_other() {
     let app = App::start(config(&format!("{line} --fleet-stagger 1s"))).await.unwrap();
     TcpStream::connect(addresses[0]).await.unwrap();
     assert!(TcpStream::connect(addresses[2]).await.is_err(), "the last is up already");
-    let began = std::time::Instant::now();
+    let began = now();
     channel_up(addresses[2]).await;
     TcpStream::connect(addresses[1]).await.unwrap();
     assert!(began.elapsed() > Duration::from_secs(1), "the last was early");

@@ -131,9 +131,7 @@ pub async fn call(
     mut client: ControllerClient<Channel>,
     request: impl tonic::IntoRequest<CallRequest>,
 ) -> Result<Answer, Status> {
-    let mut stream = client.call(request).await?.into_inner();
-    let response = stream.message().await?.ok_or_else(|| Status::internal("no message"))?;
-    let metadata = stream.trailers().await?.unwrap_or_default();
+    let (metadata, response, _) = client.call(request).await?.into_parts();
     let trailers = Trailers::read(&metadata).ok_or_else(|| Status::internal("no trailers"))?;
     Ok(Answer { response, trailers, metadata })
 }

@@ -1,0 +1,134 @@
+//! The way of a call: `Call` goes straight to its handler, and its answer's metadata are sent
+//! behind the answer, as trailers, where a leaf reads the times of a call.
+//!
+//! tonic's router would find the handler too, with a path to match, two bodies to box and a service
+//! to clone for each call, and tonic puts a unary answer's metadata before the message. Everything
+//! but `Call` goes that way.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
+use http_body::{Frame, SizeHint};
+use hyperfake_proto::{SmallMessages, common::CallRequest, controller::controller_server};
+use tonic::{Status, body::Body, server::Grpc, service::Routes};
+use tower_service::Service;
+
+/// A server's services.
+#[derive(Debug)]
+pub struct Calls<C> {
+    controller: Arc<C>,
+    max_message_bytes: usize,
+    rest: Routes,
+}
+
+const PATH: &str = "/controller.Controller/Call";
+
+impl<C> Calls<C> {
+    /// Lets this controller answer `Call`, with messages of at most this many bytes, and these
+    /// routes everything else.
+    pub fn new(controller: Arc<C>, max_message_bytes: usize, rest: Routes) -> Self {
+        Self { controller, max_message_bytes, rest }
+    }
+}
+
+impl<C> Clone for Calls<C> {
+    fn clone(&self) -> Self {
+        let (controller, rest) = (Arc::clone(&self.controller), self.rest.clone());
+        Self { controller, max_message_bytes: self.max_message_bytes, rest }
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<C: controller_server::Controller> Service<Request<Body>> for Calls<C> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<Body>>::poll_ready(&mut self.rest, context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answering {
+        if request.uri().path() != PATH {
+            return Box::pin(self.rest.call(request));
+        }
+        let mut grpc =
+            Grpc::new(SmallMessages::default()).max_decoding_message_size(self.max_message_bytes);
+        let handler = Handler(Arc::clone(&self.controller));
+        Box::pin(async move { Ok(trailing(grpc.unary(handler, request).await)) })
+    }
+}
+
+/// The handler as tonic's codec asks for it.
+struct Handler<C>(Arc<C>);
+
+impl<C: controller_server::Controller> tonic::server::UnaryService<CallRequest> for Handler<C> {
+    type Response = hyperfake_proto::common::CallResponse;
+    type Future =
+        Pin<Box<dyn Future<Output = Result<tonic::Response<Self::Response>, Status>> + Send>>;
+
+    fn call(&mut self, request: tonic::Request<CallRequest>) -> Self::Future {
+        let controller = Arc::clone(&self.0);
+        Box::pin(async move { controller.call(request).await })
+    }
+}
+
+/// Moves the headers, but for the content's type, behind the body.
+fn trailing(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    // A refusal has no body, and says in its headers what it has to say.
+    if headers.contains_key(Status::GRPC_STATUS) {
+        return response;
+    }
+    let mut trailers = mem::take(headers);
+    if let Some(kind) = trailers.remove(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, kind);
+    }
+    response.map(|body| Body::new(WithTrailers { body, trailers }))
+}
+
+/// A body that ends with more trailers than its own.
+struct WithTrailers {
+    body: Body,
+    trailers: HeaderMap,
+}
+
+impl http_body::Body for WithTrailers {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)?) else {
+            return Poll::Ready(None);
+        };
+        let frame = frame.into_trailers().map_or_else(
+            |data| data,
+            |last| {
+                let mut trailers = mem::take(&mut self.trailers);
+                trailers.extend(last);
+                Frame::trailers(trailers)
+            },
+        );
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
