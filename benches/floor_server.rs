@@ -1,8 +1,8 @@
 //! The floor that the worker is measured against: the same threads and transport, and a service
 //! that answers every call at once with as many bytes and trailers, but simulates nothing.
 //!
-//! `cargo bench --bench floor_server -- HOST:PORT` serves until it is stopped; `just bench-server`
-//! compares it with the worker.
+//! `floor_server HOST:PORT` serves until it is stopped, `floor_server HOST:PORT router` as a bare
+//! tonic server does; `just bench-server` compares them with the worker.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail")]
 
 use std::sync::Arc;
@@ -24,7 +24,10 @@ use hyperfake_worker::{
         trailers,
     },
 };
-use tonic::{Extensions, Request, Response, Status, service::RoutesBuilder};
+use tonic::{
+    Extensions, Request, Response, Status,
+    service::{Routes, RoutesBuilder},
+};
 
 struct Floor(Clock);
 
@@ -71,27 +74,34 @@ impl Controller for Floor {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let address = std::env::args().nth(1).filter(|address| address.contains(':'));
-    // Without an address there is nothing to measure, as when all benches are run.
-    let Some(address) = address else { return };
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let (address, way) = match &*arguments {
+        [address] => (address, "short"),
+        [address, way] => (address, way.as_str()),
+        _ => panic!("expected HOST:PORT, and router to answer through tonic's"),
+    };
     let listener = bind(address.parse().unwrap()).unwrap().listen().unwrap();
-    let threads = std::thread::available_parallelism().unwrap().get();
     let settings = Settings {
-        threads,
+        threads: std::thread::available_parallelism().unwrap().get(),
         max_message_bytes: 4 << 20,
         max_streams: 32_768,
         max_connections: 1024,
     };
-    let threads = Threads::start(&settings, |clock| {
-        move |_| {
-            let floor = Arc::new(Floor(clock.clone()));
-            let mut routes = RoutesBuilder::default();
-            routes.add_service(ControllerServer::from_arc(Arc::clone(&floor)));
-            Calls::new(floor, 4 << 20, routes.routes())
-        }
-    });
-    let threads = threads.await.unwrap();
+    let threads = if way == "router" {
+        Threads::start(&settings, |clock| move |_| services(clock.clone()).1).await
+    } else {
+        let short = |(floor, routes)| Calls::new(floor, 4 << 20, routes);
+        Threads::start(&settings, move |clock| move |_| short(services(clock.clone()))).await
+    };
+    let threads = threads.unwrap();
     threads.listen(0, listener);
     println!("serving on {address}");
     std::future::pending::<()>().await;
+}
+
+fn services(clock: Clock) -> (Arc<Floor>, Routes) {
+    let floor = Arc::new(Floor(clock));
+    let mut routes = RoutesBuilder::default();
+    routes.add_service(ControllerServer::from_arc(Arc::clone(&floor)));
+    (floor, routes.routes())
 }

@@ -223,7 +223,7 @@ def measure(arguments):
     port, database_port, floor_port = free_ports(3)
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        command = [arguments.floor_server, f"{HOST}:{floor_port}"]
+        command = [arguments.floor_server, f"{HOST}:{floor_port}", arguments.floor]
         floor = stack.enter_context(serving("floor", command, [floor_port], folder))
         command = worker_command(
             arguments.hyperfake, port, database_port, ["--model", *MODEL, "--time-scale", "0"]
@@ -253,6 +253,9 @@ def read_arguments():
     add = parser.add_argument
     add("hyperfake", type=program, metavar="HYPERFAKE", help="the worker's program")
     add("floor_server", type=program, metavar="FLOOR_SERVER", help="the program to compare it with")
+    add("--floor", choices=("router", "short"), default="router",
+        help="how the floor finds its handler: by tonic's router, as a bare tonic server does, if not "
+             "given, or by the worker's own short way")
     add("--rounds", type=positive, default=5, metavar="N", help="pairs of runs, 5 if not given")
     add("--quick", action="store_true", help=f"only {CHECKED_SHAPE} with small bodies, and shorter")
     add("--shape", type=shapes, metavar="C×S,…", help="only these connections × streams")
@@ -279,6 +282,8 @@ def command_of(arguments):
     command = "just bench-server"
     if arguments.rounds != 5:
         command += f" --rounds {arguments.rounds}"
+    if arguments.floor != "router":
+        command += f" --floor {arguments.floor}"
     if arguments.quick:
         command += " --quick"
     if arguments.shape:

@@ -39,7 +39,11 @@ pub fn start(args: &LogArgs) -> Result<WorkerGuard> {
     Ok(guard)
 }
 
+/// The lines that wait to be written, at most. The queue is as large from the start: of its usual
+/// length it would be a fifth of an idle worker's memory.
+const LINES: usize = 4096;
+
 /// Whoever reads the log slowly, or not at all, does not stop the worker: lines are left out.
 fn non_blocking(writer: impl io::Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default().lossy(true).finish(writer)
+    NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES).finish(writer)
 }

@@ -100,7 +100,7 @@ impl Executor {
         let arrived = self.clock.now();
         let _admitted = worker.admission.enter()?;
         let function = worker.function(call.function)?;
-        let instance = worker.place(&function, call.instance, &self.clock)?;
+        let mut instance = worker.place(&function, call.instance, &self.clock)?;
 
         if instance.ready_at > arrived {
             self.clock.sleep_until(instance.ready_at).await;
@@ -121,15 +121,20 @@ impl Executor {
             },
         )?;
         let held = worker.ledger.reserve(&prediction);
-        self.clock.sleep_until(began + prediction.runtime).await;
+        let end = began + prediction.runtime;
+        if self.clock.now() < end {
+            self.clock.sleep_until(end).await;
+        }
 
         drop((held, active));
+        let ended = running.succeed();
+        instance.left_at(ended);
         Ok(Outcome {
             instance: instance.id,
             data: worker.response(&function.model).body(call.data),
             prediction,
             arrived,
-            ended: running.succeed(),
+            ended,
             cold_start: began - arrived,
         })
     }

@@ -133,7 +133,7 @@ impl Instance {
                 End::of(calls).is_none().then_some(calls + 1)
             })
             .ok()
-            .map(|_| Visit { instance: Arc::clone(self), clock })
+            .map(|_| Visit { instance: Arc::clone(self), clock, left: None })
     }
 
     /// Lets no more calls in, for this reason; true for whoever closed it.
@@ -227,6 +227,14 @@ impl fmt::Debug for Instance {
 pub(super) struct Visit<'a> {
     instance: Arc<Instance>,
     clock: &'a Clock,
+    left: Option<Instant>,
+}
+
+impl Visit<'_> {
+    /// Says when it was over; otherwise that is when it is dropped.
+    pub(super) fn left_at(&mut self, now: Instant) {
+        self.left = Some(now);
+    }
 }
 
 impl std::ops::Deref for Visit<'_> {
@@ -239,6 +247,6 @@ impl std::ops::Deref for Visit<'_> {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        self.instance.leave(self.clock.now());
+        self.instance.leave(self.left.unwrap_or_else(|| self.clock.now()));
     }
 }

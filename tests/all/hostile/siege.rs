@@ -33,7 +33,7 @@ const MODEL: &str = r#"{
 const MEBIBYTES: usize = 1 << 20;
 
 /// The most that a worker's memory may grow while it is attacked: 10,000 streams at once take up
-/// to 20 KiB each, while each attack asks for gigabytes.
+/// to 10 KiB each, while without limits the attacks would get half a gigabyte and more.
 const MOST_GROWTH: u64 = 256 << 20;
 
 pub(crate) struct Siege {
