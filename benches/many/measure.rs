@@ -139,7 +139,7 @@ pub async fn burst(sizes: &Sizes) -> Vec<Row> {
         failed.push(client.call(count).failures().await as f64);
         time.push(began.elapsed().as_secs_f64() * 1e3);
         // After a GOAWAY the client connects anew.
-        reconnected.push((worker.connections() - others - 1) as f64);
+        reconnected.push(worker.connections().saturating_sub(others + 1) as f64);
     }
     let what = format!("{count} calls of no duration at once on one connection: errors");
     vec![
