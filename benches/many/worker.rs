@@ -1,6 +1,7 @@
 //! The program itself, in a process of its own, so that its memory is its alone.
 
 use std::{
+    collections::HashSet,
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
@@ -102,23 +103,17 @@ impl Worker {
         fs::read_dir(self.file("fd")).unwrap().count()
     }
 
-    /// How many connections it has or had a moment ago, by the clients' ports.
-    pub fn connections(&self) -> usize {
+    /// The clients' ports of the connections that are open.
+    pub fn connections(&self) -> HashSet<u16> {
+        const ESTABLISHED: &str = "01";
         let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
         let table = fs::read_to_string("/proc/net/tcp").unwrap();
-        let mut clients: Vec<_> = table
-            .lines()
-            .filter_map(|line| {
-                let mut fields = line.split_whitespace().skip(1);
-                let (local, remote) = (port(fields.next()?)?, port(fields.next()?)?);
-                let own = self.address.port();
-                // Either end may be the one that is still listed.
-                (local == own && remote != 0).then_some(remote).or((remote == own).then_some(local))
-            })
-            .collect();
-        clients.sort_unstable();
-        clients.dedup();
-        clients.len()
+        let lines = table.lines().filter_map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let (local, remote) = (port(fields.next()?)?, port(fields.next()?)?);
+            (local == self.address.port() && fields.next()? == ESTABLISHED).then_some(remote)
+        });
+        lines.collect()
     }
 
     fn file(&self, name: &str) -> String {
