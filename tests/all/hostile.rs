@@ -69,7 +69,7 @@ async fn streams_beyond_the_limit_are_refused_and_those_within_it_are_served() {
         refused.len() == 1900
     })
     .await;
-    siege.until_running(100).await;
+    siege.until_running(|calls| calls >= 100).await;
     assert!(siege.running().await <= 101, "more run than may, and the honest client's");
     // Another one of the connection's calls has room once one of them is over.
     wire.writer.write_all(&reset(stream(0))).await.unwrap();
@@ -113,22 +113,21 @@ async fn streams_that_are_reset_at_once_cost_nobody_but_their_client() {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_are_all_given_up_leave_nothing_behind() {
     let siege = Siege::begin("--max-rpcs 0").await;
-    let Wire { mut reader, mut writer } = Wire::connect(siege.address(), &[]).await;
-    let reading = tokio::spawn(async move { while reader.frame().await.is_some() {} });
+    let connection = Wire::connect(siege.address(), &[]).await.read_on();
     for batch in (0..20_000).collect::<Vec<_>>().chunks(1000) {
         let calls =
             batch.iter().flat_map(|number| call(stream(*number), &siege.function, FOR_EVER));
-        writer.write_all(&calls.collect::<Vec<_>>()).await.unwrap();
-        siege.until_running(1000).await;
+        connection.write(&calls.collect::<Vec<_>>()).await;
+        siege.until_running(|calls| calls >= 1000).await;
         let resets = batch.iter().flat_map(|number| reset(stream(*number)));
-        writer.write_all(&resets.collect::<Vec<_>>()).await.unwrap();
+        connection.write(&resets.collect::<Vec<_>>()).await;
+        siege.until_running(|calls| calls <= 1).await;
     }
     // The last ones are given up with the connection.
     let last = (20_000..21_000).flat_map(|number| call(stream(number), &siege.function, FOR_EVER));
-    writer.write_all(&last.collect::<Vec<_>>()).await.unwrap();
-    siege.until_running(1000).await;
-    reading.abort();
-    drop(writer);
+    connection.write(&last.collect::<Vec<_>>()).await;
+    siege.until_running(|calls| calls >= 1000).await;
+    drop(connection);
     siege.end().await;
 }
 
@@ -297,7 +296,7 @@ async fn without_file_descriptors_calls_go_on_and_connections_come_when_there_ar
     let began = Instant::now();
     let mut crowd = Vec::new();
     for _ in 0..100 {
-        crowd.push(Wire::connect(siege.address(), &[]).await);
+        crowd.push(Wire::greet(siege.address(), &[]).await);
     }
     let pid = siege.pid();
     let taken = |number| fs::symlink_metadata(format!("/proc/{pid}/fd/{number}")).is_ok();

@@ -124,15 +124,15 @@ impl Siege {
         (metrics.into_inner().used_ram_percent / 100.0 * MEBIBYTES as f64).round() as usize
     }
 
-    /// Waits until this many calls run, the honest client's own perhaps not counted.
-    pub(crate) async fn until_running(&self, calls: usize) {
-        for _ in 0..10_000 {
-            if self.running().await >= calls {
-                return;
+    /// Waits until so many calls run, of which one may be the honest client's.
+    pub(crate) async fn until_running(&self, enough: impl Fn(usize) -> bool) {
+        let running = async {
+            while !enough(self.running().await) {
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
-        }
-        panic!("{} calls run, expected {calls}", self.running().await);
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), running).await;
+        assert!(waited.is_ok(), "{} calls run after a minute", self.running().await);
     }
 
     /// Ends the siege: the honest client was served all the time, the memory stayed within its

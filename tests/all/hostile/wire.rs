@@ -1,6 +1,6 @@
 //! A client that writes the frames of HTTP/2 as it is told, whatever the server thinks of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -8,6 +8,8 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::Mutex,
+    task::JoinHandle,
 };
 
 /// Frame types (RFC 9113, section 6), as far as they are sent or looked at.
@@ -54,8 +56,16 @@ pub(crate) struct Frame {
 }
 
 impl Wire {
-    /// Connects and greets the server with these settings.
+    /// Connects, and waits until the server has said how much it takes on the connection: it may
+    /// be sent more than 64 KiB from then on.
     pub(crate) async fn connect(address: &str, settings: &[(u16, u32)]) -> Self {
+        let mut wire = Self::greet(address, settings).await;
+        wire.read_until(|frame| frame.kind == WINDOW_UPDATE).await;
+        wire
+    }
+
+    /// Connects and greets the server with these settings, whether it listens or not.
+    pub(crate) async fn greet(address: &str, settings: &[(u16, u32)]) -> Self {
         let (reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
         let values = settings.iter().flat_map(|(setting, value)| {
             setting.to_be_bytes().into_iter().chain(value.to_be_bytes())
@@ -83,6 +93,46 @@ impl Wire {
         };
         let waited = tokio::time::timeout(Duration::from_secs(60), reading).await;
         waited.expect("the server did not say what it should");
+    }
+
+    /// Reads everything and makes nothing of it, but stays alive in the server's eyes. What is
+    /// returned writes; the connection is closed when it is dropped.
+    pub(crate) fn read_on(self) -> Writer {
+        let Self { mut reader, writer } = self;
+        let writer = Arc::new(Mutex::new(writer));
+        let shared = Arc::clone(&writer);
+        let reading = tokio::spawn(async move {
+            while let Some(frame) = reader.frame().await {
+                assert_ne!(frame.kind, GOAWAY, "the server gave up: error {}", frame.error());
+                if frame.kind == PING && frame.flags & ACK == 0 {
+                    let writer = Arc::clone(&shared);
+                    // Reads on meanwhile, so that nobody waits for anybody.
+                    tokio::spawn(async move {
+                        let pong = answer(PING, &frame.payload);
+                        let _ = writer.lock().await.write_all(&pong).await;
+                    });
+                }
+            }
+        });
+        Writer { writer, reading }
+    }
+}
+
+/// The writing side of a connection whose other side is read in the background.
+pub(crate) struct Writer {
+    writer: Arc<Mutex<OwnedWriteHalf>>,
+    reading: JoinHandle<()>,
+}
+
+impl Writer {
+    pub(crate) async fn write(&self, bytes: &[u8]) {
+        self.writer.lock().await.write_all(bytes).await.unwrap();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.reading.abort();
     }
 }
 
