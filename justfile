@@ -42,9 +42,7 @@ ort *args:
     scripts/fetch-onnxruntime.py {{args}}
 
 # Compare the predictor backends; --help shows the options
-bench-backends *args:
-    cargo bench --bench backends -- --machine "$(benches/report.py --machine)" {{args}}
-    benches/report.py benches/README.md backends "${CARGO_TARGET_DIR:-target}/bench/backends.md"
+bench-backends *args: (_bench "backends" args)
 
 # Compare the worker with the same server that does nothing; needs h2load
 bench-server *args:
@@ -57,9 +55,14 @@ bench-timing *args:
     benches/timing.py "${CARGO_TARGET_DIR:-target}/release/hyperfake" --readme benches/README.md {{args}}
 
 # Measure start-up, and the memory of a worker, an instance, a call in flight, a fleet
-bench-many *args:
-    cargo bench --bench many -- --measure --machine "$(benches/report.py --machine)" {{args}}
-    benches/report.py benches/README.md many "${CARGO_TARGET_DIR:-target}/bench/many.md"
+bench-many *args: (_bench "many" "--measure" args)
+
+# Run a bench that is written in Rust; what it measured of everything goes into the README
+_bench name *args:
+    rm -f "${CARGO_TARGET_DIR:-target}/bench/{{name}}.md"
+    cargo bench --bench {{name}} -- --machine "$(benches/report.py --machine)" {{args}}
+    table="${CARGO_TARGET_DIR:-target}/bench/{{name}}.md"; \
+        [ ! -f "$table" ] || benches/report.py benches/README.md {{name}} "$table"
 
 # The plugin host's tests under valgrind
 valgrind:

@@ -12,26 +12,18 @@ The worker predicts with a model but waits for nothing (`--time-scale 0`), and b
 many bytes. Each answer is checked by its size, because h2load does not look at gRPC's status.
 """
 
-import argparse
 import contextlib
-import json
 import math
 import pathlib
-import signal
 import statistics
 import sys
 import tempfile
 
 # Nothing but sources belongs into this folder.
 sys.dont_write_bytecode = True
-import report
-from h2load import (
-    Shape, call, call_request, children_cpu_seconds, h2load_version, start_instance, write_body,
-)
-from servers import (
-    HOST, ROOT, Failed, bench_file, free_ports, positive, program, register, serving, stop,
-    worker_command,
-)
+import bench
+from h2load import Shape, call, call_request, children_cpu_seconds, start_instance, write_body
+from servers import HOST, ROOT, Failed, free_ports, register, serving, worker_command
 
 # The sample model, but with the floor's answer: its own setting is to echo the request.
 MODEL = [f"{ROOT}/models/hyperfaas-echo.onnx?response=random:10", "hyperfaas-echo"]
@@ -191,13 +183,13 @@ def milliseconds(us):
     return f"{us / 1000:.2f}" if us >= 1000 else f"{us / 1000:.3f}"
 
 
-def explained(rows, command, version):
+def explained(found, heading):
     """The table, and what one has to know to read it."""
-    rounds = len(rows[0]["samples"])
+    rounds = len(found["rows"][0]["samples"])
     return f"""\
-{report.machine()}; {version} with one thread, on the same machine; `{command}`.
+{heading}
 
-{table(rows)}
+{table(found["rows"])}
 
 Every number is the median of {rounds} rounds; the ratio is the median of the ratios of the two runs
 in each round, beside it the smallest and the largest. The percentiles come from runs of their own.
@@ -207,9 +199,9 @@ the run, in most rounds: there the calls/s say more about h2load than about the 
 time for each million calls is the number to compare."""
 
 
-def shortfalls(rows):
+def shortfalls(found):
     """What `--check` has to say against the rows."""
-    for measured in rows:
+    for measured in found["rows"]:
         shape, ratio = shape_of(measured), measured["ratio"]["median"]
         checked = shape == CHECKED_SHAPE and measured["body"] == "small"
         least = EXPECTED_SHAPE_RATIO if checked else LEAST_RATIO
@@ -241,7 +233,7 @@ def measure(arguments):
                 )
                 rows.append(measured)
                 print(f"{shape}, {name}: {measured['ratio']['median']:.2f}", file=sys.stderr)
-        return rows
+        return {"rows": rows}
 
 
 def shapes(text):
@@ -249,22 +241,20 @@ def shapes(text):
 
 
 def read_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = bench.parser(
+        "server",
+        __doc__.split("\n", 1)[0],
+        f"fail when a ratio is below {LEAST_RATIO:.2f}, or that of {CHECKED_SHAPE} with small bodies "
+        f"below {EXPECTED_SHAPE_RATIO:.2f}",
+    )
     add = parser.add_argument
-    add("hyperfake", type=program, metavar="HYPERFAKE", help="the worker's program")
-    add("floor_server", type=program, metavar="FLOOR_SERVER", help="the program to compare it with")
+    add("hyperfake", type=bench.program, metavar="HYPERFAKE", help="the worker's program")
+    add("floor_server", type=bench.program, metavar="FLOOR_SERVER", help="what to compare it with")
     add("--floor", choices=("router", "short"), default="router",
         help="how the floor finds its handler: by tonic's router, as a bare tonic server does, if not "
              "given, or by the worker's own short way")
-    add("--rounds", type=positive, default=5, metavar="N", help="pairs of runs, 5 if not given")
     add("--quick", action="store_true", help=f"only {CHECKED_SHAPE} with small bodies, and shorter")
     add("--shape", type=shapes, metavar="C×S,…", help="only these connections × streams")
-    add("--json", type=pathlib.Path, default=bench_file("server.json"), metavar="FILE",
-        help="where to write all numbers, bench/server.json in cargo's target folder if not given")
-    add("--readme", metavar="FILE", help="a file whose section 'server' to replace with the table")
-    add("--check", action="store_true",
-        help=f"fail when a ratio is below {LEAST_RATIO:.2f}, or that of {CHECKED_SHAPE} with small "
-             f"bodies below {EXPECTED_SHAPE_RATIO:.2f}")
     arguments = parser.parse_args()
     if arguments.quick and arguments.shape:
         parser.error("--quick chooses the shape; --shape does not go with it")
@@ -277,45 +267,16 @@ def read_arguments():
     return arguments
 
 
-def command_of(arguments):
-    """The command that prints the same table."""
-    command = "just bench-server"
-    if arguments.rounds != 5:
-        command += f" --rounds {arguments.rounds}"
+def chosen(arguments):
+    """The options that choose something other than the usual."""
     if arguments.floor != "router":
-        command += f" --floor {arguments.floor}"
+        yield f"--floor {arguments.floor}"
     if arguments.quick:
-        command += " --quick"
+        yield "--quick"
     if arguments.shape:
-        command += f" --shape {','.join(map(str, arguments.shape))}"
-    return command
-
-
-def main():
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    arguments = read_arguments()
-    if arguments.readme:
-        # Rather now than after some minutes.
-        report.around_section(arguments.readme, "server")
-    try:
-        version = h2load_version()
-        rows = measure(arguments)
-    except Failed as failed:
-        sys.exit(f"bench-server: {failed}")
-    command = command_of(arguments)
-    text = explained(rows, command, version)
-    print(text)
-    everything = {"machine": report.machine(), "h2load": version, "command": command, "rows": rows}
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
-    if arguments.readme:
-        report.replace_section(arguments.readme, "server", text)
-    if arguments.check:
-        found = list(shortfalls(rows))
-        if found:
-            sys.exit("\n".join(found))
+        yield f"--shape {','.join(map(str, arguments.shape))}"
 
 
 if __name__ == "__main__":
-    main()
+    arguments = read_arguments()
+    bench.run("server", arguments, list(chosen(arguments)), measure, explained, shortfalls)

@@ -1,6 +1,5 @@
 """The servers that are measured: their processes, and the functions on them."""
 
-import argparse
 import contextlib
 import json
 import os
@@ -8,7 +7,6 @@ import pathlib
 import re
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 
@@ -116,27 +114,3 @@ def register(database_port, image):
             return json.load(answer)["function_id"]
     except (OSError, ValueError, KeyError) as error:
         raise Failed(f"the function could not be registered: {error}") from error
-
-
-def program(text):
-    path = pathlib.Path(text)
-    if not os.access(path, os.X_OK) or path.is_dir():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a program")
-    return str(path.resolve())
-
-
-def positive(text):
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"found '{text}', expected a number of 1 or more")
-    return int(text)
-
-
-def bench_file(name):
-    """Where a bench writes its numbers: in cargo's target folder."""
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
-    return target / "bench" / name
-
-
-def stop(number, _):
-    """Ends the program, and on the way out the servers and h2load."""
-    sys.exit(128 + number)

@@ -14,11 +14,9 @@ Two questions, in one run:
 Worker and clients are on the same machine, so the errors contain what the clients add themselves.
 """
 
-import argparse
 import contextlib
 import json
 import pathlib
-import signal
 import statistics
 import subprocess
 import sys
@@ -26,14 +24,9 @@ import tempfile
 
 # Nothing but sources belongs into this folder.
 sys.dont_write_bytecode = True
-import report
-from h2load import (
-    Background, Shape, call, call_request, h2load_version, start_instance, write_body,
-)
-from servers import (
-    HOST, Failed, bench_file, environment, free_ports, positive, program, register, serving, stop,
-    worker_command,
-)
+import bench
+from h2load import Background, Shape, call, call_request, start_instance, write_body
+from servers import HOST, Failed, environment, free_ports, register, serving, worker_command
 
 # The predicted run times of the calls that are looked at.
 PREDICTED = {"0": 0, "100 us": 100_000, "1 ms": 1_000_000, "10 ms": 10_000_000, "1 s": 10**9}
@@ -66,6 +59,8 @@ def run(arguments, what):
 def doctor(hyperfake, rounds):
     """How late the three kinds of sleep end: the medians over some rounds."""
     found = [run([hyperfake, "doctor", "--json"], "hyperfake doctor") for _ in range(rounds)]
+    if early := sum(one["clock_early"] for one in found):
+        raise Failed(f"hyperfake doctor: {early} sleeps ended early")
     ways = {"clock": "clock_lateness", "thread": "thread_sleep_lateness",
             "tokio": "tokio_sleep_lateness"}
     sleeps = {
@@ -102,7 +97,8 @@ def probe(hyperfake, address, database_port, seed):
     images = ",".join(image(name) for name in PREDICTED)
     command = [hyperfake, "load", "--json", "--poisson", "--seed", str(seed)]
     command += ["--address", address, "--database-address", f"http://{HOST}:{database_port}"]
-    command += ["--connections", "1", "--functions", images, "--rate", str(PROBE_RATE), "--duration", f"{PROBE_SECONDS}s"]
+    command += ["--connections", "1", "--functions", images]
+    command += ["--rate", str(PROBE_RATE), "--duration", f"{PROBE_SECONDS}s"]
     found = run(command, "hyperfake load")
     if not found["valid"]:
         raise Failed(f"hyperfake load: {found['invalid_because']}")
@@ -139,7 +135,7 @@ def measure(arguments):
                 rounds.append((calls, thread, background.rate))
             rows += [row(share, number, name, rounds) for number, name in enumerate(PREDICTED)]
             say(f"{share} %: {rows[-1]['background_calls_per_second']:,.0f} calls/s")
-        return {"idle": idle, "capacity": capacity, "rows": rows}
+        return {"rounds": arguments.rounds, "idle": idle, "capacity": capacity, "rows": rows}
 
 
 def row(share, number, predicted, rounds):
@@ -192,10 +188,10 @@ def tables(found):
     return "\n".join(lines)
 
 
-def explained(found, command, version, rounds):
-    idle = found["idle"]
+def explained(found, heading):
+    idle, rounds = found["idle"], found["rounds"]
     return f"""\
-{report.machine()}; {version}, on the same machine; `{command}`.
+{heading}
 
 {tables(found)}
 
@@ -219,43 +215,11 @@ def shortfalls(found):
             yield f"at {one['share']} %, {one['predicted']}: {late} us longer than predicted"
 
 
-def read_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    add = parser.add_argument
-    add("hyperfake", type=program, metavar="HYPERFAKE", help="the worker's program")
-    add("--rounds", type=positive, default=5, metavar="N", help="runs of each kind, 5 if not given")
-    add("--json", type=pathlib.Path, default=bench_file("timing.json"), metavar="FILE",
-        help="where to write all numbers, bench/timing.json in cargo's target folder if not given")
-    add("--readme", metavar="FILE", help="a file whose section 'timing' to replace with the tables")
-    add("--check", action="store_true", help="fail when the times are not as exact as they should be")
-    return parser.parse_args()
-
-
-def main():
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    arguments = read_arguments()
-    if arguments.readme:
-        # Rather now than after some minutes.
-        report.around_section(arguments.readme, "timing")
-    try:
-        version = h2load_version()
-        found = measure(arguments)
-    except Failed as failed:
-        sys.exit(f"bench-timing: {failed}")
-    command = "just bench-timing"
-    if arguments.rounds != 5:
-        command += f" --rounds {arguments.rounds}"
-    text = explained(found, command, version, arguments.rounds)
-    print(text)
-    everything = {"machine": report.machine(), "h2load": version, "command": command, **found}
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
-    if arguments.readme:
-        report.replace_section(arguments.readme, "timing", text)
-    if arguments.check and (found := list(shortfalls(found))):
-        sys.exit("\n".join(found))
-
-
 if __name__ == "__main__":
-    main()
+    parser = bench.parser(
+        "timing", __doc__.split("\n", 1)[0], "fail when the times are not as exact as they should be"
+    )
+    parser.add_argument(
+        "hyperfake", type=bench.program, metavar="HYPERFAKE", help="the worker's program"
+    )
+    bench.run("timing", parser.parse_args(), [], measure, explained, shortfalls)

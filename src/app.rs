@@ -51,6 +51,7 @@ impl App {
     /// nothing serves.
     pub async fn start(config: Config) -> Result<Self> {
         let catalog = Arc::new(open_models(&config.models, config.extrapolation)?);
+        sockets::raise_limit();
         let sockets = bind(&config.addresses)?;
         let page = config.metrics.map(bind_page).transpose()?;
         let (lookup, registry) = function_registry(&config.database).await?;
@@ -64,7 +65,7 @@ impl App {
             addresses.push(address);
             serving.push((worker, socket));
         }
-        let server = Server::start(Arc::clone(&catalog), serving, &config.server, config.stagger);
+        let server = Server::start(serving, &config.server, config.stagger);
         let server = server.await.map_err(|error| {
             Error::new(ErrorKind::Unavailable, "cannot start to serve").with_source(error)
         })?;

@@ -37,6 +37,7 @@ pub async fn examine(args: &DoctorArgs) -> String {
                 Ok((path, version)) => json!({"library": path, "version": version}),
                 Err(reasons) => json!({"tried": reasons}),
             },
+            "clock_early": sleeps.early,
             "clock_lateness": lateness(&sleeps.clock),
             "thread_sleep_lateness": lateness(&sleeps.thread),
             "tokio_sleep_lateness": lateness(&sleeps.tokio),
@@ -49,6 +50,10 @@ pub async fn examine(args: &DoctorArgs) -> String {
             format!("none, 'just ort' installs one; tried\n  {}", reasons.join("\n  "))
         }
     };
+    let early = match sleeps.early {
+        0 => String::new(),
+        early => format!("; {early} ended EARLY"),
+    };
     let lateness = |lateness: &Lateness| {
         format!(
             "{} at the median, {} at p99",
@@ -60,7 +65,7 @@ pub async fn examine(args: &DoctorArgs) -> String {
         "cores                {cores}\n\
          vector instructions  {vectors}\n\
          ONNX Runtime         {onnx_runtime}\n\
-         the worker's clock   {SLEEPS} sleeps of {} ended late by {}\n\
+         the worker's clock   {SLEEPS} sleeps of {} ended late by {}{early}\n\
          a bare thread        {}\n\
          tokio's timer        {}",
         format::duration(SLEEP),
@@ -79,13 +84,20 @@ struct Sleeps {
     thread: Lateness,
     /// As tokio's own timer sleeps.
     tokio: Lateness,
+    /// How many sleeps of the worker's clock ended early, which none may.
+    early: usize,
 }
 
 impl Sleeps {
     async fn compare(clock: &Clock) -> Self {
-        let [mut thread, mut tokio] = [Lateness::empty(), Lateness::empty()];
+        let [mut worker, mut thread, mut tokio] = std::array::from_fn(|_| Lateness::empty());
+        let mut early = 0;
         for _ in 0..SLEEPS {
-            clock.sleep_until(clock.now() + SLEEP).await;
+            let deadline = clock.now() + SLEEP;
+            clock.sleep_until(deadline).await;
+            let ended = clock.now();
+            early += usize::from(ended < deadline);
+            worker.record(ended.saturating_duration_since(deadline));
 
             let deadline = clock.now() + SLEEP;
             std::thread::sleep(SLEEP);
@@ -96,6 +108,6 @@ impl Sleeps {
             tokio::time::sleep(SLEEP).await;
             tokio.record(clock.now().saturating_duration_since(deadline));
         }
-        Self { clock: clock.lateness(), thread, tokio }
+        Self { clock: worker, thread, tokio, early }
     }
 }

@@ -15,7 +15,6 @@ use hyperfake_worker::{
     config::Config,
     doctor, models, predict, telemetry,
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -67,7 +66,6 @@ fn run(cli: Cli) -> Result<ExitCode> {
 
 async fn serve(args: ServerArgs) -> Result<()> {
     let _log = telemetry::start(&args.log)?;
-    raise_descriptor_limit();
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("cannot watch signals"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed("cannot watch signals"))?;
     let mut stop = async || {
@@ -87,15 +85,6 @@ async fn serve(args: ServerArgs) -> Result<()> {
         tracing::warn!(?p99, ?threshold, "sleeps ended late: calls took longer than predicted");
     }
     Ok(())
-}
-
-/// A fleet has many sockets: asks the system for as many as it lets this process have.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, ..limit };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "the limit on open files stays as it is");
-    }
 }
 
 fn failed(what: &str) -> impl Fn(io::Error) -> Error {

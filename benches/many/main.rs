@@ -16,6 +16,8 @@
 
 mod client;
 mod measure;
+#[path = "../process.rs"]
+mod process;
 mod row;
 mod worker;
 
@@ -84,7 +86,9 @@ async fn main() -> ExitCode {
     fs::create_dir_all(&folder).unwrap();
     let everything = json!({ "machine": args.machine, "command": command(&args), "rows": rows });
     fs::write(folder.join("many.json"), format!("{everything:#}\n")).unwrap();
-    fs::write(folder.join("many.md"), text).unwrap();
+    if !args.quick && args.only.is_empty() {
+        fs::write(folder.join("many.md"), text).unwrap();
+    }
     let shortfalls: Vec<_> = rows.iter().filter_map(Row::shortfall).collect();
     if args.check && !shortfalls.is_empty() {
         eprintln!("{}", shortfalls.join("\n"));

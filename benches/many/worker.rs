@@ -10,6 +10,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::process::Process;
+
 /// A worker, or a fleet of them, until it is dropped.
 pub struct Worker {
     /// Of the first one; the others have the ports after it.
@@ -89,18 +91,18 @@ impl Worker {
     }
 
     pub fn memory(&self) -> Memory {
-        let status = fs::read_to_string(self.file("status")).unwrap();
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            let kib = line.trim_start_matches(':').trim().trim_end_matches(" kB");
-            kib.parse::<f64>().unwrap() * 1024.0
-        };
-        Memory { resident: field("VmRSS"), anonymous: field("RssAnon"), peak: field("VmHWM") }
+        let [resident, anonymous, peak] =
+            ["VmRSS", "RssAnon", "VmHWM"].map(|name| self.seen().bytes(name) as f64);
+        Memory { resident, anonymous, peak }
     }
 
     /// How many file descriptors it has.
     pub fn descriptors(&self) -> usize {
-        fs::read_dir(self.file("fd")).unwrap().count()
+        self.seen().count("fd")
+    }
+
+    fn seen(&self) -> Process {
+        Process(self.process.id())
     }
 
     /// The clients' ports of the connections that are open.
@@ -114,10 +116,6 @@ impl Worker {
             (local == self.address.port() && fields.next()? == ESTABLISHED).then_some(remote)
         });
         lines.collect()
-    }
-
-    fn file(&self, name: &str) -> String {
-        format!("/proc/{}/{name}", self.process.id())
     }
 }
 

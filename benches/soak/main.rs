@@ -9,6 +9,8 @@
 
 mod churn;
 mod clients;
+#[path = "../process.rs"]
+mod process;
 mod program;
 mod report;
 
@@ -67,7 +69,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let clock = precise::start();
     let program = Program::start(&args.program, args.fleet);
-    println!("process {}: {}", program.id(), program.command);
+    println!("process {}: {}", program.process().0, program.command);
     let mut churn = Churn::start(&program, args.rate, &clock).await;
     let mut report = Report::new(args.duration, args.minute, program.command.clone());
     let began = clock.now();
@@ -103,9 +105,9 @@ async fn sample(program: &Program, churn: &Churn, at: Duration, clock: &Clock) -
         let (used_ram, used_cpu) = churn.used().await;
         let now = Sample {
             at,
-            resident: program.resident(),
-            descriptors: program.count("fd"),
-            threads: program.count("task"),
+            resident: program.process().bytes("VmRSS"),
+            descriptors: program.process().count("fd"),
+            threads: program.process().count("task"),
             used_ram,
             used_cpu,
             instances: churn.live_instances(),

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use crate::process::Process;
+
 /// The real program in a process of its own, which ends with this.
 pub(crate) struct Program {
     process: Child,
@@ -48,24 +50,9 @@ impl Program {
         }
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// The memory that it has, in bytes.
-    pub(crate) fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(self.of_process("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
-    }
-
-    /// How many descriptors (`fd`) or threads (`task`) it has.
-    pub(crate) fn count(&self, what: &str) -> usize {
-        std::fs::read_dir(self.of_process(what)).unwrap().count()
-    }
-
-    fn of_process(&self, file: &str) -> String {
-        format!("/proc/{}/{file}", self.process.id())
+    /// What the system says of it.
+    pub(crate) fn process(&self) -> Process {
+        Process(self.process.id())
     }
 }
 

@@ -17,7 +17,6 @@ use super::{
     threads::{Settings, Threads},
 };
 use crate::{
-    catalog::Catalog,
     clock::{Clock, Lateness, precise},
     worker::{Executor, Sessions, Worker},
 };
@@ -44,14 +43,13 @@ const LINGER: Duration = Duration::from_millis(100);
 
 impl Server {
     /// Starts to serve each worker on its address: all of them at once, or one after the other
-    /// with this time in between. The catalog is the one that all of them have.
+    /// with this time in between. All of them have the same catalog.
     ///
     /// # Errors
     ///
     /// When the system gives no more threads or descriptors, or when somebody else serves there
     /// by now. One whose turn comes later may fail later: the log says so, and the others go on.
     pub async fn start(
-        catalog: Arc<Catalog>,
         workers: Vec<(Arc<Worker>, Bound)>,
         settings: &Settings,
         stagger: Duration,
@@ -69,11 +67,13 @@ impl Server {
             let max_message_bytes = settings.max_message_bytes;
             Threads::start(settings, move |clock| {
                 let (members, tools) = (Arc::clone(&members), tools.clone());
-                let sessions = Sessions::of(&catalog);
+                let mut sessions = None;
                 move |number| {
                     let member: &Member = &members[number];
                     let worker = Arc::clone(&member.worker);
-                    let executor = Executor::new(worker, clock.clone(), Arc::clone(&sessions));
+                    let sessions = sessions.get_or_insert_with(|| Sessions::of(worker.catalog()));
+                    let sessions = Arc::clone(sessions);
+                    let executor = Executor::new(worker, clock.clone(), sessions);
                     let controller = Arc::new(Controller::new(executor));
                     let others = ControllerServer::from_arc(Arc::clone(&controller))
                         .max_decoding_message_size(max_message_bytes);

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -21,6 +22,15 @@ use crate::clock::{Clock, Sleep};
 /// An address that was taken, but on which nobody listens yet.
 #[derive(Debug)]
 pub struct Bound(Socket);
+
+/// Asks the system for as many open files as it lets this process have: a fleet has many sockets.
+pub fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
+}
 
 /// Takes an address. `[::]` takes IPv4 as well, and stands for `0.0.0.0` on a machine without
 /// IPv6.

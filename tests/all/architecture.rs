@@ -59,7 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("duration", &[]),
     ("format", &["hyperfake_predictor"]),
     ("functions", &[]),
-    ("grpc", &["catalog", "clock", "worker", "hyperfake_predictor", "hyperfake_proto"]),
+    ("grpc", &["clock", "worker", "hyperfake_predictor", "hyperfake_proto"]),
     (
         "models",
         &["app", "backends", "catalog", "cli", "clock", "config", "format", "hyperfake_predictor"],

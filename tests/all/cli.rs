@@ -1,110 +1,22 @@
 //! The command line, run as a user runs it.
 
-use std::{
-    io::{BufRead, BufReader, Read},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
-use hyperfake_proto::controller::{MetricsRequest, controller_client::ControllerClient};
 use predicates::prelude::*;
 
-use crate::support::{constant, deaf_port, repository};
-
-pub(crate) fn hyperfake() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hyperfake"));
-    // Nothing of the environment of whoever runs the tests.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HYPERFAKE_")) {
-        command.env_remove(name);
-    }
-    command.current_dir(repository(""));
-    command
-}
+use crate::{
+    program::{Served, hyperfake},
+    support::{constant, deaf_port, repository},
+};
 
 fn run(line: &str) -> assert_cmd::assert::Assert {
     assert_cmd::Command::from_std(hyperfake()).args(line.split_whitespace()).assert()
 }
 
-/// A server in a process of its own, killed when dropped.
-pub(crate) struct Served {
-    pub(crate) process: Child,
-    pub(crate) address: String,
-    pub(crate) database: String,
-    summary: String,
-}
-
-impl Served {
-    fn start(options: &str) -> Self {
-        Self::start_as(hyperfake(), options)
-    }
-
-    pub(crate) fn start_as(mut command: Command, options: &str) -> Self {
-        let mut process = command
-            .args(["server", "--address", "127.0.0.1:0", "--database-type", "embedded"])
-            .args(["--database-address", "http://127.0.0.1:0"])
-            .args(options.split_whitespace())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(process.stdout.take().unwrap());
-        let mut summary = String::new();
-        while !summary.contains("functions are") {
-            if output.read_line(&mut summary).unwrap() == 0 {
-                let mut error = String::new();
-                process.stderr.take().unwrap().read_to_string(&mut error).unwrap();
-                panic!("the server ended: {summary}{error}");
-            }
-        }
-        let after = |words: &str| {
-            let rest = summary.split(words).nth(1).unwrap();
-            rest.split([',', '\n']).next().unwrap().to_owned()
-        };
-        let (address, database) = (after("serving on "), after("registered here, at "));
-        Self { process, address, database, summary }
-    }
-
-    /// Waits until a call holds memory.
-    fn wait_until_busy(&self) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let address = format!("http://{}", self.address);
-            let channel = tonic::transport::Channel::from_shared(address).unwrap();
-            let mut client = ControllerClient::new(channel.connect().await.unwrap());
-            loop {
-                let metrics = client.metrics(MetricsRequest::default()).await.unwrap();
-                if metrics.into_inner().used_ram_percent > 0.0 {
-                    return;
-                }
-                tokio::task::yield_now().await;
-            }
-        });
-    }
-
-    fn call(&self, line: &str) -> assert_cmd::assert::Assert {
-        let Self { address, database, .. } = self;
-        run(&format!("call {line} --address {address} --database-address {database}"))
-    }
-
-    pub(crate) fn signal(&self, name: &str) {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-
-    /// Waits for the end and returns the exit code and the log.
-    pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let mut log = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        (self.process.wait().unwrap().code(), log)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Runs `hyperfake call` against the server.
+fn call(server: &Served, line: &str) -> assert_cmd::assert::Assert {
+    let Served { address, database, .. } = server;
+    run(&format!("call {line} --address {address} --database-address {database}"))
 }
 
 fn model(folder: &Path, name: &str, json: &str) -> String {
@@ -124,17 +36,16 @@ fn the_server_shows_what_it_loaded_and_a_call_shows_what_happened() {
     let shown = predicate::str::is_match(
         r"(?s)function .*instance .*cold start .*predicted .*ms.*observed .*ms.*difference .*cpu .*ram .*MB",
     );
-    server.call("hyperfaas-echo --data hello").success().stdout(shown.unwrap());
-    server
-        .call("hyperfaas-echo -n 20 --concurrency 4")
+    call(&server, "hyperfaas-echo --data hello").success().stdout(shown.unwrap());
+    call(&server, "hyperfaas-echo -n 20 --concurrency 4")
         .success()
         .stdout(predicate::str::contains("p99").and(predicate::str::contains("20 in")));
-    let output = server.call("hyperfaas-echo -n 20 --json").success().get_output().stdout.clone();
+    let output = call(&server, "hyperfaas-echo -n 20 --json").success().get_output().stdout.clone();
     let json: serde_json::Value = serde_json::from_slice(&output).unwrap();
     assert_eq!(json["calls"], 20);
     assert!(json["difference_ns"]["p50"].as_f64().unwrap() > 0.0, "{json}");
     assert_eq!(json["instance_id"].as_str().unwrap().len(), 12);
-    server.call("unknown").failure().stderr(predicate::str::contains("hyperfaas-echo"));
+    call(&server, "unknown").failure().stderr(predicate::str::contains("hyperfaas-echo"));
 }
 
 #[test]
@@ -144,7 +55,7 @@ fn a_signal_lets_the_calls_finish_and_the_exit_code_is_zero() {
     for signal in ["-TERM", "-INT"] {
         let server = Served::start(&format!("--runtime instant -m {slow}"));
         std::thread::scope(|scope| {
-            let call = scope.spawn(|| server.call("slow"));
+            let call = scope.spawn(|| call(&server, "slow"));
             server.wait_until_busy();
             server.signal(signal);
             call.join().unwrap().success();
@@ -161,7 +72,7 @@ fn a_second_signal_cuts_the_grace_period() {
     let slow = model(folder.path(), "slow.json", &constant(Duration::from_secs(600)));
     let server = Served::start(&format!("--runtime instant --shutdown-grace 1h -m {slow}"));
     std::thread::scope(|scope| {
-        let call = scope.spawn(|| server.call("slow"));
+        let call = scope.spawn(|| call(&server, "slow"));
         server.wait_until_busy();
         server.signal("-TERM");
         // Two signals at once are one.
@@ -334,7 +245,7 @@ fn a_worker_whose_sleeps_ended_later_than_asked_for_says_so_at_its_end() {
         let path = model(folder.path(), "image.json", &constant(Duration::from_millis(1)));
         let line = format!("-m {path} image --runtime instant --lateness-warn {threshold}");
         let served = Served::start(&line);
-        served.call("image -n 3").success();
+        call(&served, "image -n 3").success();
         served.signal("-TERM");
         let (code, log) = served.end();
         assert_eq!(code, Some(0));
@@ -380,6 +291,7 @@ fn doctor_says_what_the_machine_offers() {
     );
     let output = run("doctor --json").success();
     let json: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(json["clock_early"], 0);
     for way in ["clock_lateness", "thread_sleep_lateness", "tokio_sleep_lateness"] {
         assert!(json[way]["median_ns"].as_f64().unwrap() > 0.0, "{way}: {json}");
     }

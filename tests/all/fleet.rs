@@ -151,6 +151,26 @@ async fn addresses_in_use_are_named_together_and_nothing_serves_on_the_others() 
 }
 
 #[tokio::test]
+#[cfg(target_os = "linux")] // where all of 127.0.0.0/8 is this machine
+async fn a_fleet_serves_on_every_address_of_a_range() {
+    let free = TcpListener::bind("127.1.0.1:0").await.unwrap().local_addr().unwrap();
+    let line = format!(
+        "--database-type embedded --database-address http://127.0.0.1:0 --models-dir {} \
+         --address 127.0.0.1:{} --fleet-addresses 127.1.0.0/30",
+        repository("models").display(),
+        free.port()
+    );
+    let app = App::start(config(&line)).await.unwrap();
+    let expected = [1, 2].map(|host| SocketAddr::from(([127, 1, 0, host], free.port())));
+    assert_eq!(app.addresses(), expected);
+    for address in expected {
+        let mut health = HealthClient::new(channel_to(address).await);
+        let request = HealthCheckRequest { service: "worker".into() };
+        assert_eq!(health.check(request).await.unwrap().into_inner().status, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_staggered_fleet_comes_up_one_after_the_other() {
     let (line, addresses) = fleet_of_three().await;
     let app = App::start(config(&format!("{line} --fleet-stagger 1s"))).await.unwrap();

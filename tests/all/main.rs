@@ -17,5 +17,6 @@ mod lifecycle;
 mod load;
 mod metrics;
 mod models;
+mod program;
 mod shutdown;
 mod support;

@@ -17,7 +17,7 @@ use hyperfake_worker::functions::http::HttpRegistry;
 use tonic::transport::Channel;
 
 use crate::{
-    cli::{Served, hyperfake},
+    program::{Served, hyperfake},
     support::{call, channel_to, eventually, request},
 };
 
