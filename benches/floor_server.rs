@@ -18,7 +18,7 @@ use hyperfake_proto::{
 use hyperfake_worker::{
     clock::Clock,
     grpc::{
-        calls::Calls,
+        calls::{Answer, Answered, Calls},
         sockets::bind,
         threads::{Settings, Threads},
         trailers,
@@ -31,15 +31,8 @@ use tonic::{
 
 struct Floor(Clock);
 
-#[tonic::async_trait]
-impl Controller for Floor {
-    type StatusStream = tokio_stream::Empty<Result<StatusUpdate, Status>>;
-
-    async fn start(&self, _: Request<FunctionId>) -> Result<Response<StartResponse>, Status> {
-        Ok(Response::new(StartResponse::default()))
-    }
-
-    async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
+impl Answer for Floor {
+    async fn answer(&self, request: CallRequest) -> Answered {
         let now = self.0.since_epoch(self.0.now());
         let mut answered = trailers::Writer::default();
         answered.timestamp(&trailers::CALL_QUEUED, now);
@@ -48,12 +41,25 @@ impl Controller for Floor {
         answered.millionths(&trailers::CPU, 600_000);
         answered.number(&trailers::RAM, 8_000_000);
         let response = CallResponse {
-            request_id: request.into_inner().request_id,
+            request_id: request.request_id,
             data: Bytes::from_static(b"0123456789"),
             error: None,
             instance_id: Some(InstanceId { id: "0123456789ab".into() }),
         };
         Ok(Response::from_parts(answered.finish(), response, Extensions::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl Controller for Floor {
+    type StatusStream = tokio_stream::Empty<Result<StatusUpdate, Status>>;
+
+    async fn start(&self, _: Request<FunctionId>) -> Result<Response<StartResponse>, Status> {
+        Ok(Response::new(StartResponse::default()))
+    }
+
+    async fn call(&self, request: Request<CallRequest>) -> Answered {
+        self.answer(request.into_inner()).await
     }
 
     async fn stop(&self, request: Request<InstanceId>) -> Result<Response<InstanceId>, Status> {

@@ -151,12 +151,22 @@ def call(server, shape, body, extra):
 
 class Background:
     """Calls at a steady rate for some seconds, in which the body of the `with` has to be done. A
-    rate of 0 is none."""
+    rate of 0 is none.
 
-    def __init__(self, server, shape, body, rate, seconds):
-        self.wanted = round(rate / shape.connections) * shape.connections
-        extra = ["-D", f"{seconds}s", f"--rps={self.wanted // shape.connections}"]
-        self.command = h2load_command(server, "Call", body, shape, extra)
+    It stands for clients on other machines, so it takes the CPU only when nobody else wants it. It
+    still has to keep its rate."""
+
+    # Each connection sends what is due every 10 ms, beginning when it is opened. They are opened one
+    # after the other over such a time: together they send all the time, not 10 ms' worth at once.
+    SHAPE = Shape(50, 16)
+    OPENING = ["--rate", "5", "--rate-period", "1ms"]
+    LEAST_PRIORITY = ["chrt", "--idle", "0"]
+
+    def __init__(self, server, body, rate, seconds):
+        each = round(rate / self.SHAPE.connections)
+        self.wanted = each * self.SHAPE.connections
+        extra = ["-n", str(self.wanted * seconds), f"--rps={each}", *self.OPENING]
+        self.command = self.LEAST_PRIORITY + h2load_command(server, "Call", body, self.SHAPE, extra)
         # How many there were, in a second.
         self.rate = 0.0
 

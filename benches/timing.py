@@ -129,7 +129,7 @@ def measure(arguments):
             rounds = []
             for seed in range(arguments.rounds):
                 rate = capacity * share / 100
-                with Background(worker, SHAPE, body, rate, ROUND_SECONDS) as background:
+                with Background(worker, body, rate, ROUND_SECONDS) as background:
                     thread = doctor(arguments.hyperfake, 1)["thread"]
                     calls = probe(arguments.hyperfake, worker.address, database_port, seed)
                 rounds.append((calls, thread, background.rate))
@@ -198,7 +198,8 @@ def explained(found, heading):
 At idle the worker's clock is {idle['clock_to_thread']:.2f} times as late as a bare thread's sleep and
 {idle['clock_to_tokio']:.3f} times as late as tokio's timer (medians of {rounds} runs). The capacity is
 {found['capacity']:,.0f} calls/s: what h2load gets through with {SHAPE} calls at once on the
-same cores. Beside its calls, `hyperfake load` sends {PROBE_RATE} calls a second for
+same cores. For the load it sends its share of that from {Background.SHAPE.connections} connections, spread over time, and
+takes the CPU only when nobody else wants it. Beside it, `hyperfake load` sends {PROBE_RATE} calls a second for
 {PROBE_SECONDS} s; medians of {rounds} runs. No call and no sleep ended early: a run with one fails."""
 
 

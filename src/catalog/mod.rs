@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -218,15 +218,27 @@ impl Response {
     #[must_use]
     pub fn body(self, request: Bytes) -> Bytes {
         match self {
-            Self::Random(length) => {
-                let mut bytes = vec![0; length];
-                fastrand::fill(&mut bytes);
-                bytes.into()
-            }
+            Self::Random(length) => random(length),
             Self::Echo => request,
             Self::Empty => Bytes::new(),
         }
     }
+}
+
+/// So many random bytes. A few are cut at a random place from what was made once.
+fn random(length: usize) -> Bytes {
+    const MADE: usize = 64 << 10;
+    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| made(MADE));
+    fn made(length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        fastrand::fill(&mut bytes);
+        bytes
+    }
+    if length > MADE / 2 {
+        return made(length).into();
+    }
+    let start = fastrand::usize(..=MADE - length);
+    Bytes::from_static(&BYTES[start..start + length])
 }
 
 impl FromStr for Response {

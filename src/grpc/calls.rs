@@ -17,9 +17,26 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
 use http_body::{Frame, SizeHint};
-use hyperfake_proto::{SmallMessages, common::CallRequest, controller::controller_server};
-use tonic::{Status, body::Body, server::Grpc, service::Routes};
+use hyperfake_proto::{
+    SmallMessages,
+    common::{CallRequest, CallResponse},
+};
+use tonic::{
+    Status,
+    body::Body,
+    server::{Grpc, UnaryService},
+    service::Routes,
+};
 use tower_service::Service;
+
+/// What answers `Call`.
+pub trait Answer: Send + Sync + 'static {
+    /// The answer to a request.
+    fn answer(&self, request: CallRequest) -> impl Future<Output = Answered> + Send;
+}
+
+/// An answer, with its trailers as metadata, or why there is none.
+pub type Answered = Result<tonic::Response<CallResponse>, Status>;
 
 /// A server's services.
 #[derive(Debug)]
@@ -48,7 +65,7 @@ impl<C> Clone for Calls<C> {
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-impl<C: controller_server::Controller> Service<Request<Body>> for Calls<C> {
+impl<C: Answer> Service<Request<Body>> for Calls<C> {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answering;
@@ -63,22 +80,27 @@ impl<C: controller_server::Controller> Service<Request<Body>> for Calls<C> {
         }
         let mut grpc =
             Grpc::new(SmallMessages::default()).max_decoding_message_size(self.max_message_bytes);
-        let handler = Handler(Arc::clone(&self.controller));
-        Box::pin(async move { Ok(trailing(grpc.unary(handler, request).await)) })
+        let controller = Arc::clone(&self.controller);
+        Box::pin(async move {
+            let handler = Handler(|request| controller.answer(request));
+            Ok(trailing(grpc.unary(handler, request).await))
+        })
     }
 }
 
 /// The handler as tonic's codec asks for it.
-struct Handler<C>(Arc<C>);
+struct Handler<F>(F);
 
-impl<C: controller_server::Controller> tonic::server::UnaryService<CallRequest> for Handler<C> {
-    type Response = hyperfake_proto::common::CallResponse;
-    type Future =
-        Pin<Box<dyn Future<Output = Result<tonic::Response<Self::Response>, Status>> + Send>>;
+impl<F, A> UnaryService<CallRequest> for Handler<F>
+where
+    F: FnMut(CallRequest) -> A,
+    A: Future<Output = Answered>,
+{
+    type Response = CallResponse;
+    type Future = A;
 
-    fn call(&mut self, request: tonic::Request<CallRequest>) -> Self::Future {
-        let controller = Arc::clone(&self.0);
-        Box::pin(async move { controller.call(request).await })
+    fn call(&mut self, request: tonic::Request<CallRequest>) -> A {
+        (self.0)(request.into_inner())
     }
 }
 

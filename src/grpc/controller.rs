@@ -14,7 +14,12 @@ use hyperfake_proto::{
 use tokio_stream::Stream;
 use tonic::{Extensions, Request, Response, Status};
 
-use super::{convert, status::status, trailers};
+use super::{
+    calls::{Answer, Answered},
+    convert,
+    status::status,
+    trailers,
+};
 use crate::{
     clock::Clock,
     worker::{Call, Executor, Over, Subscription},
@@ -32,22 +37,8 @@ impl Controller {
     }
 }
 
-#[tonic::async_trait]
-impl controller_server::Controller for Controller {
-    type StatusStream = StatusUpdates;
-
-    async fn start(
-        &self,
-        request: Request<common::FunctionId>,
-    ) -> Result<Response<StartResponse>, Status> {
-        let id = request.into_inner().id;
-        let started = self.0.worker().start(&id, self.0.clock()).await;
-        let instance = started.map_err(|error| status(&error))?;
-        Ok(Response::new(convert::start_response(&instance)))
-    }
-
-    async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
-        let request = request.into_inner();
+impl Answer for Controller {
+    async fn answer(&self, request: CallRequest) -> Answered {
         let instance = request.instance_id.map(|instance| instance.id).unwrap_or_default();
         let asked = instance.parse().ok();
         let function = match request.function_id {
@@ -65,6 +56,25 @@ impl controller_server::Controller for Controller {
             instance_id: Some(convert::instance_id(outcome.instance)),
         };
         Ok(Response::from_parts(trailers, response, Extensions::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl controller_server::Controller for Controller {
+    type StatusStream = StatusUpdates;
+
+    async fn start(
+        &self,
+        request: Request<common::FunctionId>,
+    ) -> Result<Response<StartResponse>, Status> {
+        let id = request.into_inner().id;
+        let started = self.0.worker().start(&id, self.0.clock()).await;
+        let instance = started.map_err(|error| status(&error))?;
+        Ok(Response::new(convert::start_response(&instance)))
+    }
+
+    async fn call(&self, request: Request<CallRequest>) -> Answered {
+        self.answer(request.into_inner()).await
     }
 
     async fn stop(

@@ -122,12 +122,14 @@ impl Executor {
         )?;
         let held = worker.ledger.reserve(&prediction);
         let end = began + prediction.runtime;
-        if self.clock.now() < end {
+        let mut ended = self.clock.now();
+        if ended < end {
             self.clock.sleep_until(end).await;
+            ended = self.clock.now();
         }
 
         drop((held, active));
-        let ended = running.succeed();
+        running.succeed(ended);
         instance.left_at(ended);
         Ok(Outcome {
             instance: instance.id,
@@ -192,9 +194,9 @@ impl<'a> Running<'a> {
         Self { worker, instance, clock, succeeded: None }
     }
 
-    /// Ends it well, and says when.
-    fn succeed(mut self) -> Instant {
-        *self.succeeded.insert(self.clock.now())
+    /// Ends it well, at this moment.
+    fn succeed(mut self, at: Instant) {
+        self.succeeded = Some(at);
     }
 }
 

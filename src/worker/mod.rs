@@ -94,7 +94,7 @@ pub struct Worker {
     catalog: Arc<Catalog>,
     registry: Arc<dyn FunctionRegistry>,
     /// The functions that were started here, by id. They stay, so that each is looked up once.
-    functions: papaya::HashMap<Arc<str>, Arc<Function>>,
+    functions: papaya::HashMap<Arc<str>, Arc<Function>, foldhash::fast::RandomState>,
     /// Every instance that is listed, stopped ones included.
     instances: papaya::HashMap<InstanceId, Arc<Instance>>,
     ledger: Ledger,
@@ -142,7 +142,7 @@ impl Worker {
             config,
             catalog,
             registry,
-            functions: papaya::HashMap::new(),
+            functions: papaya::HashMap::default(),
             instances: papaya::HashMap::new(),
             ledger: Ledger::default(),
             load: Arc::default(),
