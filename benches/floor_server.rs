@@ -19,6 +19,7 @@ use hyperfake_worker::{
     clock::Clock,
     grpc::{
         calls::{Answer, Answered, Calls},
+        partial::Partial,
         sockets::bind,
         threads::{Settings, Threads},
         trailers,
@@ -90,14 +91,23 @@ async fn main() {
     let settings = Settings {
         threads: std::thread::available_parallelism().unwrap().get(),
         max_message_bytes: 4 << 20,
+        max_partial_bytes: 1 << 30,
         max_streams: 32_768,
         max_connections: 1024,
     };
     let threads = if way == "router" {
         Threads::start(&settings, |clock| move |_| services(clock.clone()).1).await
     } else {
-        let short = |(floor, routes)| Calls::new(floor, 4 << 20, routes);
-        Threads::start(&settings, move |clock| move |_| short(services(clock.clone()))).await
+        let (message, partial) = (settings.max_message_bytes, settings.max_partial_bytes);
+        let partial = Partial::up_to(partial);
+        let short = move |clock: Clock| {
+            let partial = Arc::clone(&partial);
+            move |_| {
+                let (floor, routes) = services(clock.clone());
+                Calls::new(floor, message, Arc::clone(&partial), routes)
+            }
+        };
+        Threads::start(&settings, short).await
     };
     let threads = threads.unwrap();
     threads.listen(0, listener);

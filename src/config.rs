@@ -127,6 +127,7 @@ impl Config {
             server: Settings {
                 threads,
                 max_message_bytes: args.max_message_size.as_u64() as usize,
+                max_partial_bytes: max_partial_bytes(&args)?,
                 max_streams: args.max_streams,
                 max_connections: args.max_connections as usize,
             },
@@ -236,6 +237,16 @@ fn socket_address(text: &str) -> Result<SocketAddr> {
     let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
     let mut found = full.to_socket_addrs().map_err(|error| invalid().with_source(error))?;
     found.next().ok_or_else(invalid)
+}
+
+/// Enough for the largest message, or none of that size would ever be taken.
+fn max_partial_bytes(args: &ServerArgs) -> Result<usize> {
+    if args.max_partial_size < args.max_message_size {
+        let (found, message) = (args.max_partial_size, args.max_message_size);
+        let message = format!("found {found}, expected at least --max-message-size, {message}");
+        return Err(Error::new(ErrorKind::Invalid, message).at("--max-partial-size"));
+    }
+    Ok(args.max_partial_size.as_u64() as usize)
 }
 
 fn machine_memory() -> u64 {

@@ -131,6 +131,11 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "4MiB")]
     pub max_message_size: ByteSize,
 
+    /// The most bytes of requests that have not arrived whole, all together; what is beyond is
+    /// refused
+    #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE", default_value = "1GiB")]
+    pub max_partial_size: ByteSize,
+
     /// When sleeps end later than this, 1 in 100, the log warns that run times are longer than
     /// predicted
     #[arg(long, env = "HYPERFAKE_LATENESS_WARN", value_name = "DURATION", default_value = "10ms",

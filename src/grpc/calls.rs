@@ -29,6 +29,8 @@ use tonic::{
 };
 use tower_service::Service;
 
+use super::partial::{Counted, Partial};
+
 /// What answers `Call`.
 pub trait Answer: Send + Sync + 'static {
     /// The answer to a request.
@@ -43,6 +45,7 @@ pub type Answered = Result<tonic::Response<CallResponse>, Status>;
 pub struct Calls<C> {
     controller: Arc<C>,
     max_message_bytes: usize,
+    partial: Arc<Partial>,
     rest: Routes,
 }
 
@@ -50,16 +53,22 @@ const PATH: &str = "/controller.Controller/Call";
 
 impl<C> Calls<C> {
     /// Lets this controller answer `Call`, with messages of at most this many bytes, and these
-    /// routes everything else.
-    pub fn new(controller: Arc<C>, max_message_bytes: usize, rest: Routes) -> Self {
-        Self { controller, max_message_bytes, rest }
+    /// routes everything else. All requests are counted until they have arrived whole.
+    pub fn new(
+        controller: Arc<C>,
+        max_message_bytes: usize,
+        partial: Arc<Partial>,
+        rest: Routes,
+    ) -> Self {
+        Self { controller, max_message_bytes, partial, rest }
     }
 }
 
 impl<C> Clone for Calls<C> {
     fn clone(&self) -> Self {
-        let (controller, rest) = (Arc::clone(&self.controller), self.rest.clone());
-        Self { controller, max_message_bytes: self.max_message_bytes, rest }
+        let (controller, partial) = (Arc::clone(&self.controller), Arc::clone(&self.partial));
+        let (max_message_bytes, rest) = (self.max_message_bytes, self.rest.clone());
+        Self { controller, max_message_bytes, partial, rest }
     }
 }
 
@@ -75,8 +84,9 @@ impl<C: Answer> Service<Request<Body>> for Calls<C> {
     }
 
     fn call(&mut self, request: Request<Body>) -> Answering {
+        let request = request.map(|body| Counted::new(body, Arc::clone(&self.partial)));
         if request.uri().path() != PATH {
-            return Box::pin(self.rest.call(request));
+            return Box::pin(self.rest.call(request.map(Body::new)));
         }
         let mut grpc =
             Grpc::new(SmallMessages::default()).max_decoding_message_size(self.max_message_bytes);

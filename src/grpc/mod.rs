@@ -3,6 +3,7 @@
 pub mod calls;
 mod controller;
 mod convert;
+pub mod partial;
 pub mod server;
 pub mod sockets;
 mod status;

@@ -13,6 +13,7 @@ use tonic_health::{
 use super::{
     Controller,
     calls::Calls,
+    partial::Partial,
     sockets::Bound,
     threads::{Settings, Threads},
 };
@@ -65,8 +66,10 @@ impl Server {
         let threads = {
             let (members, tools) = (Arc::clone(&members), reflection());
             let max_message_bytes = settings.max_message_bytes;
+            let partial = Partial::up_to(settings.max_partial_bytes);
             Threads::start(settings, move |clock| {
                 let (members, tools) = (Arc::clone(&members), tools.clone());
+                let partial = Arc::clone(&partial);
                 let mut sessions = None;
                 move |number| {
                     let member: &Member = &members[number];
@@ -80,7 +83,7 @@ impl Server {
                     let health = HealthService::from_health_reporter(member.health.clone());
                     let mut routes = tools.clone();
                     routes.add_service(others).add_service(HealthServer::new(health));
-                    Calls::new(controller, max_message_bytes, routes.routes())
+                    Calls::new(controller, max_message_bytes, Arc::clone(&partial), routes.routes())
                 }
             })
         };

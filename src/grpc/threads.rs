@@ -33,6 +33,9 @@ pub struct Settings {
     pub threads: usize,
     /// The largest message that is taken, in bytes.
     pub max_message_bytes: usize,
+    /// The most bytes of requests that have not arrived whole, all together; what is beyond is
+    /// refused.
+    pub max_partial_bytes: usize,
     /// The most calls at once on one connection; a client holds back what is beyond.
     pub max_streams: u32,
     /// The most connections of one server; one more is closed at once.

@@ -165,6 +165,16 @@ async fn a_message_over_the_limit_is_refused_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
+async fn a_message_that_has_arrived_no_longer_counts_against_those_that_have_not() {
+    let model = constant(Duration::ZERO);
+    let options = "--max-message-size 64KiB --max-partial-size 64KiB";
+    let (worker, function, _) = TestWorker::with_instance(&model, options).await;
+    for _ in 0..10 {
+        worker.call(&function, &vec![0; 60_000]).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_speaks_no_http2_is_nobody_elses_trouble() {
     let (worker, function, _) = TestWorker::with_instance(&constant(Duration::ZERO), "").await;
     let mut strangers = Vec::new();

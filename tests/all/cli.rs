@@ -128,6 +128,9 @@ fn an_option_counts_before_the_environment_and_the_environment_before_the_defaul
     let server = Served::start_as(command, "--cpus 5");
     assert!(server.summary.contains("5 CPUs"), "{}", server.summary);
     run("server --runtime podman").failure().stderr(predicate::str::contains("firecracker"));
+    run("server --max-partial-size 1MiB")
+        .failure()
+        .stderr(predicate::str::contains("--max-partial-size: found 1.0 MiB, expected at least"));
 }
 
 #[test]

@@ -187,6 +187,46 @@ async fn requests_that_never_end_hold_no_more_than_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_that_never_end_are_refused_when_all_together_they_are_too_long() {
+    const KEPT: usize = 8 << 20;
+    // 4 MiB are announced, and each request sends no more than this.
+    const SENT: usize = 16_000;
+    let siege = Siege::begin("--max-partial-size 8MiB --max-message-size 4MiB").await;
+    let begun = [&[0][..], &(4u32 << 20).to_be_bytes(), &[0; SENT - 5]].concat();
+    let mut wire = Wire::connect(siege.address(), &[]).await;
+    let requests = (0..1000).flat_map(|number| {
+        [request(stream(number), "Call"), frame(DATA, 0, stream(number), &begun)].concat()
+    });
+    wire.writer.write_all(&requests.collect::<Vec<_>>()).await.unwrap();
+    let fit = KEPT / SENT;
+    let mut refused = HashSet::new();
+    wire.read_until(|frame| {
+        if frame.kind == HEADERS {
+            refused.insert(frame.stream);
+        }
+        refused.len() == 1000 - fit
+    })
+    .await;
+    // There is no room, but for what comes whole.
+    siege.honest_answers(200).await;
+    let long = || support::request(&siege.function, &siege.function, &vec![0; 3 << 20]);
+    let status = support::call(siege.client.clone(), long()).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+    assert!(status.message().contains("--max-partial-size"), "{status}");
+    // When they are given up, there is room again, and a long call runs.
+    drop(wire);
+    let (client, long) = (siege.client.clone(), long());
+    let runs = tokio::spawn(async move {
+        while let Err(status) = support::call(client.clone(), long.clone()).await {
+            assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        }
+    });
+    siege.until_running(|calls| calls == 2).await;
+    runs.abort();
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_never_read_pile_up_within_bounds() {
     let siege = Siege::begin("--max-rpcs 0 --max-streams 1000").await;
     let flood = async |bytes: &[u8]| {
