@@ -11,12 +11,12 @@ use std::{
     mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
-use http_body::{Frame, SizeHint};
+use http::{Request, Response, header::CONTENT_TYPE};
+use http_body::Frame;
+use http_body_util::BodyExt;
 use hyperfake_proto::{
     SmallMessages,
     common::{CallRequest, CallResponse},
@@ -125,42 +125,14 @@ fn trailing(mut response: Response<Body>) -> Response<Body> {
     if let Some(kind) = trailers.remove(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, kind);
     }
-    response.map(|body| Body::new(WithTrailers { body, trailers }))
-}
-
-/// A body that ends with more trailers than its own.
-struct WithTrailers {
-    body: Body,
-    trailers: HeaderMap,
-}
-
-impl http_body::Body for WithTrailers {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)?) else {
-            return Poll::Ready(None);
-        };
-        let frame = frame.into_trailers().map_or_else(
-            |data| data,
-            |last| {
-                let mut trailers = mem::take(&mut self.trailers);
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| match frame.into_trailers() {
+            Ok(last) => {
+                let mut trailers = mem::take(&mut trailers);
                 trailers.extend(last);
                 Frame::trailers(trailers)
-            },
-        );
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+            }
+            Err(data) => data,
+        }))
+    })
 }
