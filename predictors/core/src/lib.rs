@@ -19,6 +19,7 @@
 
 mod adapt;
 mod backend;
+mod candidates;
 mod checks;
 mod domain;
 mod error;
