@@ -12,6 +12,7 @@
 //! Every session runs on the thread that asks it, without threads of its own. The model's file and
 //! the files that hold its external data are read once.
 
+mod format;
 mod places;
 mod plan;
 mod ports;

@@ -1,7 +1,9 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use hyperfake_predictor::{Error, ErrorKind, ModelInfo, ModelUri, Result};
-use hyperfake_predictor_onnx::{Element, MAX_ROWS, OnnxFile, Signature, info, said};
+use hyperfake_predictor_onnx::{
+    Element, MAX_ROWS, OnnxFile, Signature, info, said, trained_ranges,
+};
 use ort::{
     ErrorCode,
     environment::Environment,
@@ -14,6 +16,7 @@ use ort::{
 };
 
 use crate::{
+    format,
     ports::{element, ports, type_name},
     tensor::{self, InputTensor},
 };
@@ -77,7 +80,10 @@ impl Plan {
                 let (settings, targets) = said(uri, pairs)?;
                 let (inputs, outputs) = (ports(session.inputs()), ports(session.outputs()));
                 let signature = Signature::of(&inputs, &outputs, &settings, targets)?;
-                let info = info(path, backend, &signature, Vec::new(), settings);
+                let trained = trained_ranges(signature.columns().count(), |name| {
+                    format::initializer(&bytes, name)
+                });
+                let info = info(path, backend, &signature, trained, settings);
                 (bytes, signature, info, session)
             }
             Model::Onnx(file) => {
