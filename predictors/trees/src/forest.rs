@@ -17,7 +17,7 @@ pub const MAX_TARGETS: usize = 8;
 const WALKS: usize = 8;
 
 /// Steps after which it is looked whether all walks have ended.
-const STEPS: u32 = 4;
+const STEPS: u32 = 8;
 
 /// An ensemble that was checked and packed, shared by all threads.
 #[derive(Clone)]
@@ -91,9 +91,9 @@ impl Forest {
         outputs.fill(pack::neutral(parts.aggregate));
         // A loop for each, because the compiler then knows what it does at a leaf.
         match parts.aggregate {
-            Aggregate::Sum | Aggregate::Average => parts.walk(&slots, outputs, |a, b| a + b),
-            Aggregate::Min => parts.walk(&slots, outputs, f64::min),
-            Aggregate::Max => parts.walk(&slots, outputs, f64::max),
+            Aggregate::Sum | Aggregate::Average => parts.walk_all(&slots, outputs, |a, b| a + b),
+            Aggregate::Min => parts.walk_all(&slots, outputs, f64::min),
+            Aggregate::Max => parts.walk_all(&slots, outputs, f64::max),
         }
         if parts.aggregate == Aggregate::Average {
             let trees = parts.packed.trees.len() as f64;
@@ -106,50 +106,82 @@ impl Forest {
 }
 
 impl Parts {
-    fn walk(&self, slots: &[f32; SLOTS], outputs: &mut [f64], combine: impl Fn(f64, f64) -> f64) {
+    #[inline(always)]
+    fn walk_all(
+        &self,
+        slots: &[f32; SLOTS],
+        outputs: &mut [f64],
+        combine: impl Fn(f64, f64) -> f64,
+    ) {
+        // The usual numbers of targets, known to the compiler.
+        if let Ok(outputs) = <&mut [f64; 1]>::try_from(&mut *outputs) {
+            self.walk(slots, outputs, combine);
+        } else if let Ok(outputs) = <&mut [f64; 3]>::try_from(&mut *outputs) {
+            self.walk(slots, outputs, combine);
+        } else {
+            let mut all = [0.0; MAX_TARGETS];
+            all[..outputs.len()].copy_from_slice(outputs);
+            self.walk(slots, &mut all, combine);
+            outputs.copy_from_slice(&all[..outputs.len()]);
+        }
+    }
+
+    fn walk<const N: usize>(
+        &self,
+        slots: &[f32; SLOTS],
+        outputs: &mut [f64; N],
+        combine: impl Fn(f64, f64) -> f64,
+    ) {
         let Packed { nodes, row_of, rows, trees } = &self.packed;
-        let mut groups = trees.chunks_exact(WALKS);
+        let (rows, _) = rows.as_chunks::<N>();
+        let mut totals = *outputs;
         let mut vote = |leaf: u32| {
-            let row = row_of[leaf as usize] as usize * self.targets;
-            let row = &rows[row..][..self.targets];
-            for (output, number) in outputs.iter_mut().zip(row) {
-                *output = combine(*output, f64::from(*number));
+            let row = &rows[row_of[leaf as usize] as usize];
+            for (total, number) in totals.iter_mut().zip(row) {
+                *total = combine(*total, f64::from(*number));
             }
         };
-        for group in &mut groups {
-            let ends = together::<WALKS>(nodes, slots, std::array::from_fn(|tree| group[tree]));
-            ends.into_iter().for_each(&mut vote);
+        let (groups, others) = trees.as_chunks::<WALKS>();
+        for group in groups {
+            together(nodes, slots, group).into_iter().for_each(&mut vote);
         }
-        for tree in groups.remainder() {
-            together::<1>(nodes, slots, [*tree]).into_iter().for_each(&mut vote);
+        for tree in others {
+            together(nodes, slots, &[*tree]).into_iter().for_each(&mut vote);
         }
+        *outputs = totals;
     }
 }
 
 /// Walks some trees at the same time, from their roots to their leaves. The first tree is the
 /// deepest.
 #[inline(always)]
-fn together<const N: usize>(nodes: &[Node], slots: &[f32; SLOTS], trees: [Tree; N]) -> [u32; N] {
+fn together<const N: usize>(nodes: &[Node], slots: &[f32; SLOTS], trees: &[Tree; N]) -> [u32; N] {
     let mut at = trees.map(|tree| tree.root);
     let mut left = trees[0].depth;
-    while left > 0 {
-        let mut moved = 0;
-        for _ in 0..left.min(STEPS) {
-            moved = 0;
-            for at in &mut at {
-                let node = nodes[*at as usize];
-                let input = slots[node.link as usize % SLOTS];
-                let next = node.link / SLOTS as u32 + u32::from(input <= node.threshold);
-                moved |= next ^ *at;
-                *at = next;
-            }
+    // In a deep tree most leaves are far above the deepest.
+    while left > STEPS {
+        for _ in 1..STEPS {
+            at.iter_mut().for_each(|node| *node = step(nodes, slots, *node));
         }
-        if moved == 0 {
-            break;
+        let before = at;
+        at.iter_mut().for_each(|node| *node = step(nodes, slots, *node));
+        if at == before {
+            return at;
         }
-        left -= left.min(STEPS);
+        left -= STEPS;
+    }
+    for _ in 0..left {
+        at.iter_mut().for_each(|node| *node = step(nodes, slots, *node));
     }
     at
+}
+
+/// From a node to a child, or from a leaf to itself.
+#[inline(always)]
+fn step(nodes: &[Node], slots: &[f32; SLOTS], at: u32) -> u32 {
+    let node = nodes[at as usize];
+    let input = slots[node.link as usize % SLOTS];
+    node.link / SLOTS as u32 + u32::from(input <= node.threshold)
 }
 
 /// A target for which the walks may end at leaves none of which votes on it, where that matters.
@@ -157,6 +189,7 @@ fn unsettled_target(ensemble: &Ensemble, packed: &Packed) -> Option<usize> {
     if matches!(ensemble.aggregate, Aggregate::Sum | Aggregate::Average) {
         return None;
     }
+    let width = pack::row_width(ensemble.targets);
     let mut settled = vec![false; ensemble.targets];
     for root in &ensemble.roots {
         let mut always = vec![true; ensemble.targets];
@@ -168,7 +201,7 @@ fn unsettled_target(ensemble: &Ensemble, packed: &Packed) -> Option<usize> {
                     open.extend([branch.if_false, branch.if_true]);
                 }
                 Child::Leaf(index) => {
-                    let row = &packed.rows[index * ensemble.targets..][..ensemble.targets];
+                    let row = &packed.rows[index * width..][..ensemble.targets];
                     for (always, number) in always.iter_mut().zip(row) {
                         *always &= number.is_finite();
                     }

@@ -14,7 +14,7 @@ use hyperfake_predictor::{Error, ErrorKind, Result};
 
 use crate::{
     Branch, Child, Comparison, Ensemble, MAX_INPUTS, MAX_TARGETS,
-    ensemble::{Aggregate, Leaf, Vote},
+    ensemble::{Aggregate, Vote},
 };
 
 /// The inputs as a walk looks at them: as they are, then with -infinity in place of NaN.
@@ -39,7 +39,7 @@ pub(crate) struct Packed {
     pub(crate) nodes: Vec<Node>,
     /// For each node that is a leaf the index of its row.
     pub(crate) row_of: Vec<u32>,
-    /// For each leaf a number for each target.
+    /// For each leaf [`row_width`] numbers, of which the first are for the targets.
     pub(crate) rows: Vec<f32>,
     /// The deepest tree first, so that those that are walked together end together.
     pub(crate) trees: Vec<Tree>,
@@ -128,16 +128,21 @@ fn check(ensemble: &Ensemble) -> Result<()> {
 
 /// A row of numbers for each leaf.
 fn rows(ensemble: &Ensemble) -> Vec<f32> {
-    let row = |leaf: &Leaf| {
-        let mut row = vec![neutral(ensemble.aggregate); ensemble.targets];
+    let width = row_width(ensemble.targets);
+    let mut rows = vec![neutral(ensemble.aggregate) as f32; ensemble.leaves.len() * width];
+    for (leaf, row) in ensemble.leaves.iter().zip(rows.chunks_exact_mut(width)) {
         for vote in &leaf.votes {
-            let (number, weight) = (&mut row[vote.target], f64::from(vote.weight));
-            *number = combined(ensemble.aggregate, *number, weight);
+            let number = &mut row[vote.target];
+            let (total, weight) = (f64::from(*number), f64::from(vote.weight));
+            *number = combined(ensemble.aggregate, total, weight) as f32;
         }
-        row
-    };
-    let rows = ensemble.leaves.iter().flat_map(row);
-    rows.map(|number| number as f32).collect()
+    }
+    rows
+}
+
+/// How many numbers the row of a leaf has: as many as targets where that is usual, else the most.
+pub(crate) fn row_width(targets: usize) -> usize {
+    if matches!(targets, 1 | 3) { targets } else { MAX_TARGETS }
 }
 
 /// What a leaf that does not vote contributes.
@@ -150,8 +155,7 @@ pub(crate) fn neutral(aggregate: Aggregate) -> f64 {
 }
 
 /// One more vote; an average is divided at the end.
-#[inline(always)]
-pub(crate) fn combined(aggregate: Aggregate, total: f64, vote: f64) -> f64 {
+fn combined(aggregate: Aggregate, total: f64, vote: f64) -> f64 {
     match aggregate {
         Aggregate::Sum | Aggregate::Average => total + vote,
         Aggregate::Min => total.min(vote),
