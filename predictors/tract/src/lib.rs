@@ -30,14 +30,21 @@
 //! Most predictors are a short chain of dense layers, on which a general runtime spends far more
 //! time than their multiplications need. [`DenseBackend`] takes those, and leaves all others to
 //! [`TractBackend`].
+//!
+//! # Decision trees
+//!
+//! tract does not know the operators of random forests and gradient boosting. [`TreesBackend`]
+//! takes those.
 
 mod dense;
 mod graph;
 mod lower;
 mod plan;
 mod proof;
+mod scaler;
 mod session;
 mod source;
+mod trees;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -48,7 +55,7 @@ use hyperfake_predictor::{
     Backend, Error, ErrorKind, Formats, ModelInfo, ModelUri, Predictor, Result, Session,
 };
 
-pub use crate::dense::DenseBackend;
+pub use crate::{dense::DenseBackend, trees::TreesBackend};
 use crate::{plan::Plan, session::TractSession, source::Source};
 
 /// Larger files are refused, and so is larger external data: 256 MiB, far more than a

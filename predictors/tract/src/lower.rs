@@ -3,6 +3,7 @@
 //! and constants.
 
 mod constants;
+mod linear;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,7 +11,8 @@ use hyperfake_predictor::{Error, ErrorKind, Output, Result};
 use hyperfake_predictor_dense::{Activation, Dense, Network, Step};
 use tract_onnx::pb::{GraphProto, NodeProto, tensor_proto::DataType};
 
-use self::constants::{Constants, Numbers, float, integer};
+pub(crate) use self::constants::{Constants, integer};
+use self::constants::{Numbers, broadcast, float};
 use crate::{
     graph::{self, Element},
     source::Source,
@@ -50,12 +52,16 @@ pub(crate) fn steps(source: &Source) -> Result<Vec<Step>> {
         consumers: consumers(graph, output),
         width: source.columns.len(),
         element: source.signature.element,
+        double: false,
         steps: Vec::new(),
     };
     let mut value = graph::open_inputs(graph).first().map_or("", |input| input.name.as_str());
     // A chain that is longer than the graph goes in a circle.
     for _ in 0..=graph.node.len() {
         if value == output {
+            if chain.double {
+                linear::single_precision_suffices(&chain.steps).map_err(unsupported)?;
+            }
             return Ok(chain.steps);
         }
         value = chain.follow(value)?;
@@ -73,6 +79,8 @@ struct Chain<'a> {
     width: usize,
     /// The value's element type.
     element: Element,
+    /// Whether anything was computed in double precision so far.
+    double: bool,
     steps: Vec<Step>,
 }
 
@@ -83,10 +91,13 @@ impl<'a> Chain<'a> {
         match consumers[..] {
             [] => Err(unsupported(format!("nothing leads from '{value}' to the output"))),
             [node] => self.node(node, value).map_err(|why| refusal(node, &why)),
-            [node, ref others @ ..] => self.softplus(&consumers, value).ok_or_else(|| {
-                let others: Vec<_> = others.iter().map(|other| described(other)).collect();
-                refusal(node, &format!("'{value}' also goes to node {}", others.join(", ")))
-            }),
+            [node, ref others @ ..] => self
+                .softplus(&consumers, value)
+                .or_else(|| self.side_by_side(&consumers, value))
+                .ok_or_else(|| {
+                    let others: Vec<_> = others.iter().map(|other| described(other)).collect();
+                    refusal(node, &format!("'{value}' also goes to node {}", others.join(", ")))
+                }),
         }
         .map(|(steps, next)| {
             self.steps.extend(steps);
@@ -97,16 +108,22 @@ impl<'a> Chain<'a> {
     /// What one node does to the value. The error is a reason.
     fn node(&mut self, node: &'a NodeProto, value: &str) -> Result<(Vec<Step>, &'a str), String> {
         let next = node.output.first().ok_or("it gives nothing")?.as_str();
-        if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+        let linear = node.domain == "ai.onnx.ml" && node.op_type == "LinearRegressor";
+        if !linear && !matches!(node.domain.as_str(), "" | "ai.onnx") {
             return Err(format!("it is of the domain {}", node.domain));
         }
         if node.input.iter().filter(|input| *input == value).count() != 1 {
             return Err("it takes its input twice".to_owned());
         }
         let op = node.op_type.as_str();
-        let single = self.element == Element::F32;
-        if !single && !matches!(op, "Cast" | "Identity" | "Dropout" | "Flatten" | "Reshape") {
-            return Err("it computes in double precision".to_owned());
+        if self.element == Element::F64 {
+            match op {
+                "Cast" | "Identity" | "Dropout" | "Flatten" | "Reshape" => {}
+                "Add" | "Sub" | "Mul" | "Div" | "MatMul" | "Relu" | "LinearRegressor" => {
+                    self.double = true;
+                }
+                _ => return Err("it computes in double precision".to_owned()),
+            }
         }
         let first = node.input.first().is_some_and(|input| input == value);
         if !first && !matches!(op, "Add" | "Sub" | "Mul") {
@@ -126,6 +143,7 @@ impl<'a> Chain<'a> {
             "Neg" => vec![Step::Mul(vec![-1.0; self.width])],
             "Gemm" => self.gemm(node)?,
             "MatMul" => self.product(node)?,
+            "LinearRegressor" if linear => self.linear_regressor(node)?,
             "BatchNormalization" => self.normalization(node)?,
             "Relu" => vec![Step::Activation(Activation::Relu)],
             "LeakyRelu" => {
@@ -211,7 +229,7 @@ impl<'a> Chain<'a> {
     /// The second input as `[outputs, inputs]`; the outputs are the new width.
     fn weights(&mut self, node: &NodeProto, transposed: bool) -> Result<Vec<f32>, String> {
         let Numbers { dims, values } =
-            self.constants.numbers(node.input.get(1).map_or("", |name| name))?;
+            self.constants.rounded(node.input.get(1).map_or("", |name| name))?;
         let (inputs, outputs) = match dims[..] {
             [outputs, inputs] if transposed => (inputs, outputs),
             [inputs, outputs] if !transposed => (inputs, outputs),
@@ -273,20 +291,11 @@ impl<'a> Chain<'a> {
     /// A shape that leaves each row as it is.
     fn reshape(&self, node: &NodeProto) -> Result<Vec<Step>, String> {
         let name = node.input.get(1).map_or("", |name| name);
-        let width = self.width as f32;
-        // Whole numbers of this size are exact.
         let shape = self.constants.numbers(name)?.values;
-        let rows = self.source.signature.rows.unwrap_or(1) as f32;
-        match shape[..] {
-            [columns] if columns == width && rows == 1.0 => Ok(Vec::new()),
-            [first, columns]
-                if (columns == width || (columns == -1.0 && first != -1.0))
-                    && [rows, 0.0, -1.0].contains(&first) =>
-            {
-                Ok(Vec::new())
-            }
-            _ => Err(format!("it reshapes to {shape:?}")),
+        if keeps_rows(&shape, self.width, self.source.signature.rows) {
+            return Ok(Vec::new());
         }
+        Err(format!("it reshapes to {shape:?}"))
     }
 
     /// A constant input as a number for each column.
@@ -295,13 +304,8 @@ impl<'a> Chain<'a> {
             return Err(format!("it has an axis, {axis}"));
         }
         let name = node.input.get(index).map_or("", |name| name);
-        let Numbers { dims, values } = self.constants.numbers(name)?;
-        let leading_ones = dims.iter().rev().skip(1).all(|size| *size == 1);
-        match values[..] {
-            [value] if dims.len() <= 2 => Ok(vec![value; self.width]),
-            _ if dims.len() <= 2 && leading_ones && values.len() == self.width => Ok(values),
-            _ => Err(format!("'{name}' has the shape {dims:?}, its input has {}", self.width)),
-        }
+        let Numbers { dims, values } = self.constants.rounded(name)?;
+        broadcast(name, &dims, &values, self.width)
     }
 
     /// The version of the standard operators.
@@ -312,14 +316,28 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// Who takes each value, among the nodes from which a way leads to the output.
-fn consumers<'a>(graph: &'a GraphProto, output: &'a str) -> HashMap<&'a str, Vec<&'a NodeProto>> {
+/// Whether a reshape leaves each row of so many numbers as it is.
+pub(crate) fn keeps_rows(shape: &[f32], width: usize, rows: Option<usize>) -> bool {
+    // Whole numbers of this size are exact.
+    let (width, rows) = (width as f32, rows.unwrap_or(1) as f32);
+    match *shape {
+        [columns] => columns == width && rows == 1.0,
+        [first, columns] => {
+            (columns == width || (columns == -1.0 && first != -1.0))
+                && [rows, 0.0, -1.0].contains(&first)
+        }
+        _ => false,
+    }
+}
+
+/// The nodes from which a way leads to one of the outputs, in the order of the file.
+pub(crate) fn needed(graph: &GraphProto, outputs: &[&str]) -> BTreeSet<usize> {
     let mut makers = HashMap::new();
     for (index, node) in graph.node.iter().enumerate() {
         makers.extend(node.output.iter().map(|output| (output.as_str(), index)));
     }
     let mut needed = BTreeSet::new();
-    let mut open = vec![output];
+    let mut open = outputs.to_vec();
     while let Some(value) = open.pop() {
         if let Some(&index) = makers.get(value)
             && needed.insert(index)
@@ -327,8 +345,13 @@ fn consumers<'a>(graph: &'a GraphProto, output: &'a str) -> HashMap<&'a str, Vec
             open.extend(graph.node[index].input.iter().map(String::as_str));
         }
     }
+    needed
+}
+
+/// Who takes each value, among the nodes from which a way leads to the output.
+fn consumers<'a>(graph: &'a GraphProto, output: &'a str) -> HashMap<&'a str, Vec<&'a NodeProto>> {
     let mut consumers: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
-    for node in needed.into_iter().map(|index| &graph.node[index]) {
+    for node in needed(graph, &[output]).into_iter().map(|index| &graph.node[index]) {
         let inputs: BTreeSet<&str> = node.input.iter().map(String::as_str).collect();
         for input in inputs {
             consumers.entry(input).or_default().push(node);
@@ -348,7 +371,7 @@ fn refusal(node: &NodeProto, why: &str) -> Error {
 }
 
 /// `'name' (Operator)`
-fn described(node: &NodeProto) -> String {
+pub(crate) fn described(node: &NodeProto) -> String {
     let name = match (node.name.as_str(), node.output.first()) {
         ("", Some(output)) => output,
         (name, _) => name,

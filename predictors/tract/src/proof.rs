@@ -87,7 +87,7 @@ fn same(found: f64, expected: f64, allowed: f64) -> bool {
 }
 
 /// Where to ask: the same points for the same model.
-fn points(source: &Source) -> Vec<Features> {
+pub(crate) fn points(source: &Source) -> Vec<Features> {
     let ranges: Vec<(f64, f64)> = Feature::ALL
         .iter()
         .map(|feature| {
@@ -152,7 +152,7 @@ impl Random {
     }
 }
 
-fn described(features: &Features, columns: &[Feature]) -> String {
+pub(crate) fn described(features: &Features, columns: &[Feature]) -> String {
     let values = columns.iter().map(|column| format!("{column} = {:e}", features.value(*column)));
     values.collect::<Vec<_>>().join(", ")
 }

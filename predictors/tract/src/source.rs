@@ -19,6 +19,7 @@ use tract_onnx::{
 use crate::{
     MAX_FILE_BYTES,
     graph::{self, Signature},
+    scaler,
 };
 
 /// A parsed file whose input and output have a shape that a worker can use.
@@ -42,9 +43,10 @@ impl Source {
         onnx.provider = Arc::new(FopenDataResolver);
         // Sizes in between may be written for another batch size; tract works them out anyway.
         let onnx = onnx.with_ignore_value_info(true);
-        let model = onnx.proto_model_for_read(&mut &*bytes).map_err(|error| {
+        let mut model = onnx.proto_model_for_read(&mut &*bytes).map_err(|error| {
             Error::new(ErrorKind::Invalid, "not an ONNX model").with_source(error)
         })?;
+        scaler::expand(&mut model);
         let signature = Signature::of(&model, path.parent())?;
         let settings = Settings::read(uri, graph::settings(&model))?;
         let columns = settings.features(signature.columns)?;
@@ -71,6 +73,11 @@ impl Source {
             deterministic: true,
             settings: self.settings.clone().into_map(),
         }
+    }
+
+    /// The outputs that count; the numbers of a row of all of them together are the answer.
+    pub(crate) fn outputs(&self) -> Vec<&str> {
+        vec![&self.signature.output.1]
     }
 
     /// The folder that external data is relative to, as tract takes it.

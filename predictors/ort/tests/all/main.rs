@@ -17,3 +17,4 @@ mod places;
 mod refusals;
 mod shapes;
 mod sklearn;
+mod trees;

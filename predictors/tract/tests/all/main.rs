@@ -4,7 +4,10 @@
 mod conformance;
 mod dense;
 mod file;
+mod linear;
 mod lowering;
 mod networks;
 mod refusals;
 mod shapes;
+mod sklearn;
+mod trees;
