@@ -121,6 +121,7 @@ fn predictors_use_nothing_of_ours_but_the_framework() {
                     "hyperfake-predictor",
                     "hyperfake-predictor-dense",
                     "hyperfake-predictor-onnx",
+                    "hyperfake-predictor-trees",
                 ],
                 "ort" => &["hyperfake-predictor", "hyperfake-predictor-onnx"],
                 _ => &["hyperfake-predictor"],
