@@ -281,7 +281,7 @@ mod tests {
         assert!(config.addresses[0].ip().is_unspecified());
         assert_eq!(config.models.folder, Some("./models".into()));
         assert_eq!(config.database.url.as_str(), "http://localhost:8999/");
-        assert_eq!(config.worker.max_calls, Some(256));
+        assert_eq!(config.worker.max_calls, None);
         assert!(config.worker.memory_bytes > 1 << 20);
         assert_eq!(config.worker.listener_timeout, Duration::from_secs(20));
     }
@@ -324,6 +324,7 @@ mod tests {
             assert_eq!(addresses(line), expected, "{line}");
         }
         for (line, expected) in [
+        assert_eq!(config("--max-rpcs 7").unwrap().worker.max_calls, Some(7));
             ("--address :65534 --fleet 3", "--fleet: found 3 workers, but only 2 ports from 65534"),
             ("--fleet 3 --fleet-addresses 127.1.0.0/30", "which has 2 addresses, but --fleet asks"),
             ("--fleet-addresses 10.0.0.0/8", "--fleet-addresses: found 10.0.0.0/8, which has more"),

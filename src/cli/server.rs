@@ -114,7 +114,7 @@ pub struct ServerArgs {
     pub workers: Option<u32>,
 
     /// The most calls at once, beyond which a call is refused; 0 is no limit
-    #[arg(long, env = "HYPERFAKE_MAX_RPCS", value_name = "N", default_value = "256")]
+    #[arg(long, env = "HYPERFAKE_MAX_RPCS", value_name = "N", default_value = "0")]
     pub max_rpcs: usize,
 
     /// The most calls at once on one connection, beyond which a client holds them back
