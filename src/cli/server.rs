@@ -98,12 +98,13 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_TIME_SCALE", value_name = "FACTOR", default_value = "1")]
     pub time_scale: Scale,
 
-    /// The worker's simulated CPUs [default: this machine's]
+    /// The worker's simulated CPUs [default: those that this process may use]
     #[arg(long, env = "HYPERFAKE_CPUS", value_name = "N",
           value_parser = value_parser!(u32).range(1..=65_536))]
     pub cpus: Option<u32>,
 
-    /// The worker's simulated memory, such as 16GiB [default: this machine's]
+    /// The worker's simulated memory, such as 16GiB [default: what this process may use: the
+    /// container's limit, or this machine's memory]
     #[arg(long, env = "HYPERFAKE_MEMORY", value_name = "SIZE")]
     pub memory: Option<ByteSize>,
 
@@ -132,9 +133,10 @@ pub struct ServerArgs {
     pub max_message_size: ByteSize,
 
     /// The most bytes of requests that have not arrived whole, all together; what is beyond is
-    /// refused
-    #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE", default_value = "1GiB")]
-    pub max_partial_size: ByteSize,
+    /// refused [default: 1GiB, or a quarter of the memory that this process may use if that is
+    /// less]
+    #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE")]
+    pub max_partial_size: Option<ByteSize>,
 
     /// When sleeps end later than this, 1 in 100, the log warns that run times are longer than
     /// predicted
