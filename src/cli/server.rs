@@ -85,7 +85,8 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_AUTO_REMOVE", value_parser = BoolishValueParser::new())]
     pub auto_remove: bool,
 
-    /// The answers' data, when the model does not say: random:N with N bytes, echo, or empty
+    /// The answers' data, when the model does not say: random:N with N bytes, echo, empty, or
+    /// always the same: text:TEXT, hex:DIGITS, or file:PATH, which is read once
     #[arg(long, env = "HYPERFAKE_RESPONSE", value_name = "KIND", default_value = "random:10")]
     pub response: Response,
 

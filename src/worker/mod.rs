@@ -376,8 +376,8 @@ impl Worker {
         self.config.idle_timeout.or(function.idle_timeout).unwrap_or(DEFAULT_IDLE_TIMEOUT)
     }
 
-    fn response(&self, model: &Model) -> Response {
-        model.response.unwrap_or(self.config.response)
+    fn response<'a>(&'a self, model: &'a Model) -> &'a Response {
+        model.response.as_ref().unwrap_or(&self.config.response)
     }
 }
 
