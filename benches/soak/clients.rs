@@ -163,11 +163,8 @@ impl Worker {
             ended = listening => ended,
             () = self.clock.sleep_until(self.clock.now() + how_long) => Ok(()),
         };
-        match ended {
-            // Somebody else listens under that name now.
-            Err(status) if status.code() == Code::Aborted => {}
-            Err(status) => self.complain("listening", &status),
-            Ok(()) => {}
+        if let Err(status) = ended {
+            self.complain("listening", &status);
         }
     }
 

@@ -129,9 +129,6 @@ impl Stream for StatusUpdates {
                 self.ended = true;
                 match over {
                     Over::Closed => None,
-                    Over::Replaced => {
-                        Some(Err(Status::aborted("the same node listens on another stream now")))
-                    }
                     Over::TooSlow => {
                         Some(Err(Status::resource_exhausted("too many events were left unread")))
                     }
