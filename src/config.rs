@@ -145,6 +145,7 @@ impl Config {
                 max_calls: Some(args.max_rpcs).filter(|max| *max > 0),
                 runtime: args.runtime,
                 cold_start: args.cold_start,
+                start_answers: args.start_answers,
                 idle_timeout: args.idle_timeout,
                 auto_remove: args.auto_remove,
                 response: args.response,
@@ -289,7 +290,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn a_small_container_lets_fewer_bytes_of_requests_wait() {
         let partial = |line: &str, memory| {
             let words = ["hyperfake", "server"].into_iter().chain(line.split_whitespace());
@@ -305,6 +305,7 @@ mod tests {
         assert_eq!(partial("--max-partial-size 2GiB", 512 << 20), 2 << 30);
     }
 
+    #[test]
     fn named_models_take_the_place_of_the_default_folder() {
         assert_eq!(config("-m a.onnx").unwrap().models.folder, None);
         assert_eq!(config("-m a.onnx --models-dir b").unwrap().models.folder, Some("b".into()));
@@ -323,6 +324,7 @@ mod tests {
         assert_eq!(config("--workers 100000").unwrap().server.threads, cores);
         assert_eq!(config("--workers 1").unwrap().server.threads, 1);
         assert_eq!(config("--max-rpcs 0").unwrap().worker.max_calls, None);
+        assert_eq!(config("--max-rpcs 7").unwrap().worker.max_calls, Some(7));
     }
 
     #[test]
@@ -342,7 +344,6 @@ mod tests {
             assert_eq!(addresses(line), expected, "{line}");
         }
         for (line, expected) in [
-        assert_eq!(config("--max-rpcs 7").unwrap().worker.max_calls, Some(7));
             ("--address :65534 --fleet 3", "--fleet: found 3 workers, but only 2 ports from 65534"),
             ("--fleet 3 --fleet-addresses 127.1.0.0/30", "which has 2 addresses, but --fleet asks"),
             ("--fleet-addresses 10.0.0.0/8", "--fleet-addresses: found 10.0.0.0/8, which has more"),

@@ -11,7 +11,7 @@ use super::{ModelArgs, read::log_level};
 use crate::{
     catalog::{Extrapolation, Response},
     duration::{self, Scale},
-    worker::{FeatureScope, Runtime},
+    worker::{FeatureScope, Runtime, StartAnswers},
 };
 
 /// The most workers in one process: as many as there are ports.
@@ -76,6 +76,11 @@ pub struct ServerArgs {
     /// The cold start of every instance, whatever the runtime and the model say
     #[arg(long, env = "HYPERFAKE_COLD_START", value_name = "DURATION", value_parser = duration::parse)]
     pub cold_start: Option<Duration>,
+
+    /// When a Start is answered: once the instance can run calls, as by the platform's own worker
+    /// (ready), or at once, so that calls wait for what is left of the cold start (created)
+    #[arg(long, env = "HYPERFAKE_START_ANSWERS", value_name = "WHEN", default_value = "ready")]
+    pub start_answers: StartAnswers,
 
     /// How long an instance without calls lives [default: what its function says, else 60s]
     #[arg(long, env = "HYPERFAKE_IDLE_TIMEOUT", value_name = "DURATION", value_parser = duration::parse)]

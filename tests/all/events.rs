@@ -233,7 +233,7 @@ async fn an_instance_that_is_stopped_lets_its_calls_finish_first() {
 #[tokio::test]
 async fn an_instance_is_running_before_its_first_call_begins() {
     let model = constant(Duration::ZERO);
-    let options = "--runtime docker --cold-start 20ms";
+    let options = "--runtime docker --cold-start 20ms --start-answers created";
     let worker = TestWorker::start(&[("image", &model)], options).await;
     let mut listener = worker.listen("a").await;
     // On connections of their own, and so on other threads than the instance's life.
