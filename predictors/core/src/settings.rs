@@ -29,7 +29,7 @@ impl Settings {
     /// | `cpu_unit` | `cores`, `millicores`, `percent` | of the model's CPU output |
     /// | `features` | `request_bytes,active_calls` | the model's inputs, in its order |
     /// | `ram_unit` | `bytes`, `kB`, `KiB`, `MB`, `MiB`, `GB`, `GiB` | of its RAM output |
-    /// | `response` | `echo`, `empty`, `random:N` | the answers' data |
+    /// | `response` | `echo`, `empty`, `random:N`, `text:…`, `hex:…`, `file:…` | the answers' data; a file is not taken from inside the model |
     /// | `runtime_unit` | `ns`, `us`, `ms`, `s` | of its run time output |
     /// | `trained_max` | `1e6,100,500` | the largest input it was trained on, for each feature |
     /// | `trained_min` | `0,1,0` | the smallest |
@@ -49,9 +49,12 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// When there is a sidecar that cannot be read.
+    /// When there is a sidecar that cannot be read, and when the model file itself says that the
+    /// answers are those of another file: a model that somebody else made must not make the
+    /// worker hand out this machine's files.
     pub fn read(uri: &ModelUri, from_file: BTreeMap<String, String>) -> Result<Self> {
         let mut settings = from_file;
+        refuse_file(&settings)?;
         let mut sidecar = OsString::from(uri.path());
         sidecar.push(".settings");
         let sidecar = PathBuf::from(sidecar);
@@ -177,6 +180,19 @@ impl Settings {
     }
 }
 
+fn refuse_file(from_file: &BTreeMap<String, String>) -> Result<()> {
+    match from_file.get("response") {
+        Some(response) if response.starts_with("file:") => {
+            let message = format!(
+                "found '{response}' inside the model, where no file can be named; name it in the \
+                 model's .settings file or as in 'PATH?response={response}'"
+            );
+            Err(Error::new(ErrorKind::Invalid, message).at("response"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn unnamed_inputs(inputs: usize) -> String {
     let all = Feature::ALL.map(Feature::name).join(",");
     let example: Vec<_> = match inputs {
@@ -254,6 +270,21 @@ mod tests {
         assert_eq!(settings.get("response"), Some("echo"));
         assert_eq!(settings.get("cold_start"), Some("2s"));
         assert_eq!(settings.get("runtime_unit"), Some("ms"));
+    }
+
+    #[test]
+    fn a_model_cannot_name_a_file_for_its_answers_but_its_user_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("a.onnx");
+        let uri: ModelUri = format!("{}?response=file:/b", model.display()).parse().unwrap();
+        assert_eq!(Settings::read(&uri, BTreeMap::new()).unwrap().get("response"), Some("file:/b"));
+        std::fs::write(folder.path().join("a.onnx.settings"), "response = file:/a = b").unwrap();
+        let uri = ModelUri::from_path(&model);
+        let settings = Settings::read(&uri, BTreeMap::new()).unwrap();
+        assert_eq!(settings.get("response"), Some("file:/a = b"));
+        let inside = BTreeMap::from([("response".to_owned(), "file:/etc/passwd".to_owned())]);
+        let error = Settings::read(&uri, inside).unwrap_err().to_string();
+        assert!(error.contains("response: found 'file:/etc/passwd' inside the model"), "{error}");
     }
 
     #[test]
