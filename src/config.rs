@@ -14,7 +14,7 @@ use crate::{
     backends,
     catalog::{Extrapolation, Source},
     cli::{DatabaseType, EngineArgs, MAX_FLEET, ModelArgs, ServerArgs},
-    grpc::threads::Settings,
+    grpc::{calls::Messages, threads::Settings},
     worker,
 };
 
@@ -126,7 +126,10 @@ impl Config {
             stagger: args.fleet_stagger,
             server: Settings {
                 threads,
-                max_message_bytes: args.max_message_size.as_u64() as usize,
+                messages: Messages {
+                    max_bytes: args.max_message_size.as_u64() as usize,
+                    compress_answers: args.compress_answers,
+                },
                 max_partial_bytes: max_partial_bytes(&args)?,
                 max_streams: args.max_streams,
                 max_connections: args.max_connections as usize,
@@ -241,6 +244,10 @@ fn socket_address(text: &str) -> Result<SocketAddr> {
 
 /// Enough for the largest message, or none of that size would ever be taken.
 fn max_partial_bytes(args: &ServerArgs) -> Result<usize> {
+    if args.max_message_size.as_u64() == 0 {
+        let message = "found 0, expected a size such as 4MiB";
+        return Err(Error::new(ErrorKind::Invalid, message).at("--max-message-size"));
+    }
     if args.max_partial_size < args.max_message_size {
         let (found, message) = (args.max_partial_size, args.max_message_size);
         let message = format!("found {found}, expected at least --max-message-size, {message}");
@@ -340,6 +347,7 @@ mod tests {
             ("--address nowhere", "--address: found 'nowhere', expected HOST:PORT"),
             ("--database-address https://a", "'https' is not spoken"),
             ("--database-address 8999", "--database-address: found '8999', expected a URL"),
+            ("--max-message-size 0", "--max-message-size: found 0, expected a size"),
             ("-m a.onnx b//c", "--model: 'b//c' is not the name of an image"),
         ] {
             let error = config(line).unwrap_err().to_string();
