@@ -14,7 +14,7 @@ use crate::{
     backends,
     catalog::{Extrapolation, Source},
     cli::{DatabaseType, EngineArgs, MAX_FLEET, ModelArgs, ServerArgs},
-    grpc::threads::Settings,
+    grpc::{calls::Messages, threads::Settings},
     machine, worker,
 };
 
@@ -127,7 +127,10 @@ impl Config {
             stagger: args.fleet_stagger,
             server: Settings {
                 threads,
-                max_message_bytes: args.max_message_size.as_u64() as usize,
+                messages: Messages {
+                    max_bytes: args.max_message_size.as_u64() as usize,
+                    compress_answers: args.compress_answers,
+                },
                 max_partial_bytes: max_partial_bytes(&args, memory)?,
                 max_streams: args.max_streams,
                 max_connections: args.max_connections as usize,
@@ -249,6 +252,10 @@ fn socket_address(text: &str) -> Result<SocketAddr> {
 /// When it is less than the largest message: none of that size would ever be taken.
 fn max_partial_bytes(args: &ServerArgs, memory: u64) -> Result<usize> {
     let message = args.max_message_size;
+    if message.as_u64() == 0 {
+        let message = "found 0, expected a size such as 4MiB";
+        return Err(Error::new(ErrorKind::Invalid, message).at("--max-message-size"));
+    }
     match args.max_partial_size {
         None => Ok(MAX_PARTIAL_BYTES.min(memory / 4).max(message.as_u64()) as usize),
         Some(found) if found < message => {
@@ -360,6 +367,7 @@ mod tests {
             ("--address nowhere", "--address: found 'nowhere', expected HOST:PORT"),
             ("--database-address https://a", "'https' is not spoken"),
             ("--database-address 8999", "--database-address: found '8999', expected a URL"),
+            ("--max-message-size 0", "--max-message-size: found 0, expected a size"),
             ("-m a.onnx b//c", "--model: 'b//c' is not the name of an image"),
         ] {
             let error = config(line).unwrap_err().to_string();

@@ -174,7 +174,8 @@ impl Catalog {
 const LISTED: usize = 20;
 
 /// The model files of a folder: every file with one of these extensions, in the order of their
-/// names. Folders inside it are not searched.
+/// names. Hidden files are none, such as the `._echo.onnx` that macOS leaves beside `echo.onnx`;
+/// folders inside it are not searched.
 ///
 /// # Errors
 ///
@@ -193,7 +194,9 @@ pub fn search(folder: &Path, extensions: &BTreeSet<&str>) -> Result<Vec<Source>>
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let extension = ModelUri::from_path(&path).extension().unwrap_or_default();
-        if extensions.contains(extension.as_str()) && path.is_file() {
+        let is_hidden =
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && extensions.contains(extension.as_str()) && path.is_file() {
             files.push(path);
         }
     }

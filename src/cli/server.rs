@@ -7,7 +7,10 @@ use clap::{Args, ValueEnum, builder::BoolishValueParser, value_parser};
 use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
-use super::{ModelArgs, read::log_level};
+use super::{
+    ModelArgs,
+    read::{buffer_size, log_level, size},
+};
 use crate::{
     catalog::{Extrapolation, Response},
     duration::{self, Scale},
@@ -134,15 +137,21 @@ pub struct ServerArgs {
           value_parser = value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
-    /// The largest message that is taken
-    #[arg(long, env = "HYPERFAKE_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "4MiB")]
+    /// The largest message that is taken; one that is compressed counts as what it holds
+    #[arg(long, env = "HYPERFAKE_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "4MiB",
+          value_parser = size)]
     pub max_message_size: ByteSize,
 
     /// The most bytes of requests that have not arrived whole, all together; what is beyond is
     /// refused [default: 1GiB, or a quarter of the memory that this process may use if that is
     /// less]
-    #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE")]
+    #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE", value_parser = size)]
     pub max_partial_size: Option<ByteSize>,
+
+    /// Compress answers (gzip, deflate) for a client that takes them so; compressed requests are
+    /// always taken
+    #[arg(long, env = "HYPERFAKE_COMPRESS_ANSWERS", value_parser = BoolishValueParser::new())]
+    pub compress_answers: bool,
 
     /// When sleeps end later than this, 1 in 100, the log warns that run times are longer than
     /// predicted
@@ -160,8 +169,10 @@ pub struct ServerArgs {
           value_parser = duration::parse)]
     pub timeout: Duration,
 
-    /// The events that wait for a slow listener before its CALL and RESPONSE events are left out
-    #[arg(long, env = "HYPERFAKE_UPDATE_BUFFER_SIZE", value_name = "N", default_value = "10000")]
+    /// The events that wait for a slow listener before its CALL and RESPONSE events are left out;
+    /// -1 is no limit
+    #[arg(long, env = "HYPERFAKE_UPDATE_BUFFER_SIZE", value_name = "N", default_value = "10000",
+          value_parser = buffer_size, allow_negative_numbers = true)]
     pub update_buffer_size: usize,
 
     /// How long calls may go on after a signal to stop; a second signal ends them at once
@@ -177,8 +188,8 @@ pub struct ServerArgs {
 /// What is logged, how, and where.
 #[derive(Debug, Clone, Args)]
 pub struct LogArgs {
-    /// What is logged: a level (error, warn, info, debug, trace, off) or a list such as
-    /// info,h2=debug
+    /// What is logged: a level (error or critical, warn or warning, info, debug, trace, off) or a
+    /// list such as info,h2=debug
     #[arg(long, env = "HYPERFAKE_LOG_LEVEL", value_name = "LEVEL", default_value = "info",
           value_parser = log_level)]
     pub log_level: Targets,
@@ -187,7 +198,7 @@ pub struct LogArgs {
     #[arg(long, env = "HYPERFAKE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
-    /// A file that the log is appended to, instead of standard error
+    /// A file that the log is appended to, instead of standard error; it is opened anew at SIGHUP
     #[arg(long, env = "HYPERFAKE_LOG_FILE", value_name = "FILE")]
     pub log_file: Option<PathBuf>,
 }

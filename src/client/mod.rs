@@ -4,7 +4,7 @@ mod call;
 mod load;
 mod schedule;
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
 use hyperfake_proto::{
@@ -12,7 +12,7 @@ use hyperfake_proto::{
     controller::controller_client::ControllerClient,
 };
 use tonic::{
-    Request, Status,
+    Request, Status, TimeoutExpired,
     transport::{Channel, Endpoint},
 };
 
@@ -20,7 +20,9 @@ pub use self::{
     call::{Report, call},
     load::{LoadReport, load},
 };
-use crate::{clock::Clock, config, functions::http::HttpRegistry, grpc::trailers::Trailers};
+use crate::{
+    clock::Clock, config, format, functions::http::HttpRegistry, grpc::trailers::Trailers,
+};
 
 /// One call that succeeded.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +106,7 @@ async fn one_call(
     let mut request = Request::new(request);
     request.set_timeout(deadline);
     let sent = clock.now();
-    let answer = client.call(request).await?;
+    let answer = client.call(request).await.map_err(|status| missed(status, deadline))?;
     let took = clock.now() - sent;
     let trailers = Trailers::read(answer.metadata())
         .ok_or_else(|| Status::internal("an answer without the platform's trailers"))?;
@@ -116,6 +118,19 @@ async fn one_call(
         cpu_cores: trailers.cpu_cores,
         ram_bytes: trailers.ram_bytes,
     })
+}
+
+/// tonic says `Cancelled` when its timer ends a call.
+fn missed(status: Status, deadline: Duration) -> Status {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<TimeoutExpired>() {
+            let message = format!("no answer within {}", format::duration(deadline));
+            return Status::deadline_exceeded(message);
+        }
+        cause = error.source();
+    }
+    status
 }
 
 fn refused(what: &str, status: &Status) -> Error {

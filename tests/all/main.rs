@@ -6,6 +6,8 @@ mod architecture;
 mod backends;
 mod bad_input;
 mod cli;
+mod command_line;
+mod compression;
 mod events;
 mod fleet;
 mod grpc;

@@ -9,7 +9,8 @@ use crate::{Error, ErrorKind, Feature, ModelUri, Range, Result, Units, file};
 /// 1. in the model file, where its format has room for it (ONNX metadata under `hyperfake.NAME`,
 ///    safetensors metadata under `hyperfake.NAME`, fields of a JSON model);
 /// 2. in a *sidecar*: a text file beside the model, called like it with `.settings` added
-///    (`echo.onnx.settings`), of lines `name = value`, where `#` begins a comment;
+///    (`echo.onnx.settings`), of lines `name = value`; `#` begins a comment at the beginning of a
+///    line or behind white space;
 /// 3. in the parameters of the model's URI (`echo.onnx?response=echo`).
 ///
 /// The names are those of [`Settings::NAMES`].
@@ -226,11 +227,15 @@ fn parse_sidecar(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
     let invalid = |line: usize, message: &str| {
         Error::new(ErrorKind::Invalid, format!("line {line}: {message}"))
     };
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Error::new(ErrorKind::Invalid, "not UTF-8").with_source(error))?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Error::new(ErrorKind::Invalid, "expected text in UTF-8").with_source(error)
+    })?;
+    // Lines end as on Linux, on Windows, or as on an old Mac.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut settings = BTreeMap::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default().trim();
+    for (index, line) in text.split('\n').enumerate() {
+        let line = without_comment(line).trim();
         if line.is_empty() {
             continue;
         }
@@ -244,6 +249,13 @@ fn parse_sidecar(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
         }
     }
     Ok(settings)
+}
+
+/// The line up to a `#` at its beginning or behind white space: any other belongs to a value.
+fn without_comment(line: &str) -> &str {
+    let begins = |at: &usize| line[..*at].chars().next_back().is_none_or(char::is_whitespace);
+    let comment = line.match_indices('#').map(|(at, _)| at).find(begins);
+    &line[..comment.unwrap_or(line.len())]
 }
 
 #[cfg(test)]
@@ -300,6 +312,25 @@ mod tests {
             let error = Settings::read(&uri, BTreeMap::new()).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_sidecar_is_read_as_editors_of_all_systems_write_it() {
+        for (text, config, response) in [
+            ("config = a#1.json\nresponse = echo", "a#1.json", "echo"),
+            ("config = a.json # the first\nresponse = echo#", "a.json", "echo#"),
+            ("#config = b\n \t# response\nconfig=c\t#\nresponse=##", "c", "##"),
+            ("\u{feff}config = d\nresponse = echo\n", "d", "echo"),
+            ("\u{feff}# saved by an editor\r\nconfig = e\r\nresponse = echo\r\n", "e", "echo"),
+            ("config = f\rresponse = echo", "f", "echo"),
+        ] {
+            let settings = parse_sidecar(text.as_bytes()).unwrap();
+            let found = (settings["config"].as_str(), settings["response"].as_str());
+            assert_eq!(found, (config, response), "{text:?}");
+        }
+        let utf_16 = b"\xff\xfec\0o\0n\0f\0i\0g\0=\0a\0";
+        let error = parse_sidecar(utf_16).unwrap_err().to_string();
+        assert!(error.starts_with("expected text in UTF-8"), "{error}");
     }
 
     #[test]
