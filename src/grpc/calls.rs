@@ -115,10 +115,10 @@ impl<C: Answer> Service<Request<Body>> for Calls<C> {
         let timeout = deadline::timeout(request.headers());
         let encoding = Encoding::of(request.headers());
         let mut request = request.map(|body| Counted::new(body, Arc::clone(&self.partial)));
-        let answering = match encoding {
+        let answering: Answering = match encoding {
             Ok(None) => self.answer(request),
             Ok(Some(encoding)) => {
-                request.headers_mut().remove(GRPC_ENCODING);
+                request.headers_mut().remove(&GRPC_ENCODING);
                 let max_bytes = self.messages.max_bytes;
                 self.answer(request.map(|body| Decompressed::new(body, encoding, max_bytes)))
             }
@@ -181,8 +181,8 @@ fn trailing(mut response: Response<Body>, may_be_compressed: bool) -> Response<B
     if let Some(kind) = trailers.remove(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, kind);
     }
-    if may_be_compressed && let Some(encoding) = trailers.remove(GRPC_ENCODING) {
-        headers.insert(GRPC_ENCODING, encoding);
+    if may_be_compressed && let Some(encoding) = trailers.remove(&GRPC_ENCODING) {
+        headers.insert(&GRPC_ENCODING, encoding);
     }
     response.map(|body| {
         Body::new(body.map_frame(move |frame| match frame.into_trailers() {

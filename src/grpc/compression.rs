@@ -18,7 +18,7 @@ use tonic::{Status, metadata::MetadataValue};
 use super::partial::Counted;
 
 /// The header that says how the messages of a request or an answer are compressed.
-pub(super) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+pub(super) static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// What a refusal says is taken instead.
 const ACCEPTED: &str = "identity,deflate,gzip";
 /// A byte that says whether the message is compressed, and four with its length.
@@ -39,7 +39,7 @@ impl Encoding {
     ///
     /// `Unimplemented`, with the encodings that are taken, for any other.
     pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Status> {
-        let Some(name) = headers.get(GRPC_ENCODING) else { return Ok(None) };
+        let Some(name) = headers.get(&GRPC_ENCODING) else { return Ok(None) };
         match name.as_bytes() {
             b"identity" => Ok(None),
             b"gzip" => Ok(Some(Self::Gzip)),
@@ -56,7 +56,7 @@ impl Encoding {
     }
 
     /// A whole message with its prefix: that of these compressed bytes. `None` when it is longer than
-    /// `max_bytes`; no more than that is decompressed.
+    /// `max_bytes`; little more than that is decompressed.
     fn decompress(self, compressed: &[u8], max_bytes: usize) -> io::Result<Option<Bytes>> {
         let mut message = vec![0; PREFIX];
         let limit = max_bytes.saturating_add(1);
@@ -73,27 +73,28 @@ impl Encoding {
     }
 }
 
-/// Appends what a zlib stream holds, and stops once that is `limit` bytes. flate2's reader takes a
-/// stream that ends too early for a whole one.
+/// Appends what a zlib stream holds, and stops once that is `limit` bytes. flate2's own reader takes
+/// a stream that ends too early for a whole one.
 fn inflate(compressed: &[u8], message: &mut Vec<u8>, limit: usize) -> io::Result<()> {
-    const STEP: usize = 8 << 10;
     let mut stream = Decompress::new(true);
+    let mut chunk = [0; 8 << 10];
     loop {
-        message.reserve(STEP);
-        let read = stream.total_in() as usize;
-        let status =
-            stream.decompress_vec(&compressed[read..], message, FlushDecompress::Finish)?;
-        let all_read = stream.total_in() as usize == compressed.len();
-        match status {
-            _ if stream.total_out() >= limit as u64 => return Ok(()),
-            Inflated::StreamEnd if all_read => return Ok(()),
-            Inflated::StreamEnd => {
-                return Err(io::Error::other("bytes behind the compressed data"));
-            }
-            Inflated::Ok | Inflated::BufError if message.len() < message.capacity() => {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            Inflated::Ok | Inflated::BufError => {}
+        let before = (stream.total_in(), stream.total_out());
+        let rest = &compressed[before.0 as usize..];
+        let status = stream.decompress(rest, &mut chunk, FlushDecompress::None)?;
+        let after = (stream.total_in(), stream.total_out());
+        message.extend_from_slice(&chunk[..(after.1 - before.1) as usize]);
+        if after.1 >= limit as u64 {
+            return Ok(());
+        }
+        if status == Inflated::StreamEnd {
+            return match after.0 as usize == compressed.len() {
+                true => Ok(()),
+                false => Err(io::Error::other("bytes behind the compressed data")),
+            };
+        }
+        if after == before {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
 }
