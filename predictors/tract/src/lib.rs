@@ -8,7 +8,8 @@
 //!   ([`Settings`](hyperfake_predictor::Settings));
 //! - an output with three numbers for each row, `float` or `double`, of the shape `[1,3]`, `[N,3]`
 //!   or `[3]`: nanoseconds, cores, bytes. Of several outputs it is the one called `output`;
-//! - operators that tract knows. A `Gemm` with a bias in double precision is not among them.
+//! - operators, with attributes, element types and opsets, that tract is known to compute as ONNX
+//!   defines them ([`operators`]). A `Gemm` with a bias in double precision is not among them.
 //!
 //! Anything else is refused when the file is opened, with what was found and what was expected.
 //!
@@ -34,6 +35,7 @@
 mod dense;
 mod graph;
 mod lower;
+mod operators;
 mod plan;
 mod proof;
 mod session;
@@ -48,7 +50,7 @@ use hyperfake_predictor::{
     Backend, Error, ErrorKind, Formats, ModelInfo, ModelUri, Predictor, Result, Session,
 };
 
-pub use crate::dense::DenseBackend;
+pub use crate::{dense::DenseBackend, operators::operators};
 use crate::{plan::Plan, session::TractSession, source::Source};
 
 /// Larger files are refused, and so is larger external data: 256 MiB, far more than a

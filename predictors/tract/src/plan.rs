@@ -6,7 +6,8 @@ use hyperfake_predictor::{Error, ErrorKind, Feature, Features, Output, RawPredic
 use tract_onnx::{prelude::*, tract_core::plan::SimplePlan, tract_hir::internal::TypedSimpleState};
 
 use crate::{
-    graph::{self, Element},
+    graph::Element,
+    operators,
     session::TractSession,
     source::Source,
 };
@@ -32,7 +33,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// From a file that was read. External data is beside the file.
     pub(crate) fn load(source: &Source) -> Result<Arc<Self>> {
-        graph::check_operators(&source.model, &source.onnx)?;
+        operators::check(&source.model)?;
         let graph = parse(source)?;
         match (Self::build(graph.clone(), source, 1), source.signature.rows) {
             (Err(_), Some(rows @ 2..=MAX_ROWS)) => Self::build(graph, source, rows),

@@ -19,6 +19,7 @@ use tract_onnx::{
 use crate::{
     MAX_FILE_BYTES,
     graph::{self, Signature},
+    operators,
 };
 
 /// A parsed file whose input and output have a shape that a worker can use.
@@ -38,6 +39,7 @@ impl Source {
     pub(crate) fn read(uri: &ModelUri, bytes: &[u8]) -> Result<Self> {
         let path = uri.path();
         let mut onnx = tract_onnx::onnx();
+        operators::replace(&mut onnx.op_register);
         // A mapped file that somebody cuts short would end the process.
         onnx.provider = Arc::new(FopenDataResolver);
         // Sizes in between may be written for another batch size; tract works them out anyway.

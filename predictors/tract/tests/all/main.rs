@@ -4,6 +4,7 @@
 mod conformance;
 mod dense;
 mod file;
+mod generated;
 mod lowering;
 mod networks;
 mod refusals;
