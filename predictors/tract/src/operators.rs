@@ -82,7 +82,16 @@ impl Row {
         attributes: &'static [(&'static str, Values)],
     ) -> Self {
         let opsets = (first, NEWEST);
-        Self { domain: "", name, opsets, types, output, attributes, numbers_only: false, also: None }
+        Self {
+            domain: "",
+            name,
+            opsets,
+            types,
+            output,
+            attributes,
+            numbers_only: false,
+            also: None,
+        }
     }
 
     const fn of(self, domain: &'static str) -> Self {
@@ -173,11 +182,8 @@ pub(crate) fn check(model: &ModelProto) -> Result<()> {
             qualified(&function.domain, &function.name)
         )));
     }
-    let opsets: HashMap<&str, i64> = model
-        .opset_import
-        .iter()
-        .map(|opset| (standard(&opset.domain), opset.version))
-        .collect();
+    let opsets: HashMap<&str, i64> =
+        model.opset_import.iter().map(|opset| (standard(&opset.domain), opset.version)).collect();
     let opset = opsets.get("").copied().unwrap_or(1);
     if opset > NEWEST {
         return Err(declined(&format!("opset {opset}, which is newer than {NEWEST}")));
@@ -237,7 +243,8 @@ fn check_node<'a>(
 ) -> Result<()> {
     let domain = standard(&proto.domain);
     let opset = opsets.get(domain).copied().unwrap_or(1);
-    let rows = TABLE.iter().filter(|row| (row.domain, row.name) == (domain, proto.op_type.as_str()));
+    let rows =
+        TABLE.iter().filter(|row| (row.domain, row.name) == (domain, proto.op_type.as_str()));
     let row = rows.clone().find(|row| (row.opsets.0..=row.opsets.1).contains(&opset));
     let refused = |what: &str| {
         let name = proto.output.iter().find(|name| !name.is_empty());

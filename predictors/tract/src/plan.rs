@@ -5,12 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use hyperfake_predictor::{Error, ErrorKind, Feature, Features, Output, RawPrediction, Result};
 use tract_onnx::{prelude::*, tract_core::plan::SimplePlan, tract_hir::internal::TypedSimpleState};
 
-use crate::{
-    graph::Element,
-    operators,
-    session::TractSession,
-    source::Source,
-};
+use crate::{graph::Element, operators, session::TractSession, source::Source};
 
 /// A graph that insists on a larger batch than this is refused: each call would compute it all.
 const MAX_ROWS: usize = 1024;

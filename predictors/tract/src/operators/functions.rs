@@ -14,10 +14,7 @@ use tract_onnx::{
     pb::NodeProto,
     prelude::*,
     tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp},
-    tract_hir::{
-        internal::*,
-        ops::element_wise::ElementWiseIntoHir as _,
-    },
+    tract_hir::{internal::*, ops::element_wise::ElementWiseIntoHir as _},
 };
 
 /// A function of one number.
@@ -32,13 +29,22 @@ enum Function {
     /// `0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`
     GeluTanh,
     /// `x * sigmoid(alpha * x)`
-    Swish { alpha: f64 },
+    Swish {
+        alpha: f64,
+    },
     /// `alpha * (exp(x / alpha) - 1)` where x is negative
-    Celu { alpha: f64 },
+    Celu {
+        alpha: f64,
+    },
     /// `alpha * (exp(x) - 1)` where x is negative
-    Elu { alpha: f64 },
+    Elu {
+        alpha: f64,
+    },
     /// `gamma * alpha * (exp(x) - 1)` where x is not positive, else `gamma * x`
-    Selu { alpha: f64, gamma: f64 },
+    Selu {
+        alpha: f64,
+        gamma: f64,
+    },
 }
 
 impl Eq for Function {}
@@ -47,7 +53,13 @@ impl Function {
     fn of(self, x: f64) -> f64 {
         match self {
             // `max` would make 0 of what is no number.
-            Self::Relu => if x < 0.0 { 0.0 } else { x },
+            Self::Relu => {
+                if x < 0.0 {
+                    0.0
+                } else {
+                    x
+                }
+            }
             Self::Sigmoid => sigmoid(x),
             Self::Softplus => softplus(x),
             Self::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
@@ -112,7 +124,9 @@ impl ElementWiseMiniOp for Function {
                 .as_slice_mut::<f32>()?
                 .iter_mut()
                 .for_each(|x| *x = self.of(f64::from(*x)) as f32),
-            DatumType::F64 => values.as_slice_mut::<f64>()?.iter_mut().for_each(|x| *x = self.of(*x)),
+            DatumType::F64 => {
+                values.as_slice_mut::<f64>()?.iter_mut().for_each(|x| *x = self.of(*x))
+            }
             DatumType::F16 => values
                 .as_slice_mut::<f16>()?
                 .iter_mut()
@@ -146,10 +160,7 @@ fn gelu(
     tract(context, node)
 }
 
-fn build(
-    _: &ParsingContext,
-    node: &NodeProto,
-) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+fn build(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
     let function = Function::read(node)?;
     Ok((ElementWiseOp(Box::new(function), None).into_hir(), Vec::new()))
 }

@@ -25,7 +25,16 @@ pub(super) struct Types<'a> {
 
 /// Operators that make something that is no number of numbers.
 const DOUBTFUL: [&str; 11] = [
-    "Acos", "Acosh", "Asin", "Atanh", "Div", "Log", "Mod", "Pow", "Reciprocal", "ReduceLogSum",
+    "Acos",
+    "Acosh",
+    "Asin",
+    "Atanh",
+    "Div",
+    "Log",
+    "Mod",
+    "Pow",
+    "Reciprocal",
+    "ReduceLogSum",
     "Sqrt",
 ];
 
@@ -106,7 +115,8 @@ impl<'a> Types<'a> {
 
     /// Adds a node's outputs.
     pub(super) fn give(&mut self, node: &'a NodeProto, outputs: &[Option<DataType>]) {
-        let has = |names: &HashSet<&str>| node.input.iter().any(|name| names.contains(name.as_str()));
+        let has =
+            |names: &HashSet<&str>| node.input.iter().any(|name| names.contains(name.as_str()));
         // A graph inside may use whatever the graphs around it give.
         let inside = inner(node).next().is_some();
         let sizes = matches!(node.op_type.as_str(), "Shape" | "Size");

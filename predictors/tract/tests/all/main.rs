@@ -7,5 +7,6 @@ mod file;
 mod generated;
 mod lowering;
 mod networks;
+mod operators;
 mod refusals;
 mod shapes;
