@@ -17,6 +17,7 @@ mod lifecycle;
 mod load;
 mod metrics;
 mod models;
+mod operators;
 mod program;
 mod shutdown;
 mod support;

@@ -69,17 +69,18 @@ class Case:
     domains    opsets of other domains
     rounding   relative to the largest y, where single precision does not allow 1e-5
     differs    why onnx.reference is not right
+    runtime    why ONNX Runtime is not right
     """
 
     def __init__(self, name, nodes, constants=None, opset=17, formula=None, shape=(1, 5), scale=1.0,
-                 shift=0.0, element=FLOAT, domains=None, rounding=1e-5, differs=None, functions=()):
+                 shift=0.0, element=FLOAT, domains=None, rounding=1e-5, differs=None, runtime=None, functions=()):
         # Older files have no broadcasting, of which the frame makes use.
         if opset < OLDEST and not name.endswith("-axis-6"):
             name, opset = name.removesuffix(f"-{opset}") + f"-{OLDEST}", OLDEST
         self.name, self.nodes, self.opset, self.formula = name, nodes, opset, formula
         self.constants = {k: numpy.asarray(v) for k, v in (constants or {}).items()}
         self.shape, self.scale, self.shift, self.element = shape, scale, shift, element
-        self.domains, self.rounding, self.differs = domains or {}, rounding, differs
+        self.domains, self.rounding, self.differs, self.runtime = domains or {}, rounding, differs, runtime
         self.functions = list(functions)
 
     def model(self, nodes, outputs, constants):

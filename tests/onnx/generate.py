@@ -8,6 +8,7 @@ Needs onnx and numpy. It writes, for each case,
     NAME.onnx  five features in, three numbers out
     NAME.txt   lines of eight numbers: five features, and the right answer for them
 
+Those for which ONNX Runtime is known to give another answer are in FOLDER/onnxruntime-differs.
 Each answer is worked out by onnx.reference or from the operator's formula: see frame.py.
 """
 
@@ -25,7 +26,8 @@ import shapes
 
 def main():
     folder = pathlib.Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
+    beyond = folder / "onnxruntime-differs"
+    beyond.mkdir(parents=True, exist_ok=True)
     newest = onnx.defs.onnx_opset_version()
     wanted = sys.argv[2:]
     names, wrong = set(), []
@@ -45,8 +47,9 @@ def main():
                     raise
                 wrong.append(str(error))
                 continue
-            (folder / f"{case.name}.onnx").write_bytes(model.SerializeToString())
-            numpy.savetxt(folder / f"{case.name}.txt", lines, fmt="%.17g")
+            place = beyond if case.runtime else folder
+            (place / f"{case.name}.onnx").write_bytes(model.SerializeToString())
+            numpy.savetxt(place / f"{case.name}.txt", lines, fmt="%.17g")
     if wrong:
         sys.exit("\n".join(wrong))
     print(f"{len(names)} models")

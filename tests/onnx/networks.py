@@ -70,9 +70,12 @@ def convolutions():
                 if (op, label) == ("MaxPool", "pads"):
                     # onnx.reference fails on it.
                     f = lambda x: np.stack([np.pad(x, ((0, 0), (0, 0), (1, 1)), constant_values=-np.inf)[:, :, i : i + 7] for i in range(3)]).max(0)
-                yield Case(f"{op}-{label}-{opset}".replace("--", "-"), [node(op, "x", "y", kernel_shape=[3], **given)], {}, opset, f, shape=(1, 2, 7))
+                if (op, label) == ("MaxPool", "same-lower"):
+                    # onnx.reference gives one number too few.
+                    f = lambda x: np.stack([np.pad(x, ((0, 0), (0, 0), (1, 1)), constant_values=-np.inf)[:, :, i : i + 7 : 2] for i in range(3)]).max(0)
+                differs = "it gives too few" if label == "same-lower" and op == "MaxPool" else None
+                yield Case(f"{op}-{label}-{opset}".replace("--", "-"), [node(op, "x", "y", kernel_shape=[3], **given)], {}, opset, f, shape=(1, 2, 7), differs=differs)
     yield Case("MaxPool-indices", [node("MaxPool", "x", "v y", kernel_shape=[2], strides=[2])], {}, 12, None, shape=(1, 2, 6))
-    yield Case("MaxPool-storage", [node("MaxPool", "x", "v y", kernel_shape=[2, 2], storage_order=1)], {}, 12, None, shape=(1, 1, 3, 4))
     for op, f in {"GlobalAveragePool": lambda x: x.mean((2, 3), keepdims=True), "GlobalMaxPool": lambda x: x.max((2, 3), keepdims=True), "GlobalLpPool": lambda x: np.sqrt((x * x).sum((2, 3), keepdims=True))}.items():
         yield Case(op, [node(op, "x", "y")], {}, 2, f, shape=(1, 3, 2, 2))
     for p in (1, 2, 3):
