@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use crate::program::hyperfake;
+use crate::{program::hyperfake, support::repository};
 
 /// A Python that can run the script: the one that `HYPERFAKE_TEST_PYTHON` names, which must be
 /// able to, or `python3`.
@@ -38,7 +38,11 @@ fn the_backends_agree_on_hundreds_of_generated_models_or_decline_them() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let status = Command::new(python).arg("tests/onnx/generate.py").arg(folder.path()).status();
+    let status = Command::new(python)
+        .args(["-B", "tests/onnx/generate.py"])
+        .arg(folder.path())
+        .current_dir(repository(""))
+        .status();
     assert!(status.unwrap().success());
     let files = models(folder.path());
     assert!(files.len() >= 200, "{} models", files.len());

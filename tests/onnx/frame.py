@@ -67,27 +67,42 @@ class Case:
     scale      x is multiplied by it, shift is added: powers of two, or sums of few
     element    of x: it is cast to it
     domains    opsets of other domains
-    rounding   relative to the largest y, where single precision does not allow 1e-5
     differs    why onnx.reference is not right
     runtime    why ONNX Runtime is not right
     """
 
-    def __init__(self, name, nodes, constants=None, opset=17, formula=None, shape=(1, 5), scale=1.0,
-                 shift=0.0, element=FLOAT, domains=None, rounding=1e-5, differs=None, runtime=None, functions=()):
+    def __init__(
+        self,
+        name,
+        nodes,
+        constants=None,
+        opset=17,
+        formula=None,
+        shape=(1, 5),
+        scale=1.0,
+        shift=0.0,
+        element=FLOAT,
+        domains=None,
+        differs=None,
+        runtime=None,
+        functions=(),
+    ):
         # Older files have no broadcasting, of which the frame makes use.
         if opset < OLDEST and not name.endswith("-axis-6"):
             name, opset = name.removesuffix(f"-{opset}") + f"-{OLDEST}", OLDEST
         self.name, self.nodes, self.opset, self.formula = name, nodes, opset, formula
         self.constants = {k: numpy.asarray(v) for k, v in (constants or {}).items()}
         self.shape, self.scale, self.shift, self.element = shape, scale, shift, element
-        self.domains, self.rounding, self.differs, self.runtime = domains or {}, rounding, differs, runtime
+        self.domains, self.differs, self.runtime = domains or {}, differs, runtime
         self.functions = list(functions)
 
     def model(self, nodes, outputs, constants):
         every = {**constants, **self.constants}
         graph = helper.make_graph(
-            nodes, "operator",
-            [helper.make_tensor_value_info("input", FLOAT, [1, 5])], outputs,
+            nodes,
+            "operator",
+            [helper.make_tensor_value_info("input", FLOAT, [1, 5])],
+            outputs,
             [numpy_helper.from_array(value, name) for name, value in every.items()],
         )
         opsets = [helper.make_opsetid("", self.opset)]
@@ -109,7 +124,10 @@ class Case:
             for k in range(count):
                 spread[(2 * k + k // 5) % 5, k] = [1.0, 0.5, -1.0, 2.0, -0.25, 1.0, 0.5][k % 7]
             constants |= {"frame_spread": spread, "frame_shape": numpy.array(self.shape)}
-            nodes += [node("MatMul", f"{name} frame_spread", "frame_c"), node("Reshape", "frame_c frame_shape", "frame_d")]
+            nodes += [
+                node("MatMul", f"{name} frame_spread", "frame_c"),
+                node("Reshape", "frame_c frame_shape", "frame_d"),
+            ]
             name = "frame_d"
         if self.element != FLOAT:
             nodes.append(node("Cast", name, "x", to=self.element))

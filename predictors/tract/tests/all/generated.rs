@@ -67,7 +67,7 @@ fn every_generated_model_is_answered_as_onnx_defines_it_or_declined() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let status = Command::new(python).arg(SCRIPT).arg(folder.path()).status().unwrap();
+    let status = Command::new(python).args(["-B", SCRIPT]).arg(folder.path()).status().unwrap();
     assert!(status.success(), "{status}");
     let both = [folder.path().to_owned(), folder.path().join("onnxruntime-differs")];
     let entries = both.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
