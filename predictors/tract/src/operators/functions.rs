@@ -19,7 +19,7 @@ use tract_onnx::{
     pb::NodeProto,
     prelude::*,
     tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp},
-    tract_hir::{internal::*, ops::element_wise::ElementWiseIntoHir as _},
+    tract_hir::internal::*,
 };
 
 /// A function of one number.
@@ -196,7 +196,7 @@ pub(crate) fn replace(register: &mut OnnxOpRegister) {
     }
 }
 
-fn build(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+fn build(_: &ParsingContext<'_>, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
     let function = Function::read(node)?;
     Ok((ElementWiseOp(Box::new(function), None).into_hir(), Vec::new()))
 }
