@@ -20,9 +20,11 @@ const TOLERANCE: f64 = 1e-3;
 /// Answers below these (ns, cores, bytes) are compared as if they were that large: nobody could
 /// measure the difference.
 const NEGLIGIBLE: [f64; 3] = [1e3, 1e-3, 1e3];
-/// How many predictions are compared, and how many are timed at once.
+/// How many predictions are compared at random points, and how many are timed at once.
 const COMPARED: usize = 200;
 const TIMED: usize = 1000;
+/// No longer than this for each backend, so that hundreds of files can be checked in one run.
+const TIMING: Duration = Duration::from_millis(50);
 
 /// What was found out about the models of one file, or why nothing was.
 #[derive(Debug, Serialize)]
@@ -197,9 +199,22 @@ fn landmarks(info: &ModelInfo) -> Vec<(&'static str, Features)> {
     points
 }
 
+/// Random points; the same as whole numbers, which most features are, so that steps, ties and
+/// equalities within a model are met; the corners; and small numbers of each feature.
 fn samples(info: &ModelInfo) -> Vec<Features> {
     let mut random = fastrand::Rng::with_seed(1);
-    (0..COMPARED).map(|_| between(info, |_| random.f64())).collect()
+    let anywhere: Vec<_> = (0..COMPARED).map(|_| between(info, |_| random.f64())).collect();
+    let whole = anywhere.iter().map(|features| {
+        let [bytes, instances, calls, cores, ram] = features.to_array();
+        let half = (2.0 * cores).round() / 2.0;
+        Features::from_array([bytes.round(), instances.round(), calls.round(), half, ram.round()])
+    });
+    let corner = |corner: u32| move |feature| f64::from((corner >> feature as u32) & 1);
+    let corners = (0..1 << Feature::ALL.len()).map(|number| between(info, corner(number)));
+    let small = (1..=16).map(|power| between(info, |_| 0.5_f64.powi(power)));
+    let mut samples: Vec<_> = whole.chain(corners).chain(small).collect();
+    samples.extend(anywhere);
+    samples
 }
 
 /// A point with each feature at this share of its trained range, or of what a worker may see.
@@ -239,12 +254,13 @@ fn largest_difference(
     Ok(largest)
 }
 
-/// Nanoseconds for a prediction: the median of several rounds.
+/// Nanoseconds for a prediction: the median of several rounds, or of as many as there is time for.
 fn time(model: &dyn Predictor, samples: &[Features]) -> Result<f64> {
     let clock = precise::start_with_thread();
     let mut session = model.session()?;
     let mut rounds = Vec::new();
-    for _ in 0..7 {
+    let first = clock.now();
+    while rounds.is_empty() || (rounds.len() < 7 && clock.now() - first < TIMING) {
         let began = clock.now();
         for features in samples.iter().cycle().take(TIMED) {
             std::hint::black_box(session.predict(features)?);

@@ -19,6 +19,7 @@ mod lifecycle;
 mod load;
 mod metrics;
 mod models;
+mod operators;
 mod program;
 mod shutdown;
 mod starting;

@@ -241,6 +241,8 @@ pub enum Attribute<'a> {
     Text(&'a str),
     /// Texts.
     Texts(&'a [&'a str]),
+    /// The graph of a model: a branch or a body.
+    Graph(&'a Model),
     /// A tensor of one dimension, of `float`.
     FloatTensor(&'a [f32]),
     /// A tensor of one dimension, of `double`.
@@ -286,6 +288,9 @@ fn attribute(name: &str, value: Attribute<'_>) -> proto::Attribute {
         Attribute::Texts(texts) => {
             let strings = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
             proto::Attribute { strings, r#type: Some(8), ..empty }
+        }
+        Attribute::Graph(model) => {
+            proto::Attribute { g: model.0.graph.clone(), r#type: Some(5), ..empty }
         }
         Attribute::Float(f) => proto::Attribute { f: Some(f), r#type: Some(1), ..empty },
         Attribute::Int(i) => proto::Attribute { i: Some(i), r#type: Some(2), ..empty },

@@ -1,7 +1,8 @@
 //! Predictors from ONNX files, run by [tract](https://github.com/sonos/tract).
 //!
 //! [`hyperfake_predictor_onnx`] says which inputs, outputs and shapes a model may have. Its operators
-//! are those that tract is known to compute as ONNX defines them; anything else is refused when the
+//! are those, with attributes, element types and opsets, that tract is known to compute as ONNX
+//! defines them ([`operators`]); anything else is refused when the
 //! file is opened, with what was found and what was expected.
 //!
 //! A call is one row. A model with a batch size of its own is run with a batch of one; where its
@@ -23,8 +24,8 @@
 //! takes those.
 
 mod dense;
-mod graph;
 mod lower;
+mod operators;
 mod plan;
 mod proof;
 mod scaler;
@@ -38,7 +39,7 @@ use hyperfake_predictor::{
 };
 use hyperfake_predictor_onnx::OnnxFile;
 
-pub use crate::{dense::DenseBackend, trees::TreesBackend};
+pub use crate::{dense::DenseBackend, operators::operators, trees::TreesBackend};
 use crate::{plan::Plan, session::TractSession};
 
 /// Larger files are refused: 256 MiB, far more than a model of five inputs and three outputs needs.

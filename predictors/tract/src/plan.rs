@@ -12,7 +12,7 @@ use tract_onnx::{
     tract_hir::internal::{TypedSimpleState, format_err},
 };
 
-use crate::{graph, session::TractSession};
+use crate::{operators, session::TractSession};
 
 /// An optimised graph, and how to feed it.
 #[derive(Debug)]
@@ -29,8 +29,9 @@ impl Plan {
     /// From a file that was read.
     pub(crate) fn load(file: &OnnxFile) -> Result<Arc<Self>> {
         // Sizes in between may be written for another batch size; tract works them out anyway.
-        let onnx = tract_onnx::onnx().with_ignore_value_info(true);
-        graph::check_operators(&file.model, &onnx)?;
+        let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
+        operators::replace(&mut onnx.op_register);
+        operators::check(&file.model)?;
         let graph = parse(&onnx, file)?;
         match (Self::build(graph.clone(), file, 1), file.signature.rows) {
             (Err(_), Some(rows @ 2..=MAX_ROWS)) => Self::build(graph, file, rows),

@@ -101,7 +101,9 @@ fn an_unsupported_operator_is_named() {
         .opset_of("org.example", 1)
         .node("Frobnicate", &["input"], &["x"], &[])
         .node_of("org.example", "Gemm", &["input"], &["y"], &[]);
-    assert_eq!(refusal(&model), "tract does not support the operator Frobnicate, org.example.Gemm");
+    let expected = "tract does not support the operator Frobnicate, org.example.Gemm; ONNX Runtime \
+                    may (backend 'ort')";
+    assert_eq!(refusal(&model), expected);
 }
 
 #[test]
