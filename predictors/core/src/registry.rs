@@ -49,7 +49,7 @@ impl Backends {
     /// Opens every model of a file with the first backend that can, and adapts it to what its
     /// settings state (see [`Settings`]).
     ///
-    /// Where several backends claim a file, each is tried at typical points ([`Domain`]) before it
+    /// Where several backends claim a file, each is tried at typical points ([`Domain`](crate::Domain)) before it
     /// may serve. One that fails there or gives something else than finite numbers declines, unless
     /// all do; one that does so everywhere never serves. One whose answers were not [compared](crate::Predictor::agrees_with) with another
     /// engine's yet is compared with the [reference](Backend::is_reference), where that can open

@@ -27,6 +27,9 @@ pub(crate) const NEWEST: i64 = 25;
 /// A file whose nodes stand in the order in which they are computed takes two.
 const MAX_PASSES: usize = 100;
 
+/// What else must hold of a node; the error is what tract is not known to compute.
+type Condition = fn(&Node<'_>) -> std::result::Result<(), String>;
+
 /// What is known about an operator of some opsets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
@@ -42,8 +45,7 @@ pub(crate) struct Row {
     attributes: &'static [(&'static str, Values)],
     /// Whether tract passes over what is no number (NaN), where the standard passes it on.
     numbers_only: bool,
-    /// What else must hold; the error is what tract is not known to compute.
-    also: Option<fn(&Node<'_>) -> std::result::Result<(), String>>,
+    also: Option<Condition>,
 }
 
 /// The element type of an operator's outputs.
@@ -107,7 +109,7 @@ impl Row {
         Self { numbers_only: true, ..self }
     }
 
-    const fn also(self, also: fn(&Node<'_>) -> std::result::Result<(), String>) -> Self {
+    const fn also(self, also: Condition) -> Self {
         Self { also: Some(also), ..self }
     }
 
@@ -264,7 +266,8 @@ fn check_node<'a>(
     if let Some(element) = node.input(0).or_else(|| outputs.first().copied().flatten()) {
         // tract counts in 32 bits here and there, which is enough for sizes.
         let size = element == DataType::Int64 && node.is_fixed();
-        if !row.types.contains(&element) && !(size && row.types.contains(&DataType::Int32)) {
+        let known = |element| row.types.contains(&element);
+        if !known(element) && (!size || !known(DataType::Int32)) {
             return Err(refused(&format!(" of {}", types::name(element))));
         }
     }
