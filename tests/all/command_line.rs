@@ -44,8 +44,8 @@ fn folder_with(names: &[&str]) -> tempfile::TempDir {
     for name in names {
         let path = folder.path().join(name);
         match path.extension().is_some_and(|extension| extension == "json") {
-            true => _ = fs::write(path, constant(Duration::from_millis(1))).unwrap(),
-            false => _ = fs::copy(repository("models/hyperfaas-echo.onnx"), path).unwrap(),
+            true => fs::write(path, constant(Duration::from_millis(1))).unwrap(),
+            false => drop(fs::copy(repository("models/hyperfaas-echo.onnx"), path).unwrap()),
         }
     }
     folder

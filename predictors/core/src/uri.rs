@@ -135,7 +135,7 @@ fn file_length(text: &str) -> Option<usize> {
         Path::new(&text[..*length]).metadata().is_ok_and(|metadata| !metadata.is_dir())
     };
     let marks = text.match_indices(['?', '#']).map(|(at, _)| at);
-    marks.chain([text.len()]).filter(is_file).last()
+    marks.chain([text.len()]).rfind(is_file)
 }
 
 fn is_scheme(text: &str) -> bool {
