@@ -2,27 +2,25 @@
 
 mod extrapolation;
 mod image;
+mod response;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fmt,
     path::{Path, PathBuf},
-    str::FromStr,
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use hyperfake_predictor::{
-    Backends, Checked, Error, ErrorKind, Feature, ModelUri, Opened, Predictor, Result,
+    Backends, Checked, Error, ErrorKind, Feature, ModelUri, Opened, Predictor, Result, Session,
 };
 use parking_lot::Mutex;
 
 use self::extrapolation::Outside;
-pub use self::{extrapolation::Extrapolation, image::Image};
+pub use self::{extrapolation::Extrapolation, image::Image, response::Response};
 use crate::duration;
 
 /// The models of a worker, by image.
@@ -41,8 +39,10 @@ pub struct Model {
     pub index: usize,
     /// The image.
     pub image: Image,
-    /// What predicts.
+    /// What predicts, for those who look at it. Calls ask a [`Model::session`].
     pub predictor: Arc<dyn Predictor>,
+    /// The same, with its trained range watched.
+    guarded: Arc<dyn Predictor>,
     /// The answers' bodies, if the model says.
     pub response: Option<Response>,
     /// The cold start of its instances, if the model says.
@@ -78,6 +78,13 @@ impl Catalog {
     pub fn add(&mut self, source: &Source, backends: &Backends) -> Result<()> {
         let uri = &source.uri;
         let loaded = backends.open(uri)?;
+        if let (Some(other), Some(first)) = (loaded.agrees_with, loaded.models.first()) {
+            let backend = first.predictor.info().backend;
+            tracing::info!(model = %uri, backend, "answers as {other} does");
+        }
+        if let Some(fault) = &loaded.fault {
+            tracing::warn!(model = %uri, %fault, "a model answers numbers that make no sense");
+        }
         for declined in &loaded.declined {
             tracing::info!(model = %uri, backend = declined.backend, reason = %declined.error, "declined");
         }
@@ -144,11 +151,13 @@ impl Catalog {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let served = Served::by(&*opened.predictor).map_err(|error| error.at(uri))?;
-        let (predictor, outside) = extrapolation::watch(opened.predictor, self.extrapolation);
+        let predictor = opened.predictor;
+        let (guarded, outside) = extrapolation::watch(Arc::clone(&predictor), self.extrapolation);
         let model = Arc::new(Model {
             index: self.models.len(),
             image: image.clone(),
             predictor,
+            guarded,
             response: served.response,
             cold_start: served.cold_start,
             faults: Faults::default(),
@@ -202,80 +211,6 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// What the body of an answer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Response {
-    /// This many random bytes.
-    Random(usize),
-    /// The request's body.
-    Echo,
-    /// Nothing.
-    Empty,
-}
-
-/// The longest random answer: more than a client would take.
-const MAX_RANDOM: usize = 64 << 20;
-
-impl Response {
-    /// The answer to a request with this body.
-    #[must_use]
-    pub fn body(self, request: Bytes) -> Bytes {
-        match self {
-            Self::Random(length) => random(length),
-            Self::Echo => request,
-            Self::Empty => Bytes::new(),
-        }
-    }
-}
-
-/// So many random bytes. A few are cut at a random place from what was made once.
-fn random(length: usize) -> Bytes {
-    const MADE: usize = 64 << 10;
-    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| made(MADE));
-    fn made(length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        fastrand::fill(&mut bytes);
-        bytes
-    }
-    if length > MADE / 2 {
-        return made(length).into();
-    }
-    let start = fastrand::usize(..=MADE - length);
-    Bytes::from_static(&BYTES[start..start + length])
-}
-
-impl FromStr for Response {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "echo" => Ok(Self::Echo),
-            "empty" => Ok(Self::Empty),
-            _ => text
-                .strip_prefix("random:")
-                .and_then(|length| length.parse().ok())
-                .filter(|length| *length <= MAX_RANDOM)
-                .map(Self::Random)
-                .ok_or_else(|| {
-                    format!(
-                        "found '{text}', expected random:N with N bytes up to {MAX_RANDOM}, echo, \
-                         or empty"
-                    )
-                }),
-        }
-    }
-}
-
-impl fmt::Display for Response {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Random(length) => write!(f, "random:{length}"),
-            Self::Echo => f.write_str("echo"),
-            Self::Empty => f.write_str("empty"),
-        }
-    }
-}
-
 /// What a model says about how it is served.
 struct Served {
     response: Option<Response>,
@@ -305,6 +240,16 @@ struct Faults {
 }
 
 impl Model {
+    /// One thread's state for the calls of this model. Inputs outside the trained range are
+    /// counted and, if that was asked for, brought inside.
+    ///
+    /// # Errors
+    ///
+    /// As [`Predictor::session`].
+    pub fn session(&self) -> Result<Box<dyn Session>> {
+        self.guarded.session()
+    }
+
     /// Counts a prediction that had to be corrected, and says so at most once a minute.
     pub fn report(&self, checked: &Checked, now: Instant) {
         let total = self.faults.total.fetch_add(1, Ordering::Relaxed) + 1;

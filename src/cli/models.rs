@@ -44,8 +44,8 @@ pub struct ModelArgs {
 /// Who opens and runs models.
 #[derive(Debug, Clone, Args)]
 pub struct EngineArgs {
-    /// Who runs .onnx models that name no backend: the first that can of dense, tract and ort
-    /// (auto), or one of them
+    /// Who runs .onnx models that name no backend: the first that can of dense, trees, tract
+    /// and ort (auto), or one of them
     #[arg(long, env = "HYPERFAKE_ONNX_ENGINE", value_name = "ENGINE", default_value = "auto")]
     pub onnx_engine: OnnxEngine,
 

@@ -97,6 +97,10 @@ fn words(entry: &str) -> Vec<&str> {
         return words;
     }
     // There is no such file: what is said about it should be about the whole path.
+    let first = entry.split_whitespace().next().unwrap_or_default();
+    if Path::new(first).extension().is_some() {
+        return entry.split_whitespace().collect();
+    }
     match entry.rsplit_once(char::is_whitespace) {
         Some((path, image)) if Path::new(image).extension().is_none() => {
             vec![path.trim_end(), image]

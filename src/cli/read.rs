@@ -265,7 +265,7 @@ mod tests {
             ("server --log-level loud", "'loud' is none of error, warn"),
             ("server --log-level info,h2=loud", "'h2=loud' is none of"),
             ("server --database-type sql", "--database-type"),
-            ("server --onnx-engine fast", "dense, tract, ort"),
+            ("server --onnx-engine fast", "dense, trees, tract, ort"),
             ("server --extrapolation never", "allow, warn, clamp"),
             ("server --feature-scope node", "function or worker"),
             ("server --cold-start soon", "expected a duration"),

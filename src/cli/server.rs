@@ -14,7 +14,7 @@ use super::{
 use crate::{
     catalog::{Extrapolation, Response},
     duration::{self, Scale},
-    worker::{FeatureScope, Runtime},
+    worker::{FeatureScope, Runtime, StartAnswers},
 };
 
 /// The most workers in one process: as many as there are ports.
@@ -80,6 +80,11 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_COLD_START", value_name = "DURATION", value_parser = duration::parse)]
     pub cold_start: Option<Duration>,
 
+    /// When a Start is answered: once the instance can run calls, as by the platform's own worker
+    /// (ready), or at once, so that calls wait for what is left of the cold start (created)
+    #[arg(long, env = "HYPERFAKE_START_ANSWERS", value_name = "WHEN", default_value = "ready")]
+    pub start_answers: StartAnswers,
+
     /// How long an instance without calls lives [default: what its function says, else 60s]
     #[arg(long, env = "HYPERFAKE_IDLE_TIMEOUT", value_name = "DURATION", value_parser = duration::parse)]
     pub idle_timeout: Option<Duration>,
@@ -88,7 +93,8 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_AUTO_REMOVE", value_parser = BoolishValueParser::new())]
     pub auto_remove: bool,
 
-    /// The answers' data, when the model does not say: random:N with N bytes, echo, or empty
+    /// The answers' data, when the model does not say: random:N with N bytes, echo, empty, or
+    /// always the same: text:TEXT, hex:DIGITS, or file:PATH, which is read once
     #[arg(long, env = "HYPERFAKE_RESPONSE", value_name = "KIND", default_value = "random:10")]
     pub response: Response,
 
@@ -101,12 +107,13 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_TIME_SCALE", value_name = "FACTOR", default_value = "1")]
     pub time_scale: Scale,
 
-    /// The worker's simulated CPUs [default: this machine's]
+    /// The worker's simulated CPUs [default: those that this process may use]
     #[arg(long, env = "HYPERFAKE_CPUS", value_name = "N",
           value_parser = value_parser!(u32).range(1..=65_536))]
     pub cpus: Option<u32>,
 
-    /// The worker's simulated memory, such as 16GiB [default: this machine's]
+    /// The worker's simulated memory, such as 16GiB [default: what this process may use: the
+    /// container's limit, or this machine's memory]
     #[arg(long, env = "HYPERFAKE_MEMORY", value_name = "SIZE")]
     pub memory: Option<ByteSize>,
 
@@ -117,7 +124,7 @@ pub struct ServerArgs {
     pub workers: Option<u32>,
 
     /// The most calls at once, beyond which a call is refused; 0 is no limit
-    #[arg(long, env = "HYPERFAKE_MAX_RPCS", value_name = "N", default_value = "256")]
+    #[arg(long, env = "HYPERFAKE_MAX_RPCS", value_name = "N", default_value = "0")]
     pub max_rpcs: usize,
 
     /// The most calls at once on one connection, beyond which a client holds them back
@@ -136,10 +143,10 @@ pub struct ServerArgs {
     pub max_message_size: ByteSize,
 
     /// The most bytes of requests that have not arrived whole, all together; what is beyond is
-    /// refused
-    #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE", default_value = "1GiB",
-          value_parser = size)]
-    pub max_partial_size: ByteSize,
+    /// refused [default: 1GiB, or a quarter of the memory that this process may use if that is
+    /// less]
+    #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE", value_parser = size)]
+    pub max_partial_size: Option<ByteSize>,
 
     /// Compress answers (gzip, deflate) for a client that takes them so; compressed requests are
     /// always taken

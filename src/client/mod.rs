@@ -2,13 +2,14 @@
 
 mod call;
 mod load;
+mod schedule;
 
 use std::{error::Error as _, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
 use hyperfake_proto::{
-    common::{CallRequest, FunctionId},
-    controller::{StartResponse, controller_client::ControllerClient},
+    common::{CallRequest, FunctionId, InstanceId},
+    controller::controller_client::ControllerClient,
 };
 use tonic::{
     Request, Status, TimeoutExpired,
@@ -26,7 +27,7 @@ use crate::{
 /// One call that succeeded.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
-    /// Of the instance's cold start.
+    /// For the rest of the instance's cold start.
     waited: Duration,
     predicted: Duration,
     /// From the request to the last byte of the answer, without the wait.
@@ -57,12 +58,25 @@ async fn connect(address: &str) -> Result<ControllerClient<Channel>> {
     Ok(ControllerClient::new(channel).max_decoding_message_size(usize::MAX))
 }
 
+/// A function that was registered, and its instance.
+#[derive(Debug)]
+struct Started {
+    function: String,
+    instance: InstanceId,
+    instance_name: String,
+    /// From asking for the instance until the answer. What a first call waits is a part of it as
+    /// well: workers differ in whether they answer before the instance is ready.
+    cold_start: Duration,
+}
+
 /// Registers a function with this image and starts an instance of it.
 async fn start(
     client: &mut ControllerClient<Channel>,
     database: &str,
     image: &str,
-) -> Result<(String, StartResponse)> {
+    deadline: Duration,
+    clock: &Clock,
+) -> Result<Started> {
     let unregistered = |error| {
         Error::new(ErrorKind::Unavailable, "cannot register the function")
             .with_source(error)
@@ -70,8 +84,17 @@ async fn start(
     };
     let registry = HttpRegistry::new(config::registry_url(database)?).map_err(unregistered)?;
     let function = registry.register(image).await.map_err(unregistered)?;
-    let started = client.start(FunctionId { id: function.clone() }).await;
-    Ok((function, started.map_err(|status| refused("Start", &status))?.into_inner()))
+    let mut request = Request::new(FunctionId { id: function.clone() });
+    request.set_timeout(deadline);
+    let asked = clock.now();
+    let started = client.start(request).await;
+    let started = started.map_err(|status| refused("Start", &status))?.into_inner();
+    Ok(Started {
+        function,
+        instance: started.instance_id.unwrap_or_default(),
+        instance_name: started.instance_name,
+        cold_start: clock.now() - asked,
+    })
 }
 
 async fn one_call(

@@ -54,12 +54,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("clock", &[]),
-    ("config", &["backends", "catalog", "cli", "grpc", "worker", "hyperfake_predictor"]),
+    ("config", &["backends", "catalog", "cli", "grpc", "machine", "worker", "hyperfake_predictor"]),
     ("doctor", &["backends", "cli", "clock", "format"]),
     ("duration", &[]),
     ("format", &["hyperfake_predictor"]),
     ("functions", &[]),
     ("grpc", &["clock", "worker", "hyperfake_predictor", "hyperfake_proto"]),
+    ("machine", &[]),
     (
         "models",
         &["app", "backends", "catalog", "cli", "clock", "config", "format", "hyperfake_predictor"],
@@ -117,7 +118,13 @@ fn predictors_use_nothing_of_ours_but_the_framework() {
             let name = line.split(['.', ' ', '=']).next().unwrap();
             let allowed = match backend {
                 "core" => &[][..],
-                "tract" => &["hyperfake-predictor", "hyperfake-predictor-dense"],
+                "tract" => &[
+                    "hyperfake-predictor",
+                    "hyperfake-predictor-dense",
+                    "hyperfake-predictor-onnx",
+                    "hyperfake-predictor-trees",
+                ],
+                "ort" => &["hyperfake-predictor", "hyperfake-predictor-onnx"],
                 _ => &["hyperfake-predictor"],
             };
             assert!(allowed.contains(&name), "predictors/{backend} depends on {name}");

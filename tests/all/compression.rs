@@ -4,7 +4,7 @@ use std::{io::Write, time::Duration};
 
 use flate2::{
     Compression,
-    write::{GzDecoder, GzEncoder, ZlibEncoder},
+    write::{GzDecoder, GzEncoder},
 };
 use hyperfake_proto::{
     common::{CallRequest, CallResponse, FunctionId, InstanceId},

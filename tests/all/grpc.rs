@@ -226,6 +226,45 @@ async fn the_answers_data_is_what_the_worker_or_the_model_says() {
 }
 
 #[tokio::test]
+async fn a_function_with_a_fixed_answer_always_gives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // One in the model itself, as that of the platform's example function; one in the sidecar;
+    // and one behind the model's path.
+    let hello = constant(Duration::ZERO).replace('{', r#"{"response": "text:HELLO WORLD!", "#);
+    for (name, json) in [("hello", &hello), ("beside", &hello), ("behind", &hello)] {
+        std::fs::write(folder.path().join(format!("{name}.json")), json).unwrap();
+    }
+    let sidecar = folder.path().join("beside.json.settings");
+    std::fs::write(sidecar, "response = text:a = b, c: d\n").unwrap();
+    let bytes = folder.path().join("bytes");
+    std::fs::write(&bytes, [0, 255, 10]).unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let options = format!(
+        "-m {} hello -m {} beside -m {}?response=file:{} behind --response hex:00ff0a0d",
+        path("hello.json"),
+        path("beside.json"),
+        path("behind.json"),
+        bytes.display()
+    );
+    let worker = TestWorker::start(&[("plain", &constant(Duration::ZERO))], &options).await;
+    // It was read at the start.
+    std::fs::remove_file(bytes).unwrap();
+    for (image, expected) in [
+        ("hello", &b"HELLO WORLD!"[..]),
+        ("beside", b"a = b, c: d"),
+        ("behind", &[0, 255, 10]),
+        ("plain", &[0, 255, 10, 13]),
+    ] {
+        let function = worker.register(image).await;
+        worker.start_instance(&function).await.unwrap();
+        for request in [&b""[..], b"other"] {
+            let answer = worker.call(&function, request).await.unwrap();
+            assert_eq!(answer.response.data, expected, "{image}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_prediction_out_of_bounds_is_cut_and_counted() {
     let model = r#"{"kind": "linear", "runtime_ns": {"intercept": 1e18},
         "cpu_cores": {"intercept": -3}, "ram_bytes": {"intercept": 5}}"#;

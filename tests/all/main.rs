@@ -21,4 +21,5 @@ mod metrics;
 mod models;
 mod program;
 mod shutdown;
+mod starting;
 mod support;

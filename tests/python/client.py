@@ -120,7 +120,7 @@ def main(address: str, database: str, image: str) -> None:
         assert response.request_id == number
         assert response.instance_id.id == started.instance_id.id
         assert trailers["gotresponsetimestamp"] > trailers["callqueuedtimestamp"]
-        # The first one waited for the cold start.
+        # The first one also warms the client up.
         if number > 0:
             late.append(took - trailers["functionprocessingtime"])
 

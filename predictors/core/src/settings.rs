@@ -30,7 +30,7 @@ impl Settings {
     /// | `cpu_unit` | `cores`, `millicores`, `percent` | of the model's CPU output |
     /// | `features` | `request_bytes,active_calls` | the model's inputs, in its order |
     /// | `ram_unit` | `bytes`, `kB`, `KiB`, `MB`, `MiB`, `GB`, `GiB` | of its RAM output |
-    /// | `response` | `echo`, `empty`, `random:N` | the answers' data |
+    /// | `response` | `echo`, `empty`, `random:N`, `text:…`, `hex:…`, `file:…` | the answers' data; a file is not taken from inside the model |
     /// | `runtime_unit` | `ns`, `us`, `ms`, `s` | of its run time output |
     /// | `trained_max` | `1e6,100,500` | the largest input it was trained on, for each feature |
     /// | `trained_min` | `0,1,0` | the smallest |
@@ -50,9 +50,12 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// When there is a sidecar that cannot be read.
+    /// When there is a sidecar that cannot be read, and when the model file itself says that the
+    /// answers are those of another file: a model that somebody else made must not make the
+    /// worker hand out this machine's files.
     pub fn read(uri: &ModelUri, from_file: BTreeMap<String, String>) -> Result<Self> {
         let mut settings = from_file;
+        refuse_file(&settings)?;
         let mut sidecar = OsString::from(uri.path());
         sidecar.push(".settings");
         let sidecar = PathBuf::from(sidecar);
@@ -89,42 +92,47 @@ impl Settings {
     /// When `features` names something else than that many different features, and when it is
     /// missing although the model does not take five.
     pub fn features(&self, inputs: usize) -> Result<Vec<Feature>> {
-        let Some(text) = self.get("features") else {
-            if inputs == Feature::ALL.len() {
-                return Ok(Feature::ALL.to_vec());
+        match self.named_features()? {
+            Some(named) if named.len() == inputs => Ok(named),
+            Some(named) => {
+                let text = self.get("features").unwrap_or_default();
+                let message =
+                    format!("names {} inputs ({text}), but the model takes {inputs}", named.len());
+                Err(Error::new(ErrorKind::Invalid, message).at("features"))
             }
-            return Err(Error::new(ErrorKind::Invalid, unnamed_inputs(inputs)));
-        };
+            None if inputs == Feature::ALL.len() => Ok(Feature::ALL.to_vec()),
+            None => Err(Error::new(ErrorKind::Invalid, unnamed_inputs(inputs))),
+        }
+    }
+
+    /// The columns that `features` names, if it is stated.
+    ///
+    /// # Errors
+    ///
+    /// When it names something that is no feature, or a feature twice.
+    pub fn named_features(&self) -> Result<Option<Vec<Feature>>> {
+        let Some(text) = self.get("features") else { return Ok(None) };
         let named: Vec<Feature> = text
             .split(',')
             .map(|name| name.trim().parse())
             .collect::<Result<_>>()
             .map_err(|error: Error| error.at("features"))?;
-        let invalid = |message| Err(Error::new(ErrorKind::Invalid, message).at("features"));
         if let Some(twice) = (1..named.len()).find(|&at| named[..at].contains(&named[at])) {
-            return invalid(format!("'{}' is named twice", named[twice]));
+            let message = format!("'{}' is named twice", named[twice]);
+            return Err(Error::new(ErrorKind::Invalid, message).at("features"));
         }
-        if named.len() != inputs {
-            return invalid(format!(
-                "names {} inputs ({text}), but the model takes {inputs}",
-                named.len()
-            ));
-        }
-        Ok(named)
+        Ok(Some(named))
     }
 
-    /// The units that are stated, and [`Units::NATIVE`] for the others.
+    /// The units of the file: those that are stated, and the backend's for the others.
     ///
     /// # Errors
     ///
     /// When a unit is not one of those in the table above.
-    pub fn units(&self) -> Result<Option<Units>> {
-        let names = ["runtime_unit", "cpu_unit", "ram_unit"];
-        if names.iter().all(|name| self.get(name).is_none()) {
-            return Ok(None);
-        }
-        let [runtime, cpu, ram] = names.map(|name| self.get(name));
-        Units::parse(runtime, cpu, ram).map(Some)
+    pub fn units(&self, by_default: Units) -> Result<Units> {
+        let [runtime, cpu, ram] =
+            ["runtime_unit", "cpu_unit", "ram_unit"].map(|name| self.get(name));
+        by_default.with(runtime, cpu, ram)
     }
 
     /// The trained range of each input, if it is stated.
@@ -170,6 +178,19 @@ impl Settings {
                 Err(Error::new(ErrorKind::Invalid, message))
             }
         }
+    }
+}
+
+fn refuse_file(from_file: &BTreeMap<String, String>) -> Result<()> {
+    match from_file.get("response") {
+        Some(response) if response.starts_with("file:") => {
+            let message = format!(
+                "found '{response}' inside the model, where no file can be named; name it in the \
+                 model's .settings file or as in 'PATH?response={response}'"
+            );
+            Err(Error::new(ErrorKind::Invalid, message).at("response"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -261,6 +282,21 @@ mod tests {
         assert_eq!(settings.get("response"), Some("echo"));
         assert_eq!(settings.get("cold_start"), Some("2s"));
         assert_eq!(settings.get("runtime_unit"), Some("ms"));
+    }
+
+    #[test]
+    fn a_model_cannot_name_a_file_for_its_answers_but_its_user_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("a.onnx");
+        let uri: ModelUri = format!("{}?response=file:/b", model.display()).parse().unwrap();
+        assert_eq!(Settings::read(&uri, BTreeMap::new()).unwrap().get("response"), Some("file:/b"));
+        std::fs::write(folder.path().join("a.onnx.settings"), "response = file:/a = b").unwrap();
+        let uri = ModelUri::from_path(&model);
+        let settings = Settings::read(&uri, BTreeMap::new()).unwrap();
+        assert_eq!(settings.get("response"), Some("file:/a = b"));
+        let inside = BTreeMap::from([("response".to_owned(), "file:/etc/passwd".to_owned())]);
+        let error = Settings::read(&uri, inside).unwrap_err().to_string();
+        assert!(error.contains("response: found 'file:/etc/passwd' inside the model"), "{error}");
     }
 
     #[test]

@@ -14,7 +14,9 @@ use crate::{Error, ErrorKind};
 /// - The scheme chooses a backend; without one the file's extension does. A scheme is two or
 ///   more lower-case letters, digits or `-`, so that `C:\echo.onnx` is a path. Behind the scheme
 ///   `file` everything is the path, whatever characters it has, and the extension chooses.
-/// - The parameters override what the file says of itself.
+/// - The parameters override what the file says of itself. In a value, `%26` is `&`, `%23` is `#`
+///   and `%25` is `%`, as any byte can be written (RFC 3986, section 2.1); a `%` without two
+///   hexadecimal digits behind it is taken as it is.
 /// - The name picks one model of a file that holds several.
 ///
 /// A file that there is comes before every other reading: of `a?b.onnx#c`, the longest beginning that
@@ -104,7 +106,10 @@ impl FromStr for ModelUri {
             let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
                 return Err(invalid(format!("expected key=value behind '?', found '{pair}'")));
             };
-            if parameters.insert(key.to_owned(), value.to_owned()).is_some() {
+            let value = decode(value).ok_or_else(|| {
+                invalid(format!("the value of '{key}' is not UTF-8 when its %XX are read"))
+            })?;
+            if parameters.insert(key.to_owned(), value).is_some() {
                 return Err(invalid(format!("the parameter '{key}' is given twice")));
             }
         }
@@ -119,6 +124,7 @@ impl fmt::Display for ModelUri {
         }
         write!(f, "{}", self.path.display())?;
         for (index, (key, value)) in self.parameters.iter().enumerate() {
+            let value = value.replace('%', "%25").replace('&', "%26").replace('#', "%23");
             write!(f, "{}{key}={value}", if index == 0 { '?' } else { '&' })?;
         }
         match &self.name {
@@ -126,6 +132,26 @@ impl fmt::Display for ModelUri {
             None => Ok(()),
         }
     }
+}
+
+/// Reads `%XX`; nothing if what comes out is no text.
+fn decode(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let digit = |at: usize| tail.get(at).and_then(|digit| (*digit as char).to_digit(16));
+        match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high << 4 | low) as u8);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// The bytes of the longest beginning that is the path of a file, if the rest may be parameters and a
@@ -166,6 +192,22 @@ mod tests {
         assert_eq!(uri.extension().as_deref(), Some("onnx"));
         assert_eq!(uri.parameters()["y"], "a=b");
         assert_eq!(uri.name(), Some("img:latest"));
+    }
+
+    #[test]
+    fn a_value_can_hold_any_text() {
+        let value =
+            |text: &str| text.parse::<ModelUri>().map(|uri| uri.parameters()["response"].clone());
+        for (uri, expected) in [
+            ("a.json?response=text:a=b: c?d, 100%", "text:a=b: c?d, 100%"),
+            ("a.json?response=text:a%26b%23c&x=1#img", "text:a&b#c"),
+            ("a.json?response=text:%2526%zz%4", "text:%26%zz%4"),
+            ("a.json?response=text:Gr%C3%BC%C3%9Fe", "text:Grüße"),
+        ] {
+            assert_eq!(value(uri).unwrap(), expected, "{uri}");
+        }
+        let error = value("a.json?response=text:%FF").unwrap_err().to_string();
+        assert!(error.contains("the value of 'response' is not UTF-8"), "{error}");
     }
 
     #[test]
@@ -232,7 +274,7 @@ mod tests {
         fn printing_and_parsing_are_opposites(
             scheme in prop::option::of("[a-eg-z][a-z0-9-]{1,8}"),
             path in "[A-Za-z0-9_./-]{1,30}",
-            parameters in prop::collection::btree_map("[a-z_]{1,8}", "[a-z0-9,.=]{0,8}", 0..4),
+            parameters in prop::collection::btree_map("[a-z_]{1,8}", ".{0,8}", 0..4),
             name in prop::option::of("[a-z0-9:/@.-]{1,20}"),
         ) {
             let uri = ModelUri { scheme, path: path.into(), parameters, name };

@@ -4,7 +4,11 @@
 mod conformance;
 mod dense;
 mod file;
+mod forms;
+mod linear;
 mod lowering;
 mod networks;
 mod refusals;
 mod shapes;
+mod sklearn;
+mod trees;
