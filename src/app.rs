@@ -210,7 +210,7 @@ pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Cata
 
 /// A file that was found in a folder may have nothing to do with models, such as a package.json.
 fn no_model(error: &Error) -> Error {
-    let advice = "if it is no model, move it to another folder or leave it out with";
+    let advice = "what is no model belongs in another folder, or is left out with";
     Error::new(error.kind(), format!("{error}; {advice} --skip-bad-models"))
 }
 

@@ -139,7 +139,10 @@ impl Catalog {
         let image = match (&source.image, &opened.image) {
             (Some(given), _) => given.clone(),
             (None, Some(own)) => own.parse().map_err(|error: Error| error.at(uri))?,
-            (None, None) => stem(uri.path()).parse().map_err(|error: Error| error.at(uri))?,
+            (None, None) => stem(uri.path()).parse().map_err(|error: Error| {
+                let message = format!("{error}; name the file's image with -m PATH IMAGE");
+                Error::new(error.kind(), message).at(uri)
+            })?,
         };
         let image = image.without_digest();
         if let Some(other) = self.by_image.get(&image) {

@@ -119,8 +119,9 @@ fn is_file(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| !metadata.is_dir())
 }
 
+/// Whether this could be an image's name; `./a` and `../a` could not.
 fn is_image(text: &str) -> bool {
-    text.parse::<Image>().is_ok()
+    !text.starts_with('.') && text.parse::<Image>().is_ok()
 }
 
 #[cfg(test)]

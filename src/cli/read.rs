@@ -64,7 +64,8 @@ pub fn parser() -> Parser {
                     .value_name("true|false")
                     .default_value("false")
                     .default_missing_value("true")
-                    .hide_default_value(true),
+                    .hide_default_value(true)
+                    .hide_possible_values(true),
                 _ => arg,
             })
             .mut_subcommands(with_values)

@@ -114,7 +114,7 @@ pub struct ServerArgs {
 
     /// The worker's simulated memory, such as 16GiB [default: what this process may use: the
     /// container's limit, or this machine's memory]
-    #[arg(long, env = "HYPERFAKE_MEMORY", value_name = "SIZE")]
+    #[arg(long, env = "HYPERFAKE_MEMORY", value_name = "SIZE", value_parser = size)]
     pub memory: Option<ByteSize>,
 
     /// The most threads used for calls; more than there are cores are never used [default: one

@@ -8,24 +8,25 @@
 use std::{
     convert::Infallible,
     future::{Future, ready},
-    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{Request, Response, header::CONTENT_TYPE};
+use http::{HeaderMap, Request, Response};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyperfake_proto::{
     SmallMessages,
     common::{CallRequest, CallResponse},
 };
+use parking_lot::Mutex;
 use tonic::{
     Status,
     body::Body,
     codec::CompressionEncoding,
+    metadata::MetadataMap,
     server::{Grpc, UnaryService},
     service::Routes,
 };
@@ -148,8 +149,23 @@ impl<C: Answer> Calls<C> {
         }
         let controller = Arc::clone(&self.controller);
         Box::pin(async move {
-            let handler = Handler(|request| controller.answer(request));
-            Ok(trailing(grpc.unary(handler, request).await, messages.compress_answers))
+            // What tonic does not see, it neither looks through nor sends too early.
+            let trailers = Mutex::new(None);
+            let response = {
+                let (controller, trailers) = (&*controller, &trailers);
+                let handler = Handler(|request| async move {
+                    controller.answer(request).await.map(|answer| {
+                        let (metadata, response, extensions) = answer.into_parts();
+                        *trailers.lock() = Some(metadata.into_headers());
+                        tonic::Response::from_parts(MetadataMap::new(), response, extensions)
+                    })
+                });
+                grpc.unary(handler, request).await
+            };
+            Ok(match trailers.into_inner() {
+                Some(trailers) => trailing(response, trailers),
+                None => exhausted(response),
+            })
         })
     }
 }
@@ -170,24 +186,13 @@ where
     }
 }
 
-/// Moves the headers, but for what a client has to know before it reads, behind the body.
-fn trailing(mut response: Response<Body>, may_be_compressed: bool) -> Response<Body> {
-    let headers = response.headers_mut();
-    // A refusal has no body, and says in its headers what it has to say.
-    if headers.contains_key(Status::GRPC_STATUS) {
-        return exhausted(response);
-    }
-    let mut trailers = mem::take(headers);
-    if let Some(kind) = trailers.remove(CONTENT_TYPE) {
-        headers.insert(CONTENT_TYPE, kind);
-    }
-    if may_be_compressed && let Some(encoding) = trailers.remove(&GRPC_ENCODING) {
-        headers.insert(&GRPC_ENCODING, encoding);
-    }
+/// Puts these behind the body, before tonic's own.
+fn trailing(response: Response<Body>, trailers: HeaderMap) -> Response<Body> {
+    let mut trailers = Some(trailers);
     response.map(|body| {
         Body::new(body.map_frame(move |frame| match frame.into_trailers() {
             Ok(last) => {
-                let mut trailers = mem::take(&mut trailers);
+                let mut trailers = trailers.take().unwrap_or_default();
                 trailers.extend(last);
                 Frame::trailers(trailers)
             }

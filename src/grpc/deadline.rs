@@ -11,16 +11,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, Response};
 use tonic::{Status, body::Body};
 
 use super::calls::Answering;
 use crate::clock::Clock;
 
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
 /// How long a request with these headers may take (`grpc-timeout`: at most eight digits and a
 /// unit). One that is malformed is left out, as tonic does.
 pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let (unit, digits) = headers.get("grpc-timeout")?.as_bytes().split_last()?;
+    let (unit, digits) = headers.get(&GRPC_TIMEOUT)?.as_bytes().split_last()?;
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

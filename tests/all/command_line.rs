@@ -226,6 +226,15 @@ fn hidden_files_and_leftovers_in_a_models_folder_are_no_models() {
     assert!(text.contains("package.json") && text.contains("--skip-bad-models"), "{text}");
     let good = listed(folder.path(), &[&words[..], &["--skip-bad-models"]].concat());
     assert_eq!(good.len(), 1);
+
+    // Nor can every name be an image's.
+    fs::rename(path("package.json"), path("my model.json")).unwrap();
+    fs::write(path("my model.json"), constant(Duration::ZERO)).unwrap();
+    let refused = run_in(folder.path(), &[&["models"], &words[..]].concat()).failure();
+    let text = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("'my model' is not the name of an image"), "{text}");
+    assert!(text.contains("-m PATH IMAGE"), "{text}");
 }
 
 #[test]
