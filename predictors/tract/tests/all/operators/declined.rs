@@ -10,9 +10,12 @@ fn refusal(build: fn(Model) -> Model, opset: i64) -> String {
     File::of(&framed(build, opset, 5)).refusal()
 }
 
+/// An opset, a refusal and a graph.
+type Case = (i64, &'static str, fn(Model) -> Model);
+
 /// As far as the operator, its attribute and the value; the rest is the same for all.
 #[rustfmt::skip]
-const CASES: &[(i64, &str, fn(Model) -> Model)] = &[
+const CASES: &[Case] = &[
     (13, "Mod of int64", |m| m.initializer("d", &[1], &[3_i64]).node("Cast", X, &["i"], &[("to", 7.into())]).node("Mod", &["i", "d"], Y, NONE)),
     (13, "Mod with fmod = 0", |m| m.node("Mod", &["x", "x"], Y, NONE)),
     // It counts in 32 bits.
