@@ -1,5 +1,7 @@
 //! A prediction allocates nothing. In a file of its own, because it counts what the allocator does.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use allocation_counter::measure;
 use hyperfake_predictor_trees::{
     Aggregate, Branch, Child, Comparison, Ensemble, Forest, Leaf, Vote,

@@ -1,5 +1,7 @@
 //! Arrays that are no ensemble are refused, with what is wrong and where.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use hyperfake_predictor::ErrorKind;
 use hyperfake_predictor_trees::{
     Aggregate, Branch, Child, Comparison, Ensemble, Forest, Leaf, Vote,

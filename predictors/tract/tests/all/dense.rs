@@ -6,7 +6,7 @@ use hyperfake_predictor::{Backend, Backends, Features};
 use hyperfake_predictor_testkit::{
     Conformance, Known,
     laws::{CONSTANT, LINEAR, Network},
-    onnx::Dim,
+    onnx::{Dim, Model},
     samples,
 };
 use hyperfake_predictor_tract::{DenseBackend, TractBackend};
@@ -108,6 +108,31 @@ fn odd_features_get_an_answer_of_the_same_kind_or_nan() {
                 close || both_endless || (unsure && !found.is_finite()),
                 "{odd:?}: {found} {expected}"
             );
+        }
+    }
+}
+
+/// Right: ln(1 + e^x) of x = bytes + 0.5413248546: 1 ns when idle (0.5413 is ln(e - 1)), and
+/// 500.54 ns, which is 501, at 500 bytes, where e^x is beyond single precision.
+#[test]
+fn a_network_that_ends_in_a_softplus_at_the_scale_of_nanoseconds_is_right_far_from_idle() {
+    let mut weights = [0.0_f32; 15];
+    weights[0] = 1.0;
+    let model = Model::new()
+        .input("input", &[Dim::Fixed(1), Dim::Fixed(5)])
+        .initializer("weights", &[5, 3], &weights)
+        .initializer("bias", &[3], &[0.541_324_85_f32, -1.0, 1e6])
+        .node("Gemm", &["input", "weights", "bias"], &["sums"], &[])
+        .node("Softplus", &["sums"], &["output"], &[])
+        .output("output", &[Dim::Fixed(1), Dim::Fixed(3)]);
+    let file = File::of(&model);
+    for backend in [&DenseBackend as &dyn Backend, &TractBackend] {
+        let mut session = backend.open(&file.uri()).unwrap().session().unwrap();
+        for (bytes, expected) in [(0.0, 1.0), (500.0, 501.0), (4e6, 4_000_001.0)] {
+            let features = Features { request_bytes: bytes, ..Features::IDLE };
+            let answer = session.predict(&features).unwrap();
+            assert_eq!(answer.runtime_ns.round(), expected, "{backend:?} at {bytes} bytes");
+            assert_eq!(answer.ram_bytes, 1e6);
         }
     }
 }
