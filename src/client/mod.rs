@@ -87,7 +87,7 @@ async fn start(
     let mut request = Request::new(FunctionId { id: function.clone() });
     request.set_timeout(deadline);
     let asked = clock.now();
-    let started = client.start(request).await;
+    let started = client.start(request).await.map_err(|status| missed(status, deadline));
     let started = started.map_err(|status| refused("Start", &status))?.into_inner();
     Ok(Started {
         function,
