@@ -29,6 +29,10 @@ pub(crate) const HYPERFAAS_FIELDS: [&str; 8] = [
 const HYPERFAAS_COEFFICIENTS: [(&str, f64); 3] =
     [("runtime_coeffs", 1e6), ("cpu_coeffs", 1.0), ("ram_coeffs", 1.0)];
 
+/// A larger coefficient is a mistake, and two of them could give infinity less infinity, which is no
+/// number. With this one the answer is finite for every feature up to 1e200.
+const MAX_COEFFICIENT: f64 = 1e100;
+
 impl Linear {
     /// Reads an object of named coefficients for each result.
     pub(crate) fn read(model: &Object<'_>, inputs: &[Feature]) -> Result<Self, Problem> {
@@ -38,11 +42,11 @@ impl Linear {
             let coefficients = model.required(output.name())?.object()?;
             coefficients.only(&[&["intercept"], &names])?;
             if let Some(intercept) = coefficients.find("intercept") {
-                linear.intercepts[index] = intercept.number()?;
+                linear.intercepts[index] = coefficient(intercept)?;
             }
             for feature in inputs {
                 if let Some(weight) = coefficients.find(feature.name()) {
-                    linear.weights[index][*feature as usize] = weight.number()?;
+                    linear.weights[index][*feature as usize] = coefficient(weight)?;
                 }
             }
         }
@@ -71,6 +75,15 @@ impl Linear {
     }
 }
 
+fn coefficient(node: Node<'_>) -> Result<f64, Problem> {
+    match node.number()? {
+        number if number.abs() <= MAX_COEFFICIENT => Ok(number),
+        number => Err(node.problem(format!(
+            "the coefficient {number:e} is too large, expected at most {MAX_COEFFICIENT:e}"
+        ))),
+    }
+}
+
 fn six_numbers(node: Node<'_>, factor: f64) -> Result<[f64; 6], Problem> {
     let items = node.list()?;
     if items.len() != 6 {
@@ -82,7 +95,7 @@ fn six_numbers(node: Node<'_>, factor: f64) -> Result<[f64; 6], Problem> {
     let mut numbers = [0.0; 6];
     for (number, item) in numbers.iter_mut().zip(items) {
         *number = item.number()? * factor;
-        if number.is_infinite() {
+        if number.abs() > MAX_COEFFICIENT {
             return Err(item.problem("the coefficient is too large in nanoseconds"));
         }
     }
@@ -129,6 +142,25 @@ mod tests {
         assert!(refusal("[1, 2]").starts_with("found 2 coefficients, expected 6"));
         assert!(refusal("[1, 2, 3, 4, 5, 6, 7]").starts_with("found 7 coefficients, expected 6"));
         assert!(refusal("[1, 2, 3, 4, 5, 1e305]").contains("too large in nanoseconds"));
+    }
+
+    /// 1e308 times 10 less 1e308 times 10 would be infinity less infinity.
+    #[test]
+    fn coefficients_that_could_make_an_answer_that_is_no_number_are_refused() {
+        let refused = linear(
+            r#"{"runtime_ns": {"request_bytes": 1e308,
+                "active_calls": -1e308}, "cpu_cores": {}, "ram_bytes": {}}"#,
+        );
+        let expected = Problem {
+            line: 1,
+            message: "the coefficient 1e308 is too large, expected at most 1e100".into(),
+        };
+        assert_eq!(refused.unwrap_err(), expected);
+        let refused = linear(r#"{"runtime_ns": {"intercept": -2e100}}"#).unwrap_err().message;
+        assert!(refused.starts_with("the coefficient -2e100 is too large"), "{refused}");
+        let most = r#"{"runtime_ns": {"intercept": 1e100, "request_bytes": -1e100},
+                       "cpu_cores": {}, "ram_bytes": {}}"#;
+        assert_eq!(linear(most).unwrap().predict(&[2.0, 0.0, 0.0, 0.0, 0.0])[0], -1e100);
     }
 
     proptest! {
