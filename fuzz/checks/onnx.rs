@@ -1,0 +1,94 @@
+//! An ONNX file is refused in one line, or the backends that open it agree.
+
+use std::sync::Arc;
+
+use hyperfake_predictor::{Backend, Backends, Features, ModelUri, RawPrediction};
+use hyperfake_predictor_tract::{DenseBackend, TractBackend};
+
+#[path = "questions.rs"]
+mod questions;
+#[path = "scratch.rs"]
+mod scratch;
+
+use questions::{ODD, QUESTIONS};
+
+pub(crate) fn check(bytes: &[u8]) {
+    let path = scratch::write("model.onnx", bytes);
+    let uri = ModelUri::from_path(&path);
+    let backends =
+        Backends::new([Arc::new(DenseBackend) as Arc<dyn Backend>, Arc::new(TractBackend)]);
+    let mut answers = Vec::new();
+    for (name, opened) in backends.open_each(&uri).unwrap() {
+        match opened {
+            Ok(models) => {
+                assert_eq!(models.len(), 1);
+                answers.push((name, ask(&models[0].predictor)));
+            }
+            Err(error) => {
+                let text = error.to_string();
+                assert_eq!(text.lines().count(), 1, "{text}");
+                // tract's panics are caught where its errors are, with its own words.
+                assert!(!text.contains("' panicked on this file"), "{text}");
+            }
+        }
+    }
+    if let [("dense", dense), ("tract", tract)] = &answers[..] {
+        compare(dense, tract);
+    }
+}
+
+type Answers = Vec<Option<RawPrediction>>;
+
+/// Nothing where the model's runtime fails. The same question has the same answer.
+fn ask(predictor: &Arc<dyn hyperfake_predictor::Predictor>) -> Answers {
+    let mut session = predictor.session().unwrap();
+    let answers: Answers = questions().map(|question| session.predict(&question).ok()).collect();
+    for question in &ODD {
+        let _ = session.predict(question);
+    }
+    for (question, answer) in questions().zip(&answers).take(3) {
+        let again = session.predict(&question).ok();
+        let bits = |answer: &RawPrediction| answer.to_array().map(f64::to_bits);
+        let nan = |answer: &RawPrediction| answer.to_array().iter().any(|value| value.is_nan());
+        if answer.as_ref().is_some_and(nan) {
+            continue;
+        }
+        assert_eq!(again.as_ref().map(bits), answer.as_ref().map(bits), "at {question:?}");
+    }
+    answers
+}
+
+/// Those of [`QUESTIONS`], and some within the ordinary ranges that no proof asks.
+fn questions() -> impl Iterator<Item = Features> {
+    let mut state = 7_u64;
+    let mut unit = move || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let ordinary = (0..20).map(move |_| {
+        Features::from_array([1e6, 40.0, 100.0, 32.0, 16e9].map(|most| most * unit()))
+    });
+    QUESTIONS.into_iter().chain(ordinary)
+}
+
+/// A wrong lowering differs in more than rounding, at more than a point or two. Where tract does
+/// not answer with a number, there is nothing to compare with.
+fn compare(dense: &Answers, tract: &Answers) {
+    for column in 0..3 {
+        let value = |answer: &Option<RawPrediction>| answer.map(|answer| answer.to_array()[column]);
+        let pairs: Vec<(f64, f64)> = dense
+            .iter()
+            .zip(tract)
+            .filter_map(|(dense, tract)| Some((value(dense)?, value(tract)?)))
+            .filter(|(_, tract)| tract.abs() < 1e30)
+            .collect();
+        let size = pairs.iter().fold(0.0_f64, |size, (_, tract)| size.max(tract.abs()));
+        let differs = |(dense, tract): &&(f64, f64)| {
+            let difference = (dense - tract).abs();
+            !(difference <= 0.01 * tract.abs() || difference <= 1e-3 * size)
+        };
+        let wrong: Vec<_> = pairs.iter().filter(differs).collect();
+        assert!(wrong.len() < 3, "dense and tract differ in column {column}: {wrong:?}");
+    }
+}
