@@ -43,7 +43,7 @@ fn catalog() -> Catalog {
 }
 
 fn predict(count: u64) {
-    let mut session = catalog().models()[0].predictor.session().unwrap();
+    let mut session = catalog().models()[0].session().unwrap();
     for _ in 0..count {
         black_box(session.predict(black_box(&Features::IDLE)).unwrap());
     }

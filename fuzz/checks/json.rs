@@ -78,9 +78,13 @@ fn compare(model: &Value, inputs: &[Feature], question: &Features, answer: &RawP
                 let coefficients = &model[output.name()];
                 let intercept = number(&coefficients["intercept"]);
                 let (mut sum, mut size) = (intercept, intercept.abs());
-                for feature in inputs {
-                    let term = number(&coefficients[feature.name()]) * question.value(*feature);
-                    (sum, size) = (sum + term, size + term.abs());
+                for (name, coefficient) in coefficients.as_object().unwrap() {
+                    if name != "intercept" {
+                        let feature = Feature::named(name).unwrap();
+                        assert!(inputs.contains(&feature));
+                        let term = number(coefficient) * question.value(feature);
+                        (sum, size) = (sum + term, size + term.abs());
+                    }
                 }
                 same(found, sum, size);
             }

@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use hyperfake_predictor::{
-    Backends, Checked, Error, ErrorKind, Feature, ModelUri, Opened, Predictor, Result,
+    Backends, Checked, Error, ErrorKind, Feature, ModelUri, Opened, Predictor, Result, Session,
 };
 use parking_lot::Mutex;
 
@@ -41,8 +41,10 @@ pub struct Model {
     pub index: usize,
     /// The image.
     pub image: Image,
-    /// What predicts.
+    /// What predicts, for those who look at it. Calls ask a [`Model::session`].
     pub predictor: Arc<dyn Predictor>,
+    /// The same, with its trained range watched.
+    guarded: Arc<dyn Predictor>,
     /// The answers' bodies, if the model says.
     pub response: Option<Response>,
     /// The cold start of its instances, if the model says.
@@ -78,6 +80,10 @@ impl Catalog {
     pub fn add(&mut self, source: &Source, backends: &Backends) -> Result<()> {
         let uri = &source.uri;
         let loaded = backends.open(uri)?;
+        if let (Some(other), Some(first)) = (loaded.agrees_with, loaded.models.first()) {
+            let backend = first.predictor.info().backend;
+            tracing::info!(model = %uri, backend, "answers as {other} does");
+        }
         for declined in &loaded.declined {
             tracing::info!(model = %uri, backend = declined.backend, reason = %declined.error, "declined");
         }
@@ -144,11 +150,13 @@ impl Catalog {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let served = Served::by(&*opened.predictor).map_err(|error| error.at(uri))?;
-        let (predictor, outside) = extrapolation::watch(opened.predictor, self.extrapolation);
+        let predictor = opened.predictor;
+        let (guarded, outside) = extrapolation::watch(Arc::clone(&predictor), self.extrapolation);
         let model = Arc::new(Model {
             index: self.models.len(),
             image: image.clone(),
             predictor,
+            guarded,
             response: served.response,
             cold_start: served.cold_start,
             faults: Faults::default(),
@@ -302,6 +310,16 @@ struct Faults {
 }
 
 impl Model {
+    /// One thread's state for the calls of this model. Inputs outside the trained range are
+    /// counted and, if that was asked for, brought inside.
+    ///
+    /// # Errors
+    ///
+    /// As [`Predictor::session`].
+    pub fn session(&self) -> Result<Box<dyn Session>> {
+        self.guarded.session()
+    }
+
     /// Counts a prediction that had to be corrected, and says so at most once a minute.
     pub fn report(&self, checked: &Checked, now: Instant) {
         let total = self.faults.total.fetch_add(1, Ordering::Relaxed) + 1;

@@ -1,6 +1,7 @@
 //! The log, and the page of metrics.
 
 pub mod metrics;
+pub mod panics;
 
 use std::{fs::OpenOptions, io};
 

@@ -145,7 +145,7 @@ impl Executor {
         let mut slot = self.sessions.0[model.index].lock();
         let ask = || match &mut *slot {
             Some(session) => session.predict(features),
-            None => slot.insert(model.predictor.session()?).predict(features),
+            None => slot.insert(model.session()?).predict(features),
         };
         // A model's runtime is foreign code: its panic ends this call and no other.
         match catch_unwind(AssertUnwindSafe(ask)) {

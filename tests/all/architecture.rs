@@ -117,7 +117,12 @@ fn predictors_use_nothing_of_ours_but_the_framework() {
             let name = line.split(['.', ' ', '=']).next().unwrap();
             let allowed = match backend {
                 "core" => &[][..],
-                "tract" => &["hyperfake-predictor", "hyperfake-predictor-dense"],
+                "tract" => &[
+                    "hyperfake-predictor",
+                    "hyperfake-predictor-dense",
+                    "hyperfake-predictor-onnx",
+                ],
+                "ort" => &["hyperfake-predictor", "hyperfake-predictor-onnx"],
                 _ => &["hyperfake-predictor"],
             };
             assert!(allowed.contains(&name), "predictors/{backend} depends on {name}");

@@ -2,19 +2,24 @@ use std::sync::Arc;
 
 use crate::{Features, ModelInfo, Predictor, RawPrediction, Result, Session, Settings, Units};
 
-/// Does for every backend alike what the settings ask for and no model does by itself: converts
-/// the outputs from the units that were stated, and takes note of a stated trained range.
-pub(crate) fn adapt(inner: Arc<dyn Predictor>) -> Result<Arc<dyn Predictor>> {
+/// Does for every backend alike what a model does not do by itself: converts its outputs from the
+/// units of its file, and takes note of a trained range that the settings state. This is the one
+/// place that converts units: the backends leave numbers as they are in the file.
+///
+/// # Errors
+///
+/// `Invalid` for units or a range that make no sense.
+pub fn adapt(inner: Arc<dyn Predictor>) -> Result<Arc<dyn Predictor>> {
     let settings = Settings::from_map(inner.info().settings.clone());
-    let units = settings.units()?;
+    let units = settings.units(inner.info().units)?;
     let trained = settings.trained(inner.info().inputs.len())?;
-    if units.is_none() && trained.is_none() {
+    if units == Units::NATIVE && trained.is_none() && inner.info().units == Units::NATIVE {
         return Ok(inner);
     }
     let mut info = inner.info().clone();
-    info.units = units.unwrap_or(info.units);
+    info.units = units;
     info.trained = trained.unwrap_or(info.trained);
-    Ok(Arc::new(Adapted { inner, info, units: units.unwrap_or(Units::NATIVE) }))
+    Ok(Arc::new(Adapted { inner, info, units }))
 }
 
 #[derive(Debug)]
@@ -27,6 +32,10 @@ struct Adapted {
 impl Predictor for Adapted {
     fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    fn agrees_with(&self) -> Option<&'static str> {
+        self.inner.agrees_with()
     }
 
     fn session(&self) -> Result<Box<dyn Session>> {

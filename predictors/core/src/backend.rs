@@ -13,6 +13,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// What this backend is called and which files it claims.
     fn formats(&self) -> &'static Formats;
 
+    /// Whether its answers count as right: other backends that claim the same file are compared
+    /// with it, where it can open the file.
+    fn is_reference(&self) -> bool {
+        false
+    }
+
     /// Opens the model that a URI names.
     ///
     /// # Errors
@@ -36,6 +42,11 @@ pub trait Predictor: fmt::Debug + Send + Sync + 'static {
     /// Where the model came from and what it takes.
     fn info(&self) -> &ModelInfo;
 
+    /// Another engine, if one was asked for the same answers when the file was opened and gave them.
+    fn agrees_with(&self) -> Option<&'static str> {
+        None
+    }
+
     /// One thread's state for this model.
     ///
     /// # Errors
@@ -52,7 +63,8 @@ pub trait Predictor: fmt::Debug + Send + Sync + 'static {
 ///   meant to be random.
 /// - After an error the session may be used again.
 pub trait Session: Send {
-    /// Predicts one call. The answer is as the model gave it, in the units of [`RawPrediction`].
+    /// Predicts one call. The answer is as the model gave it, in the units of its file
+    /// ([`ModelInfo::units`]); [`Backends`](crate::Backends) converts it.
     ///
     /// # Errors
     ///
@@ -102,7 +114,8 @@ pub struct ModelInfo {
     pub backend: &'static str,
     /// Its input columns, in order.
     pub inputs: Vec<Feature>,
-    /// The units in the file; answers are always in those of [`RawPrediction`].
+    /// The units in the file. A session of a model that [`Backends`](crate::Backends) opened
+    /// answers in those of [`RawPrediction`], whatever they are.
     pub units: Units,
     /// The values of each input that it was trained on, as far as the model says; empty, or as
     /// long as `inputs`.

@@ -64,6 +64,39 @@ impl Error {
         self
     }
 
+    /// Whether it says what it is about.
+    #[must_use]
+    pub(crate) fn has_subject(&self) -> bool {
+        !self.0.subjects.is_empty()
+    }
+
+    /// The line without what it is about, for where that was said already.
+    #[must_use]
+    pub fn without_subjects(&self) -> String {
+        self.line([])
+    }
+
+    /// One line, whatever a library or a file put into its text.
+    fn line<'a>(&'a self, subjects: impl IntoIterator<Item = &'a String>) -> String {
+        let mut line = String::new();
+        for subject in subjects {
+            line.push_str(subject);
+            line.push_str(": ");
+        }
+        line.push_str(&self.0.message);
+        let mut source = self.0.source.as_deref().map(|source| source as &dyn StdError);
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // Many libraries repeat their source in their own text.
+            if !line.contains(&text) {
+                line.push_str(": ");
+                line.push_str(&text);
+            }
+            source = cause.source();
+        }
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// What went wrong, for code.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -79,24 +112,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = String::new();
-        for subject in self.0.subjects.iter().rev() {
-            line.push_str(subject);
-            line.push_str(": ");
-        }
-        line.push_str(&self.0.message);
-        let mut source = self.0.source.as_deref().map(|source| source as &dyn StdError);
-        while let Some(cause) = source {
-            let text = cause.to_string();
-            // Many libraries repeat their source in their own text.
-            if !line.contains(&text) {
-                line.push_str(": ");
-                line.push_str(&text);
-            }
-            source = cause.source();
-        }
-        // One line, whatever a library or a file put into its text.
-        f.write_str(&line.split_whitespace().collect::<Vec<_>>().join(" "))
+        f.write_str(&self.line(self.0.subjects.iter().rev()))
     }
 }
 

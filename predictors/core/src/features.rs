@@ -101,6 +101,29 @@ impl Feature {
     }
 }
 
+impl Feature {
+    /// The feature of this name: [`Feature::name`], or the column of HyperFaaS's training data.
+    ///
+    /// | feature | columns of HyperFaaS's training data |
+    /// |---|---|
+    /// | `request_bytes` | `request_size_bytes`, `request_body_size` |
+    /// | `function_instances` | `function_instances_count` |
+    /// | `active_calls` | `active_function_calls_count` |
+    /// | `worker_cpu_cores` | `worker_cpu_usage` |
+    /// | `worker_ram_bytes` | `worker_ram_usage` |
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "request_size_bytes" | "request_body_size" => Some(Self::RequestBytes),
+            "function_instances_count" => Some(Self::FunctionInstances),
+            "active_function_calls_count" => Some(Self::ActiveCalls),
+            "worker_cpu_usage" => Some(Self::WorkerCpuCores),
+            "worker_ram_usage" => Some(Self::WorkerRamBytes),
+            _ => Self::ALL.into_iter().find(|feature| feature.name() == name),
+        }
+    }
+}
+
 impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -111,7 +134,7 @@ impl FromStr for Feature {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|feature| feature.name() == name).ok_or_else(|| {
+        Self::named(name).ok_or_else(|| {
             let known = Self::ALL.map(Self::name).join(", ");
             Error::new(
                 ErrorKind::Invalid,
@@ -133,6 +156,15 @@ mod tests {
         for feature in Feature::ALL {
             assert_eq!(feature.name().parse::<Feature>().unwrap(), feature);
         }
+    }
+
+    #[test]
+    fn the_columns_of_hyperfaas_training_data_are_known() {
+        let columns = "request_size_bytes,function_instances_count,active_function_calls_count,\
+                       worker_cpu_usage,worker_ram_usage";
+        let features: Vec<Feature> = columns.split(',').map(|name| name.parse().unwrap()).collect();
+        assert_eq!(features, Feature::ALL);
+        assert_eq!("request_body_size".parse::<Feature>().unwrap(), Feature::RequestBytes);
     }
 
     #[test]

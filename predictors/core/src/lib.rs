@@ -19,24 +19,32 @@
 
 mod adapt;
 mod backend;
+mod candidates;
 mod checks;
+mod domain;
 mod error;
 mod features;
 pub mod file;
+mod guard;
 mod prediction;
 mod range;
 mod registry;
 mod settings;
+mod trial;
 mod units;
 mod uri;
 
+pub use adapt::adapt;
 pub use backend::{Backend, Formats, ModelInfo, Opened, Predictor, Session};
 pub use checks::{Checked, Fault, Limits};
+pub use domain::Domain;
 pub use error::{Error, ErrorKind, Result};
 pub use features::{Feature, Features};
+pub use guard::{guarded, is_guarded, panic_text};
 pub use prediction::{Output, Prediction, RawPrediction};
 pub use range::Range;
 pub use registry::{Attempt, Backends, Declined, Loaded};
 pub use settings::Settings;
+pub use trial::agree;
 pub use units::{Unit, Units};
 pub use uri::ModelUri;

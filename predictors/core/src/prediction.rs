@@ -54,6 +54,18 @@ impl Output {
     /// All outputs, in the order in which a model gives them.
     pub const ALL: [Self; 3] = [Self::RuntimeNs, Self::CpuCores, Self::RamBytes];
 
+    /// The output of this name: [`Output::name`], or the column of HyperFaaS's training data
+    /// (`function_processing_time_ns`, `function_cpu_usage`, `function_ram_usage`).
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "function_processing_time_ns" => Some(Self::RuntimeNs),
+            "function_cpu_usage" => Some(Self::CpuCores),
+            "function_ram_usage" => Some(Self::RamBytes),
+            _ => Self::ALL.into_iter().find(|output| output.name() == name),
+        }
+    }
+
     /// The name used in files and messages.
     #[must_use]
     pub fn name(self) -> &'static str {

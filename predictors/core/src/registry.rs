@@ -1,10 +1,9 @@
-use std::{
-    collections::BTreeSet,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use crate::{Backend, Error, ErrorKind, ModelUri, Opened, Result, Settings, adapt::adapt};
+use crate::{
+    Backend, Error, ErrorKind, ModelUri, Opened, Result, Settings,
+    candidates::{Candidate, Reasons, Reference, apply_settings, open},
+};
 
 /// The backends that a program has, in the order in which they are asked.
 #[derive(Debug, Clone, Default)]
@@ -15,8 +14,10 @@ pub struct Backends(Vec<Arc<dyn Backend>>);
 pub struct Loaded {
     /// Its models; at least one.
     pub models: Vec<Opened>,
-    /// The backends that were asked first and could not open the file.
+    /// The backends that were asked and do not serve the file, although they come first.
     pub declined: Vec<Declined>,
+    /// The backend with whose answers those of the one that serves were compared: they agree.
+    pub agrees_with: Option<&'static str>,
 }
 
 /// A backend's name, and what it made of a file.
@@ -46,38 +47,72 @@ impl Backends {
     /// Opens every model of a file with the first backend that can, and adapts it to what its
     /// settings state (see [`Settings`]).
     ///
+    /// Where several backends claim a file, each is tried at typical points ([`Domain`]) before it
+    /// may serve. One that fails there or gives something else than finite numbers declines, unless
+    /// all do. One whose answers were not [compared](crate::Predictor::agrees_with) with another
+    /// engine's yet is compared with the [reference](Backend::is_reference), where that can open
+    /// the file, and declines if it answers otherwise.
+    ///
     /// # Errors
     ///
     /// `Invalid` for a setting that there is none of, or with a value that makes no sense;
-    /// `Unsupported`, with a list of what there is, when no backend claims the file; otherwise
-    /// the error of the only backend asked, or one error with all their reasons.
+    /// `Unsupported`, with a list of what there is, when no backend claims the file; `Conflict`
+    /// when backends contradict each other and there is no reference; otherwise the error of the
+    /// only backend asked, or one error with all their reasons.
     pub fn open(&self, uri: &ModelUri) -> Result<Loaded> {
-        let mut declined = Vec::new();
-        for backend in self.candidates(uri)? {
-            match open_guarded(backend.as_ref(), uri) {
-                Ok(models) => {
-                    let models = models.into_iter().map(|opened| finish(uri, opened));
-                    return Ok(Loaded { models: models.collect::<Result<_>>()?, declined });
-                }
+        let candidates = self.candidates(uri)?;
+        Settings::check_names(uri.parameters().keys()).map_err(|error| error.at(uri))?;
+        let mut reasons = Reasons::default();
+        if let [only] = candidates[..] {
+            let models = apply_settings(uri, open(only.as_ref(), uri)?)?;
+            return Ok(Loaded { models, declined: reasons.0, agrees_with: None });
+        }
+        let mut reference = Reference::of(&candidates, uri);
+        let mut faulty: Option<Candidate> = None;
+        for backend in candidates {
+            let name = backend.formats().name;
+            let models = match open(backend.as_ref(), uri) {
+                Ok(models) => models,
                 // No other backend will find a file that is not there.
                 Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
-                Err(error) => declined.push(Declined { backend: backend.formats().name, error }),
+                Err(error) => {
+                    reasons.add(name, error);
+                    continue;
+                }
+            };
+            // A setting that makes no sense is the user's to mend, not another backend's to ignore.
+            let candidate = Candidate::new(apply_settings(uri, models)?)?;
+            if let Some(fault) = candidate.trial.first_fault(&candidate.points) {
+                reasons.add(name, fault);
+                let fewer = |other: &Candidate| candidate.trial.faults() < other.trial.faults();
+                if !candidate.trial.always_fails() && faulty.as_ref().is_none_or(fewer) {
+                    faulty = Some(candidate);
+                }
+                continue;
+            }
+            if backend.is_reference() {
+                return Ok(reasons.loaded(candidate, None));
+            }
+            let agrees_with = candidate.models[0].predictor.agrees_with();
+            if agrees_with.is_some() {
+                return Ok(reasons.loaded(candidate, agrees_with));
+            }
+            match reference.difference(&candidate) {
+                Some(Some(difference)) => reasons.add(name, difference),
+                Some(None) => {
+                    let agrees_with = reference.name();
+                    return Ok(reasons.loaded(candidate, agrees_with));
+                }
+                // Nothing says who of those that contradict each other is right.
+                None if reasons.contradict() => break,
+                None => return Ok(reasons.loaded(candidate, None)),
             }
         }
-        Err(match declined.len() {
-            1 => declined.remove(0).error,
-            _ => {
-                let reasons: Vec<_> = declined
-                    .iter()
-                    .map(|declined| format!("{}: {}", declined.backend, declined.error))
-                    .collect();
-                Error::new(
-                    ErrorKind::Invalid,
-                    "no backend can open it: ".to_owned() + &reasons.join("; "),
-                )
-                .at(uri)
-            }
-        })
+        match faulty {
+            // It is the model that answers so.
+            Some(candidate) if !reasons.contradict() => Ok(reasons.loaded(candidate, None)),
+            _ => Err(reasons.into_error(uri)),
+        }
     }
 
     /// Opens a file with every backend that claims it, to compare them.
@@ -88,8 +123,7 @@ impl Backends {
     pub fn open_each(&self, uri: &ModelUri) -> Result<Vec<Attempt>> {
         let candidates = self.candidates(uri)?.into_iter();
         let open = |backend: &Arc<dyn Backend>| {
-            let models = open_guarded(backend.as_ref(), uri)?.into_iter();
-            models.map(|opened| finish(uri, opened)).collect()
+            open(backend.as_ref(), uri).and_then(|models| apply_settings(uri, models))
         };
         Ok(candidates.map(|backend| (backend.formats().name, open(backend))).collect())
     }
@@ -125,23 +159,6 @@ impl Backends {
     fn claiming(&self, claims: impl Fn(&dyn Backend) -> bool) -> Vec<&Arc<dyn Backend>> {
         self.0.iter().filter(|backend| claims(backend.as_ref())).collect()
     }
-}
-
-fn finish(uri: &ModelUri, opened: Opened) -> Result<Opened> {
-    let settings = &opened.predictor.info().settings;
-    Settings::check_names(settings.keys().chain(uri.parameters().keys()))
-        .and_then(|()| adapt(Arc::clone(&opened.predictor)))
-        .map(|predictor| Opened { predictor, ..opened })
-        .map_err(|error| error.at(uri))
-}
-
-/// A model file is input from outside: a library that panics on it must not take the worker down.
-fn open_guarded(backend: &dyn Backend, uri: &ModelUri) -> Result<Vec<Opened>> {
-    catch_unwind(AssertUnwindSafe(|| backend.open_all(uri))).unwrap_or_else(|_| {
-        let name = backend.formats().name;
-        Err(Error::new(ErrorKind::Invalid, format!("the backend '{name}' panicked on this file"))
-            .at(uri))
-    })
 }
 
 #[cfg(test)]
@@ -273,6 +290,6 @@ mod tests {
     fn a_backend_that_panics_has_only_declined() {
         let backends = backends(|_| panic!("corrupt"));
         assert_eq!(backends.open(&"a.x".parse().unwrap()).unwrap().declined.len(), 1);
-        assert!(refusal(&backends, "a.y").contains("'first' panicked on this file"));
+        assert_eq!(refusal(&backends, "a.y"), "a.y: first panicked: corrupt");
     }
 }

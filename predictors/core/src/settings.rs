@@ -88,42 +88,47 @@ impl Settings {
     /// When `features` names something else than that many different features, and when it is
     /// missing although the model does not take five.
     pub fn features(&self, inputs: usize) -> Result<Vec<Feature>> {
-        let Some(text) = self.get("features") else {
-            if inputs == Feature::ALL.len() {
-                return Ok(Feature::ALL.to_vec());
+        match self.named_features()? {
+            Some(named) if named.len() == inputs => Ok(named),
+            Some(named) => {
+                let text = self.get("features").unwrap_or_default();
+                let message =
+                    format!("names {} inputs ({text}), but the model takes {inputs}", named.len());
+                Err(Error::new(ErrorKind::Invalid, message).at("features"))
             }
-            return Err(Error::new(ErrorKind::Invalid, unnamed_inputs(inputs)));
-        };
+            None if inputs == Feature::ALL.len() => Ok(Feature::ALL.to_vec()),
+            None => Err(Error::new(ErrorKind::Invalid, unnamed_inputs(inputs))),
+        }
+    }
+
+    /// The columns that `features` names, if it is stated.
+    ///
+    /// # Errors
+    ///
+    /// When it names something that is no feature, or a feature twice.
+    pub fn named_features(&self) -> Result<Option<Vec<Feature>>> {
+        let Some(text) = self.get("features") else { return Ok(None) };
         let named: Vec<Feature> = text
             .split(',')
             .map(|name| name.trim().parse())
             .collect::<Result<_>>()
             .map_err(|error: Error| error.at("features"))?;
-        let invalid = |message| Err(Error::new(ErrorKind::Invalid, message).at("features"));
         if let Some(twice) = (1..named.len()).find(|&at| named[..at].contains(&named[at])) {
-            return invalid(format!("'{}' is named twice", named[twice]));
+            let message = format!("'{}' is named twice", named[twice]);
+            return Err(Error::new(ErrorKind::Invalid, message).at("features"));
         }
-        if named.len() != inputs {
-            return invalid(format!(
-                "names {} inputs ({text}), but the model takes {inputs}",
-                named.len()
-            ));
-        }
-        Ok(named)
+        Ok(Some(named))
     }
 
-    /// The units that are stated, and [`Units::NATIVE`] for the others.
+    /// The units of the file: those that are stated, and the backend's for the others.
     ///
     /// # Errors
     ///
     /// When a unit is not one of those in the table above.
-    pub fn units(&self) -> Result<Option<Units>> {
-        let names = ["runtime_unit", "cpu_unit", "ram_unit"];
-        if names.iter().all(|name| self.get(name).is_none()) {
-            return Ok(None);
-        }
-        let [runtime, cpu, ram] = names.map(|name| self.get(name));
-        Units::parse(runtime, cpu, ram).map(Some)
+    pub fn units(&self, by_default: Units) -> Result<Units> {
+        let [runtime, cpu, ram] =
+            ["runtime_unit", "cpu_unit", "ram_unit"].map(|name| self.get(name));
+        by_default.with(runtime, cpu, ram)
     }
 
     /// The trained range of each input, if it is stated.

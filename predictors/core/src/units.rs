@@ -41,16 +41,16 @@ impl Units {
     /// Nothing to convert but the run time, which is in milliseconds.
     pub const MILLISECONDS: Self = Self { runtime: RUNTIME[2], ..Self::NATIVE };
 
-    /// From names; what has none is native.
+    /// With the units of these names; what has none stays as it is.
     ///
     /// # Errors
     ///
     /// For an unknown name; the error lists the known ones.
-    pub fn parse(runtime: Option<&str>, cpu: Option<&str>, ram: Option<&str>) -> Result<Self> {
+    pub fn with(self, runtime: Option<&str>, cpu: Option<&str>, ram: Option<&str>) -> Result<Self> {
         Ok(Self {
-            runtime: find("runtime_unit", runtime, &RUNTIME)?,
-            cpu: find("cpu_unit", cpu, &CPU)?,
-            ram: find("ram_unit", ram, &RAM)?,
+            runtime: find("runtime_unit", runtime, &RUNTIME, self.runtime)?,
+            cpu: find("cpu_unit", cpu, &CPU, self.cpu)?,
+            ram: find("ram_unit", ram, &RAM, self.ram)?,
         })
     }
 }
@@ -65,8 +65,8 @@ const fn unit(name: &'static str, factor: f64) -> Unit {
     Unit { name, factor }
 }
 
-fn find(setting: &str, name: Option<&str>, known: &[Unit]) -> Result<Unit> {
-    let Some(name) = name else { return Ok(known[0]) };
+fn find(setting: &str, name: Option<&str>, known: &[Unit], by_default: Unit) -> Result<Unit> {
+    let Some(name) = name else { return Ok(by_default) };
     known.iter().copied().find(|unit| unit.name == name).ok_or_else(|| {
         let known: Vec<_> = known.iter().map(|unit| unit.name).collect();
         let message = format!("found '{name}', expected one of {}", known.join(", "));

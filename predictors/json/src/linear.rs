@@ -25,9 +25,8 @@ pub(crate) const HYPERFAAS_FIELDS: [&str; 8] = [
     "ram_r2",
 ];
 
-/// HyperFaaS's coefficients, in the order of [`Output::ALL`], and what turns their unit into ours.
-const HYPERFAAS_COEFFICIENTS: [(&str, f64); 3] =
-    [("runtime_coeffs", 1e6), ("cpu_coeffs", 1.0), ("ram_coeffs", 1.0)];
+/// HyperFaaS's coefficients, in the order of [`Output::ALL`].
+const HYPERFAAS_COEFFICIENTS: [&str; 3] = ["runtime_coeffs", "cpu_coeffs", "ram_coeffs"];
 
 /// A larger coefficient is a mistake, and two of them could give infinity less infinity, which is no
 /// number. With this one the answer is finite for every feature up to 1e200.
@@ -36,18 +35,26 @@ const MAX_COEFFICIENT: f64 = 1e100;
 impl Linear {
     /// Reads an object of named coefficients for each result.
     pub(crate) fn read(model: &Object<'_>, inputs: &[Feature]) -> Result<Self, Problem> {
-        let names: Vec<_> = inputs.iter().map(|feature| feature.name()).collect();
         let mut linear = Self { intercepts: [0.0; 3], weights: [[0.0; 5]; 3] };
         for (index, output) in Output::ALL.into_iter().enumerate() {
             let coefficients = model.required(output.name())?.object()?;
-            coefficients.only(&[&["intercept"], &names])?;
+            let names = coefficients.fields.iter().map(|field| &*field.name);
+            let named: Vec<_> = names.filter(|name| weighs(name, inputs).is_some()).collect();
+            let ours: Vec<_> = inputs.iter().map(|feature| feature.name()).collect();
+            coefficients.only(&[&["intercept"], &ours, &named])?;
             if let Some(intercept) = coefficients.find("intercept") {
                 linear.intercepts[index] = coefficient(intercept)?;
             }
-            for feature in inputs {
-                if let Some(weight) = coefficients.find(feature.name()) {
-                    linear.weights[index][*feature as usize] = coefficient(weight)?;
+            let mut weighed = Vec::new();
+            for field in &coefficients.fields {
+                let Some(feature) = weighs(&field.name, inputs) else { continue };
+                if weighed.contains(&feature) {
+                    let message = format!("the feature '{feature}' has two coefficients");
+                    return Err(field.value.problem(message));
                 }
+                weighed.push(feature);
+                linear.weights[index][feature as usize] =
+                    coefficient(field.value.named(feature.name()))?;
             }
         }
         Ok(linear)
@@ -56,8 +63,8 @@ impl Linear {
     /// Reads lists of six coefficients: for the five features, then the intercept.
     pub(crate) fn read_hyperfaas(model: &Object<'_>) -> Result<Self, Problem> {
         let mut linear = Self { intercepts: [0.0; 3], weights: [[0.0; 5]; 3] };
-        for (index, (name, factor)) in HYPERFAAS_COEFFICIENTS.into_iter().enumerate() {
-            let [weights @ .., intercept] = six_numbers(model.required(name)?, factor)?;
+        for (index, name) in HYPERFAAS_COEFFICIENTS.into_iter().enumerate() {
+            let [weights @ .., intercept] = six_numbers(model.required(name)?)?;
             linear.weights[index] = weights;
             linear.intercepts[index] = intercept;
         }
@@ -84,7 +91,12 @@ fn coefficient(node: Node<'_>) -> Result<f64, Problem> {
     }
 }
 
-fn six_numbers(node: Node<'_>, factor: f64) -> Result<[f64; 6], Problem> {
+/// The feature that a coefficient is named after.
+fn weighs(name: &str, inputs: &[Feature]) -> Option<Feature> {
+    Feature::named(name).filter(|feature| inputs.contains(feature))
+}
+
+fn six_numbers(node: Node<'_>) -> Result<[f64; 6], Problem> {
     let items = node.list()?;
     if items.len() != 6 {
         return Err(node.problem(format!(
@@ -94,10 +106,7 @@ fn six_numbers(node: Node<'_>, factor: f64) -> Result<[f64; 6], Problem> {
     }
     let mut numbers = [0.0; 6];
     for (number, item) in numbers.iter_mut().zip(items) {
-        *number = item.number()? * factor;
-        if number.abs() > MAX_COEFFICIENT {
-            return Err(item.problem("the coefficient is too large in nanoseconds"));
-        }
+        *number = coefficient(item)?;
     }
     Ok(numbers)
 }
@@ -131,9 +140,21 @@ mod tests {
     }
 
     #[test]
-    fn the_milliseconds_of_hyperfaas_become_nanoseconds_and_the_last_number_is_the_intercept() {
+    fn a_coefficient_may_be_named_like_a_column_of_hyperfaas_training_data() {
+        let source = r#"{"runtime_ns": {"request_size_bytes": 3}, "cpu_cores": {}, "ram_bytes":
+                         {"active_function_calls_count": 2}}"#;
+        let results = linear(source).unwrap().predict(&[10.0, 20.0, 30.0, 40.0, 50.0]);
+        assert_eq!(results, [30.0, 0.0, 60.0]);
+        let twice = r#"{"runtime_ns": {"request_size_bytes": 3, "request_bytes": 3},
+                        "cpu_cores": {}, "ram_bytes": {}}"#;
+        let problem = linear(twice).unwrap_err().message;
+        assert_eq!(problem, "the feature 'request_bytes' has two coefficients");
+    }
+
+    #[test]
+    fn numbers_of_hyperfaas_stay_in_milliseconds_and_the_last_one_is_the_intercept() {
         let linear = hyperfaas("[0.5, 0, 0, 0, 0, 2]").unwrap();
-        assert_eq!(linear.predict(&[3.0, 0.0, 0.0, 0.0, 0.0]), [3.5e6, 0.5, 8_000_003.0]);
+        assert_eq!(linear.predict(&[3.0, 0.0, 0.0, 0.0, 0.0]), [3.5, 0.5, 8_000_003.0]);
     }
 
     #[test]
@@ -141,7 +162,7 @@ mod tests {
         let refusal = |runtime| hyperfaas(runtime).unwrap_err().message;
         assert!(refusal("[1, 2]").starts_with("found 2 coefficients, expected 6"));
         assert!(refusal("[1, 2, 3, 4, 5, 6, 7]").starts_with("found 7 coefficients, expected 6"));
-        assert!(refusal("[1, 2, 3, 4, 5, 1e305]").contains("too large in nanoseconds"));
+        assert!(refusal("[1, 2, 3, 4, 5, 1e305]").starts_with("the coefficient 1e305 is too large"));
     }
 
     /// 1e308 times 10 less 1e308 times 10 would be infinity less infinity.

@@ -182,7 +182,7 @@ fn inputs(object: &Object<'_>) -> Result<Vec<Feature>, Problem> {
     let mut inputs = Vec::with_capacity(Feature::ALL.len());
     for item in list.list()? {
         let name = item.string()?;
-        let Some(feature) = Feature::ALL.into_iter().find(|feature| feature.name() == name) else {
+        let Some(feature) = Feature::named(&name) else {
             let (name, known) = (quoted(&name), Feature::ALL.map(Feature::name).join(", "));
             return Err(item.problem(format!("no feature is called {name}; there are {known}")));
         };

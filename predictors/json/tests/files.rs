@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
-use hyperfake_predictor::{Backend, ErrorKind, Feature, Features, ModelUri, Units};
+use hyperfake_predictor::{Backend, Backends, ErrorKind, Feature, Features, ModelUri, Units};
 use hyperfake_predictor_json::{JsonBackend, MAX_FILE_BYTES};
 use proptest::prelude::*;
 use tempfile::{NamedTempFile, TempDir};
@@ -79,8 +79,31 @@ fn a_map_without_a_name_or_with_a_wrong_one_lists_its_images() {
 #[test]
 fn a_map_of_one_image_needs_no_name() {
     let file = File::new(HYPERFAAS);
-    assert_eq!(file.runtime_ns(""), 2e6);
+    // In the milliseconds of the file.
+    assert_eq!(file.runtime_ns(""), 2.0);
     assert_eq!(file.images(""), [Some("a:1".to_owned())]);
+}
+
+/// Right: 0.00001 x 1000 bytes + 0.5 x 1 instance + 2 = 2.51 ms.
+#[test]
+fn a_stated_unit_is_the_unit_of_the_file_and_nothing_is_converted_twice() {
+    let file = File::new(
+        r#"{"a:1": {"runtime_coeffs": [0.00001, 0.5, 0.05, 0, 0, 2],
+            "cpu_coeffs": [0, 0, 0, 0, 0, 48], "ram_coeffs": [2, 0, 0, 0, 0, 7900000]}}"#,
+    );
+    let backends = Backends::new([Arc::new(JsonBackend) as Arc<dyn Backend>]);
+    let ask = |query: &str| {
+        let loaded = backends.open(&file.uri(query)).unwrap();
+        let features = Features { request_bytes: 1000.0, ..Features::IDLE };
+        let answer = loaded.models[0].predictor.session().unwrap().predict(&features).unwrap();
+        [answer.runtime_ns.round(), answer.cpu_cores, answer.ram_bytes]
+    };
+    let in_ms = [2_510_000.0, 48.0, 7_902_000.0];
+    assert_eq!(ask(""), in_ms);
+    assert_eq!(ask("?runtime_unit=ms"), in_ms);
+    assert_eq!(ask("?runtime_unit=us"), [2510.0, 48.0, 7_902_000.0]);
+    assert_eq!(ask("?cpu_unit=percent"), [2_510_000.0, 0.48, 7_902_000.0]);
+    assert_eq!(ask("?cpu_unit=percent&runtime_unit=ms"), [2_510_000.0, 0.48, 7_902_000.0]);
 }
 
 #[test]

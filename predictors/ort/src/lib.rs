@@ -4,37 +4,23 @@
 //! where it is looked for), so that a program without it has all other backends. It runs what no
 //! backend in Rust runs, such as the trees of scikit-learn (`ai.onnx.ml` operators).
 //!
-//! Any model serves that has
-//!
-//! - one input, `float` or `double`, of the shape `[1,k]`, `[N,k]` or `[?,k]`: the five features
-//!   in the order of [`Feature::ALL`], in bytes, calls and cores, or those that the setting
-//!   `features` names;
-//! - an output with three numbers for each row, `float` or `double`, of the shape `[1,3]`, `[N,3]`
-//!   or `[3]`: nanoseconds, cores, bytes. Of several outputs it is the one called `output`. Three
-//!   outputs of one number each serve, too, in that order.
+//! [`hyperfake_predictor_onnx`] says which inputs, outputs and shapes a model may have.
 //!
 //! A call is one row. A model with a batch size of its own gets the row repeated, and its first
 //! answer counts.
 //!
-//! Features are given to a `float` model in single precision: whole numbers are exact up to 2^24,
-//! above that to one part in 16 million.
-//!
-//! Metadata whose key begins with `hyperfake.` becomes a setting of the model: the pair
-//! `hyperfake.response` and `echo` is the setting `response=echo`.
-//!
-//! Every session runs on the thread that asks it, without threads of its own. The model's file is
-//! read once; only data that an ONNX file keeps in other files is read again for each session.
-//!
-//! [`Feature::ALL`]: hyperfake_predictor::Feature::ALL
+//! Every session runs on the thread that asks it, without threads of its own. The model's file and
+//! the files that hold its external data are read once.
 
 mod places;
 mod plan;
+mod ports;
 mod probe;
 mod runtime;
 mod search;
 mod session;
-mod signature;
 mod telemetry;
+mod tensor;
 
 use std::{
     path::PathBuf,
@@ -43,7 +29,7 @@ use std::{
 
 use hyperfake_predictor::{
     Backend, Error, ErrorKind, Features, Formats, ModelInfo, ModelUri, Predictor, Result, Session,
-    Units, file,
+    file,
 };
 
 pub use crate::{
@@ -76,16 +62,7 @@ impl OrtBackend {
 
     fn load(&self, bytes: Vec<u8>, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
         let environment = runtime::environment(self.library.as_deref())?;
-        let (plan, settings, session) = Plan::load(environment, bytes, uri)?;
-        let info = ModelInfo {
-            path: uri.path().to_owned(),
-            backend: self.formats().name,
-            inputs: plan.inputs.clone(),
-            units: Units::NATIVE,
-            trained: Vec::new(),
-            deterministic: true,
-            settings: settings.into_map(),
-        };
+        let (plan, info, session) = Plan::load(environment, bytes, uri, self.formats().name)?;
         let plan = Arc::new(plan);
         let mut first = OrtSession::new(Arc::clone(&plan), session)?;
         // As proof that the buffers fit.
@@ -97,6 +74,11 @@ impl OrtBackend {
 impl Backend for OrtBackend {
     fn formats(&self) -> &'static Formats {
         &Formats { name: "ort", schemes: &["ort"], extensions: &["ort", "onnx"] }
+    }
+
+    /// ONNX Runtime is what most models are tried with by those who make them.
+    fn is_reference(&self) -> bool {
+        true
     }
 
     fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {

@@ -1,23 +1,21 @@
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use hyperfake_predictor::{Error, ErrorKind, Feature, ModelUri, Output, Result, Settings};
+use hyperfake_predictor::{Error, ErrorKind, ModelInfo, ModelUri, Result};
+use hyperfake_predictor_onnx::{Element, MAX_ROWS, OnnxFile, Signature, info, said};
 use ort::{
     ErrorCode,
     environment::Environment,
     logging::LogLevel,
     session::{
-        HasSelectedOutputs, OutputSelector, RunOptions, Session, builder::GraphOptimizationLevel,
+        HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionInputValue,
+        builder::GraphOptimizationLevel,
     },
-    value::{DynValue, Shape, Tensor, ValueType},
+    value::{DynValue, ValueType},
 };
 
 use crate::{
-    session::Input,
-    signature::{Element, Signature, described},
+    ports::{element, ports, type_name},
+    tensor::{self, InputTensor},
 };
 
 /// A model that was tried out: what it takes to make a session of it on any thread.
@@ -25,11 +23,11 @@ pub(crate) struct Plan {
     environment: Environment,
     /// The whole file.
     bytes: Vec<u8>,
-    /// The file, for messages; its folder is where an ONNX file's external data is.
+    /// The file, for messages.
     pub(crate) path: PathBuf,
     pub(crate) signature: Signature,
-    /// The feature of each input column.
-    pub(crate) inputs: Vec<Feature>,
+    /// The batch size on which the file insists, or 1.
+    rows: usize,
     /// One for each output that counts, in the order of the signature.
     pub(crate) buffers: Vec<Buffer>,
 }
@@ -39,32 +37,52 @@ pub(crate) struct Plan {
 pub(crate) struct Buffer {
     name: String,
     pub(crate) element: Element,
-    shape: Shape,
+    shape: Vec<usize>,
     /// Whether the file states this shape. ONNX Runtime writes into room that was made for an
     /// output only if it does, and files of skl2onnx state `[?,1]` for three outputs.
     stated: bool,
 }
 
 impl Plan {
-    /// From the bytes of a file, with its settings and its first session.
+    /// From the bytes of a file, with what is said about it and its first session.
     pub(crate) fn load(
         environment: Environment,
         bytes: Vec<u8>,
         uri: &ModelUri,
-    ) -> Result<(Self, Settings, Session)> {
+        backend: &'static str,
+    ) -> Result<(Self, ModelInfo, Session)> {
         let path = uri.path();
-        let mut session = commit(&environment, &bytes, path).map_err(refused)?;
-        let signature = Signature::of(&session)?;
-        let settings = Settings::read(uri, settings(&session).map_err(refused)?)?;
-        let inputs = settings.features(signature.columns)?;
-        let buffers = try_out(&mut session, &signature)?;
-        let plan = Self { environment, bytes, path: path.to_owned(), signature, inputs, buffers };
-        Ok((plan, settings, session))
+        // ONNX Runtime tells its own format from ONNX's by these bytes, too.
+        let is_ort_format = bytes.get(4..8) == Some(b"ORTM");
+        let (bytes, signature, info, mut session) = if is_ort_format {
+            let session = commit(&environment, &bytes).map_err(refused)?;
+            let metadata = metadata(&session).map_err(refused)?;
+            let pairs = metadata.iter().map(|(key, value)| (&**key, &**value));
+            let (settings, targets) = said(uri, pairs)?;
+            let (inputs, outputs) = (ports(session.inputs()), ports(session.outputs()));
+            let signature = Signature::of(&inputs, &outputs, &settings, targets)?;
+            let info = info(path, backend, &signature, Vec::new(), settings);
+            (bytes, signature, info, session)
+        } else {
+            let file = OnnxFile::parse(uri, bytes)?;
+            let info = file.info(backend);
+            let session = commit(&environment, &file.bytes).map_err(refused)?;
+            (file.bytes, file.signature, info, session)
+        };
+        let rows = signature.rows.unwrap_or(1).clamp(1, MAX_ROWS);
+        let buffers = try_out(&mut session, &signature, rows)?;
+        let path = path.to_owned();
+        Ok((Self { environment, bytes, path, signature, rows, buffers }, info, session))
+    }
+
+    /// The tensors of the inputs.
+    pub(crate) fn inputs(&self) -> ort::Result<Vec<InputTensor>> {
+        inputs(&self.signature, self.rows)
     }
 
     /// Another session.
     pub(crate) fn graph(&self) -> ort::Result<Session> {
-        commit(&self.environment, &self.bytes, &self.path)
+        commit(&self.environment, &self.bytes)
     }
 
     /// Options for a session's runs, with room for the outputs, which each run writes again.
@@ -73,7 +91,8 @@ impl Plan {
         for buffer in &self.buffers {
             outputs = outputs.with(&buffer.name);
             if buffer.stated {
-                outputs = outputs.preallocate(&buffer.name, buffer.allocate()?);
+                outputs = outputs
+                    .preallocate(&buffer.name, tensor::output(buffer.element, &buffer.shape)?);
             }
         }
         Ok(RunOptions::new()?.with_outputs(outputs))
@@ -89,20 +108,8 @@ impl fmt::Debug for Plan {
     }
 }
 
-impl Buffer {
-    fn allocate(&self) -> ort::Result<DynValue> {
-        let count = self.shape.num_elements();
-        let shape = self.shape.clone();
-        Ok(match self.element {
-            Element::F32 => Tensor::from_array((shape, vec![0.0_f32; count]))?.into_dyn(),
-            Element::F64 => Tensor::from_array((shape, vec![0.0_f64; count]))?.into_dyn(),
-        })
-    }
-}
-
-fn commit(environment: &Environment, bytes: &[u8], path: &Path) -> ort::Result<Session> {
-    let folder = path.parent().and_then(|folder| std::path::absolute(folder).ok());
-    let mut builder = Session::builder(environment)?
+fn commit(environment: &Environment, bytes: &[u8]) -> ort::Result<Session> {
+    Session::builder(environment)?
         // It warns at every run of an output whose shape is not the stated one.
         .with_log_level(LogLevel::Error)?
         .with_optimization_level(GraphOptimizationLevel::All)?
@@ -112,55 +119,42 @@ fn commit(environment: &Environment, bytes: &[u8], path: &Path) -> ort::Result<S
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
         // For a model of a few small layers, the plan for its memory costs more than it saves.
-        .with_memory_pattern(false)?;
-    if let Some(folder) = folder.as_deref().and_then(Path::to_str) {
-        let key = "session.model_external_initializers_file_folder_path";
-        builder = builder.with_config_entry(key, folder)?;
-    }
-    builder.commit_from_memory(bytes)
+        .with_memory_pattern(false)?
+        // Weights of 8 bits are multiplied as they are written, in single precision: the default
+        // rounds the inputs to 8 bits as well, which changed answers by up to 11 %.
+        .with_config_entry("session.qdq_matmulnbits_accuracy_level", "1")?
+        .commit_from_memory(bytes)
 }
 
-/// The metadata that is meant for this software, without its prefix.
-fn settings(session: &Session) -> ort::Result<BTreeMap<String, String>> {
+fn metadata(session: &Session) -> ort::Result<BTreeMap<String, String>> {
     let metadata = session.metadata()?;
-    let ours = metadata.custom_keys()?.into_iter().filter_map(|key| {
-        let name = key.strip_prefix("hyperfake.").filter(|name| !name.is_empty())?;
-        Some((name.to_owned(), metadata.custom(&key)?))
-    });
-    Ok(ours.collect())
+    let keys = metadata.custom_keys()?.into_iter();
+    Ok(keys.filter_map(|key| Some((key.clone(), metadata.custom(&key)?))).collect())
+}
+
+fn inputs(signature: &Signature, rows: usize) -> ort::Result<Vec<InputTensor>> {
+    signature.inputs.iter().map(|input| InputTensor::new(input, rows)).collect()
 }
 
 /// Makes one prediction, as proof that it works, and to learn the size of each output.
-fn try_out(session: &mut Session, signature: &Signature) -> Result<Vec<Buffer>> {
-    let input = Input::new(signature).map_err(refused)?;
+fn try_out(session: &mut Session, signature: &Signature, rows: usize) -> Result<Vec<Buffer>> {
+    let inputs = inputs(signature, rows).map_err(refused)?;
     let stated: BTreeMap<_, _> = session
         .outputs()
         .iter()
         .map(|output| (output.name().to_owned(), output.dtype().clone()))
         .collect();
-    let outputs = session.run([input.value()]).map_err(refused)?;
-    let numbers = Output::ALL.len() / signature.outputs.len();
-    signature
-        .outputs
-        .iter()
-        .map(|name| {
-            let Some(value) = outputs.get(name) else {
-                let message = format!("there was no output '{name}'");
-                return Err(Error::new(ErrorKind::Invalid, message));
-            };
-            let stated = stated.get(name).is_some_and(|stated| is_stated(stated, value.dtype()));
-            buffer(name, value, numbers, signature.rows, stated).ok_or_else(|| {
-                let found = described(value.dtype());
-                let names = Output::ALL.map(Output::name).join(", ");
-                let message = format!(
-                    "output '{name}' is {found}, expected [{},{numbers}] or [{numbers}] of float \
-                     or double ({names})",
-                    signature.rows
-                );
-                Error::new(ErrorKind::Unsupported, message)
-            })
-        })
-        .collect()
+    let values: Vec<SessionInputValue<'_>> = inputs.iter().map(InputTensor::value).collect();
+    let outputs = session.run(&values[..]).map_err(refused)?;
+    let buffer = |name: &String| {
+        let Some(value) = outputs.get(name) else {
+            let message = format!("there was no output '{name}'");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        };
+        let stated = stated.get(name).is_some_and(|stated| is_stated(stated, value.dtype()));
+        buffer(name, value, signature, rows, stated)
+    };
+    signature.outputs.iter().map(buffer).collect()
 }
 
 /// Whether the file states for an output what it turned out to be.
@@ -182,20 +176,20 @@ fn is_stated(stated: &ValueType, found: &ValueType) -> bool {
 fn buffer(
     name: &str,
     value: &DynValue,
-    numbers: usize,
+    signature: &Signature,
     rows: usize,
     stated: bool,
-) -> Option<Buffer> {
-    let ValueType::Tensor { ty, shape, .. } = value.dtype() else { return None };
-    let (numbers, rows) = (numbers as i64, rows as i64);
-    let fits = match shape[..] {
-        [] => numbers == 1,
-        [count] => count == numbers || (numbers == 1 && count == rows),
-        [count, width] => count == rows && width == numbers,
-        _ => false,
+) -> Result<Buffer> {
+    let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
+        return Err(signature.refuse_output(name, &[], &value.dtype().to_string(), rows));
     };
-    let element = Element::of(*ty).filter(|_| fits)?;
-    Some(Buffer { name: name.to_owned(), element, shape: shape.clone(), stated })
+    let shape: Vec<_> = shape.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect();
+    match element(*ty) {
+        Some(element) if signature.fits(&shape, rows) => {
+            Ok(Buffer { name: name.to_owned(), element, shape, stated })
+        }
+        _ => Err(signature.refuse_output(name, &shape, &type_name(*ty), rows)),
+    }
 }
 
 /// ONNX Runtime does not take the model.

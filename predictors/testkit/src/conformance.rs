@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use hyperfake_predictor::{Backend, Backends, Features, ModelUri, Predictor, RawPrediction};
+use hyperfake_predictor::{Backend, Backends, Features, ModelUri, Predictor, RawPrediction, adapt};
 
 use crate::promises;
 
@@ -191,7 +191,7 @@ impl BackendCase<'_> {
         way: Way,
     ) -> hyperfake_predictor::Result<Arc<dyn Predictor>> {
         match way {
-            Way::Directly => self.backend.open(uri),
+            Way::Directly => self.backend.open(uri).and_then(adapt),
             Way::ThroughTheRegistry => {
                 let mut models = self.backends.open(uri)?.models;
                 let named = |image: &Option<String>| image.as_deref() == uri.name();

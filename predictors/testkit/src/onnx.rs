@@ -188,8 +188,14 @@ pub enum Dim<'a> {
 pub enum ElementType {
     /// `float`
     F32 = 1,
+    /// `int32`
+    I32 = 6,
     /// `int64`
     I64 = 7,
+    /// `bool`
+    Bool = 9,
+    /// `float16`
+    F16 = 10,
     /// `double`
     F64 = 11,
 }
@@ -218,6 +224,7 @@ macro_rules! element {
 element!(f32, F32);
 element!(f64, F64);
 element!(i64, I64);
+element!(i32, I32);
 
 /// The value of a node's attribute. `From` makes one of each type that it holds.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,8 +5,9 @@ use hyperfake_predictor::{
     Result, Session,
 };
 use hyperfake_predictor_dense::{Isa, Network, Runner};
+use hyperfake_predictor_onnx::{OnnxFile, Signature};
 
-use crate::{lower, plan::Plan, proof, session::TractSession, source::Source, without_panic};
+use crate::{MAX_FILE_BYTES, lower, plan::Plan, proof, session::TractSession, without_panic};
 
 /// Opens the `.onnx` files that hold a plain feed-forward network, and runs them with a kernel
 /// of our own; chosen with `dense:`.
@@ -30,15 +31,19 @@ impl Backend for DenseBackend {
     }
 
     fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
-        let bytes = Source::bytes(uri)?;
+        let file = OnnxFile::read(uri, MAX_FILE_BYTES)?;
         let load = || {
-            let source = Source::read(uri, &bytes)?;
-            let network = lower::network(&source)?;
+            let lowered = lower::network(&file)?;
             let isa = Isa::detect();
-            let mut tract = TractSession::new(Plan::load(&source)?)?;
-            proof::check(&source, &network, &mut network.runner(isa), &mut tract)?;
-            let columns = source.columns.clone().into();
-            Ok(DensePredictor { info: source.info(self.formats().name), network, isa, columns })
+            let mut tract = TractSession::new(Plan::load(&file)?)?;
+            proof::check(&file, &lowered, &mut lowered.network.runner(isa), &mut tract)?;
+            Ok(DensePredictor {
+                info: file.info(self.formats().name),
+                network: lowered.network,
+                isa,
+                columns: lowered.columns.into(),
+                signature: Arc::new(file.signature.clone()),
+            })
         };
         let predictor = without_panic(ErrorKind::Invalid, load)
             .map_err(|error| error.at(uri.path().display()))?;
@@ -52,6 +57,7 @@ struct DensePredictor {
     network: Network,
     isa: Isa,
     columns: Arc<[Feature]>,
+    signature: Arc<Signature>,
 }
 
 impl Predictor for DensePredictor {
@@ -59,10 +65,15 @@ impl Predictor for DensePredictor {
         &self.info
     }
 
+    fn agrees_with(&self) -> Option<&'static str> {
+        Some("tract")
+    }
+
     fn session(&self) -> Result<Box<dyn Session>> {
         Ok(Box::new(DenseSession {
             runner: self.network.runner(self.isa),
             columns: Arc::clone(&self.columns),
+            signature: Arc::clone(&self.signature),
             inputs: [0.0; CHUNK * 5],
             outputs: [0.0; CHUNK * 3],
         }))
@@ -75,6 +86,7 @@ const CHUNK: usize = 64;
 struct DenseSession {
     runner: Runner,
     columns: Arc<[Feature]>,
+    signature: Arc<Signature>,
     inputs: [f32; CHUNK * 5],
     outputs: [f32; CHUNK * 3],
 }
@@ -85,7 +97,7 @@ impl Session for DenseSession {
         let inputs = &mut self.inputs[..self.columns.len()];
         fill(inputs, &self.columns, features);
         self.runner.run(inputs, &mut outputs);
-        Ok(RawPrediction::from_array(outputs.map(f64::from)))
+        Ok(self.signature.prediction(outputs.map(f64::from)))
     }
 
     fn predict_batch(&mut self, features: &[Features], out: &mut [RawPrediction]) -> Result<()> {
@@ -99,7 +111,7 @@ impl Session for DenseSession {
             let outputs = &mut self.outputs[..features.len() * 3];
             self.runner.run_batch(inputs, outputs);
             for (out, row) in out.iter_mut().zip(outputs.as_chunks::<3>().0) {
-                *out = RawPrediction::from_array(row.map(f64::from));
+                *out = self.signature.prediction(row.map(f64::from));
             }
         }
         Ok(())

@@ -1,29 +1,15 @@
 //! Predictors from ONNX files, run by [tract](https://github.com/sonos/tract).
 //!
-//! Any model serves that has
-//!
-//! - one input, `float` or `double`, of the shape `[1,5]`, `[N,5]` or `[?,5]`: the features in the
-//!   order of [`Feature::ALL`](hyperfake_predictor::Feature::ALL), in bytes, calls and cores. With
-//!   fewer columns, or in another order, the setting `features` names them
-//!   ([`Settings`](hyperfake_predictor::Settings));
-//! - an output with three numbers for each row, `float` or `double`, of the shape `[1,3]`, `[N,3]`
-//!   or `[3]`: nanoseconds, cores, bytes. Of several outputs it is the one called `output`;
-//! - operators that tract knows. A `Gemm` with a bias in double precision is not among them.
-//!
-//! Anything else is refused when the file is opened, with what was found and what was expected.
+//! [`hyperfake_predictor_onnx`] says which inputs, outputs and shapes a model may have. Its operators
+//! are those that tract is known to compute as ONNX defines them; anything else is refused when the
+//! file is opened, with what was found and what was expected.
 //!
 //! A call is one row. A model with a batch size of its own is run with a batch of one; where its
 //! graph insists on the size, the row is repeated and the first answer taken.
 //!
-//! Features are given to a `float` model in single precision: whole numbers are exact up to 2^24,
-//! above that to one part in 16 million.
-//!
 //! The initializers `input_mean` and `input_scale`, which training leaves in a file, say which
 //! range of inputs the model was trained on
 //! ([`Range::around`](hyperfake_predictor::Range::around)).
-//!
-//! Metadata whose key begins with `hyperfake.` becomes a setting of the model: the pair
-//! `hyperfake.response` and `echo` is the setting `response=echo`.
 //!
 //! # Dense networks
 //!
@@ -37,22 +23,18 @@ mod lower;
 mod plan;
 mod proof;
 mod session;
-mod source;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use hyperfake_predictor::{
-    Backend, Error, ErrorKind, Formats, ModelInfo, ModelUri, Predictor, Result, Session,
+    Backend, ErrorKind, Formats, ModelInfo, ModelUri, Predictor, Result, Session, guarded,
 };
+use hyperfake_predictor_onnx::OnnxFile;
 
 pub use crate::dense::DenseBackend;
-use crate::{plan::Plan, session::TractSession, source::Source};
+use crate::{plan::Plan, session::TractSession};
 
-/// Larger files are refused, and so is larger external data: 256 MiB, far more than a
-/// model of five inputs and three outputs needs.
+/// Larger files are refused: 256 MiB, far more than a model of five inputs and three outputs needs.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// Opens `.onnx` files; chosen with `tract:`.
@@ -65,15 +47,10 @@ impl Backend for TractBackend {
     }
 
     fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
-        let bytes = Source::bytes(uri)?;
-        let load = || {
-            let source = Source::read(uri, &bytes)?;
-            let plan = Plan::load(&source)?;
-            Ok(TractPredictor { info: source.info(self.formats().name), plan })
-        };
-        let predictor = without_panic(ErrorKind::Invalid, load)
+        let file = OnnxFile::read(uri, MAX_FILE_BYTES)?;
+        let plan = without_panic(ErrorKind::Invalid, || Plan::load(&file))
             .map_err(|error| error.at(uri.path().display()))?;
-        Ok(Arc::new(predictor))
+        Ok(Arc::new(TractPredictor { info: file.info(self.formats().name), plan }))
     }
 }
 
@@ -98,10 +75,5 @@ impl Predictor for TractPredictor {
 /// tract indexes without a check here and there, and so panics on some files that contradict
 /// themselves and on some inputs. To this software that is an error as any other.
 fn without_panic<T>(kind: ErrorKind, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        let text = text.unwrap_or("it did not say why");
-        Err(Error::new(kind, format!("tract panicked: {text}")))
-    })
+    guarded(kind, "tract", work)
 }

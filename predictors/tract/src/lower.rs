@@ -3,29 +3,38 @@
 //! and constants.
 
 mod constants;
+mod inputs;
 
 use std::collections::{BTreeSet, HashMap};
 
-use hyperfake_predictor::{Error, ErrorKind, Output, Result};
+use hyperfake_predictor::{Error, ErrorKind, Feature, Output, Result};
 use hyperfake_predictor_dense::{Activation, Dense, Network, Step};
-use tract_onnx::pb::{GraphProto, NodeProto, tensor_proto::DataType};
-
-use self::constants::{Constants, Numbers, float, integer};
-use crate::{
-    graph::{self, Element},
-    source::Source,
+use hyperfake_predictor_onnx::{
+    Element, OnnxFile,
+    pb::{GraphProto, NodeProto, tensor_proto::DataType},
 };
+
+use self::constants::{Constants, Numbers, float, integer, unread_attribute};
 
 /// A larger network waits for memory in any runtime, and would take seconds to prove.
 const MAX_MULTIPLICATIONS: usize = 1 << 20;
+
+/// The network that a file holds.
+#[derive(Debug)]
+pub(crate) struct Lowered {
+    pub(crate) network: Network,
+    /// The features that it takes, in its order.
+    pub(crate) columns: Vec<Feature>,
+}
 
 /// The network that a file holds.
 ///
 /// # Errors
 ///
 /// `Unsupported` when the graph is no such chain; the error names the node that breaks it.
-pub(crate) fn network(source: &Source) -> Result<Network> {
-    let network = Network::new(source.columns.len(), steps(source)?)?;
+pub(crate) fn network(file: &OnnxFile) -> Result<Lowered> {
+    let Steps { steps, columns } = steps(file)?;
+    let network = Network::new(columns.len(), steps)?;
     let (outputs, multiplications) = (network.outputs(), network.multiplications());
     if outputs != Output::ALL.len() {
         return Err(unsupported(format!("the network gives {outputs} numbers, expected 3")));
@@ -36,36 +45,46 @@ pub(crate) fn network(source: &Source) -> Result<Network> {
              {multiplications}"
         )));
     }
-    Ok(network)
+    Ok(Lowered { network, columns })
 }
 
-/// What the graph does to its input, in order.
-pub(crate) fn steps(source: &Source) -> Result<Vec<Step>> {
+/// What the graph does to its columns, in order.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) columns: Vec<Feature>,
+}
+
+/// What the graph does to its inputs, in order.
+pub(crate) fn steps(file: &OnnxFile) -> Result<Steps> {
     let missing = || Error::new(ErrorKind::Invalid, "not an ONNX model: there is no graph");
-    let graph = source.model.graph.as_ref().ok_or_else(missing)?;
-    let output = source.signature.output.1.as_str();
+    let graph = file.graph().ok_or_else(missing)?;
+    let [output] = &*file.signature.outputs else {
+        return Err(unsupported("it gives three tensors, expected one".to_owned()));
+    };
+    let consumers = consumers(graph, output);
+    let (mut value, columns, element) = inputs::begin(file, &consumers)?;
     let mut chain = Chain {
-        source,
-        constants: Constants::of(source, graph),
-        consumers: consumers(graph, output),
-        width: source.columns.len(),
-        element: source.signature.element,
+        file,
+        constants: Constants::of(graph),
+        consumers,
+        width: columns.len(),
+        element,
         steps: Vec::new(),
     };
-    let mut value = graph::open_inputs(graph).first().map_or("", |input| input.name.as_str());
-    // A chain that is longer than the graph goes in a circle.
+    // A chain that is longer than the graph is a cycle.
     for _ in 0..=graph.node.len() {
         if value == output {
-            return Ok(chain.steps);
+            return Ok(Steps { steps: chain.steps, columns });
         }
         value = chain.follow(value)?;
     }
-    Err(Error::new(ErrorKind::Invalid, "the graph goes in a circle"))
+    Err(Error::new(ErrorKind::Invalid, "the graph contains a cycle"))
 }
 
 /// The way through a graph, up to some value.
 struct Chain<'a> {
-    source: &'a Source,
+    file: &'a OnnxFile,
     constants: Constants<'a>,
     /// For each value the nodes that take it, as far as the output needs them.
     consumers: HashMap<&'a str, Vec<&'a NodeProto>>,
@@ -104,6 +123,9 @@ impl<'a> Chain<'a> {
             return Err("it takes its input twice".to_owned());
         }
         let op = node.op_type.as_str();
+        if let Some(attribute) = unread_attribute(node) {
+            return Err(format!("it has the attribute '{attribute}'"));
+        }
         let single = self.element == Element::F32;
         if !single && !matches!(op, "Cast" | "Identity" | "Dropout" | "Flatten" | "Reshape") {
             return Err("it computes in double precision".to_owned());
@@ -276,7 +298,7 @@ impl<'a> Chain<'a> {
         let width = self.width as f32;
         // Whole numbers of this size are exact.
         let shape = self.constants.numbers(name)?.values;
-        let rows = self.source.signature.rows.unwrap_or(1) as f32;
+        let rows = self.file.signature.rows.unwrap_or(1) as f32;
         match shape[..] {
             [columns] if columns == width && rows == 1.0 => Ok(Vec::new()),
             [first, columns]
@@ -307,7 +329,7 @@ impl<'a> Chain<'a> {
     /// The version of the standard operators.
     fn opset(&self) -> i64 {
         let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-        let opsets = &self.source.model.opset_import;
+        let opsets = &self.file.model.opset_import;
         opsets.iter().find(|opset| standard(&opset.domain)).map_or(0, |opset| opset.version)
     }
 }

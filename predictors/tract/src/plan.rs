@@ -2,17 +2,17 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use hyperfake_predictor::{Error, ErrorKind, Feature, Features, Output, RawPrediction, Result};
-use tract_onnx::{prelude::*, tract_core::plan::SimplePlan, tract_hir::internal::TypedSimpleState};
-
-use crate::{
-    graph::{self, Element},
-    session::TractSession,
-    source::Source,
+use half::f16;
+use hyperfake_predictor::{Error, ErrorKind, Features, RawPrediction, Result};
+use hyperfake_predictor_onnx::{Element, MAX_ROWS, OnnxFile, Signature};
+use tract_onnx::{
+    Onnx,
+    prelude::*,
+    tract_core::plan::SimplePlan,
+    tract_hir::internal::{TypedSimpleState, format_err},
 };
 
-/// A graph that insists on a larger batch than this is refused: each call would compute it all.
-const MAX_ROWS: usize = 1024;
+use crate::{graph, session::TractSession};
 
 /// An optimised graph, and how to feed it.
 #[derive(Debug)]
@@ -20,38 +20,44 @@ pub(crate) struct Plan {
     /// The file, for messages.
     pub(crate) path: PathBuf,
     graph: Arc<TypedRunnableModel>,
-    /// What its input's columns are.
-    pub(crate) columns: Vec<Feature>,
-    /// The element type of its input.
-    pub(crate) element: Element,
-    /// The rows of its input: 1, or the batch size on which the graph insists.
+    pub(crate) signature: Signature,
+    /// The rows of its inputs: 1, or the batch size on which the graph insists.
     pub(crate) rows: usize,
-    output: String,
 }
 
 impl Plan {
-    /// From a file that was read. External data is beside the file.
-    pub(crate) fn load(source: &Source) -> Result<Arc<Self>> {
-        graph::check_operators(&source.model, &source.onnx)?;
-        let graph = parse(source)?;
-        match (Self::build(graph.clone(), source, 1), source.signature.rows) {
-            (Err(_), Some(rows @ 2..=MAX_ROWS)) => Self::build(graph, source, rows),
+    /// From a file that was read.
+    pub(crate) fn load(file: &OnnxFile) -> Result<Arc<Self>> {
+        // Sizes in between may be written for another batch size; tract works them out anyway.
+        let onnx = tract_onnx::onnx().with_ignore_value_info(true);
+        graph::check_operators(&file.model, &onnx)?;
+        let graph = parse(&onnx, file)?;
+        match (Self::build(graph.clone(), file, 1), file.signature.rows) {
+            (Err(_), Some(rows @ 2..=MAX_ROWS)) => Self::build(graph, file, rows),
             (plan, _) => plan,
         }
     }
 
     /// Optimises the graph for so many rows and makes one prediction, as proof that it works.
-    fn build(mut graph: InferenceModel, source: &Source, rows: usize) -> Result<Arc<Self>> {
-        let signature = &source.signature;
-        let datum = match signature.element {
-            Element::F32 => f32::datum_type(),
-            Element::F64 => f64::datum_type(),
-        };
-        let (index, output) = &signature.output;
+    fn build(mut graph: InferenceModel, file: &OnnxFile, rows: usize) -> Result<Arc<Self>> {
+        let signature = &file.signature;
         let optimise = || -> TractResult<_> {
-            graph.set_input_fact(0, InferenceFact::dt_shape(datum, [rows, signature.columns]))?;
-            let outlet = graph.output_outlets()?[*index];
-            graph.select_output_outlets(&[outlet])?;
+            for (index, input) in signature.inputs.iter().enumerate() {
+                let fact = InferenceFact::dt_shape(datum_type(input.element), input.shape(rows));
+                graph.set_input_fact(index, fact)?;
+            }
+            let declared = file.graph().map(|graph| graph.output.as_slice()).unwrap_or_default();
+            let outlets = graph.output_outlets()?;
+            let chosen: Option<Vec<_>> = signature
+                .outputs
+                .iter()
+                .map(|name| {
+                    let index = declared.iter().position(|output| output.name == *name)?;
+                    outlets.get(index).copied()
+                })
+                .collect();
+            let chosen = chosen.ok_or_else(|| format_err!("an output is missing"))?;
+            graph.select_output_outlets(&chosen)?;
             // Stated, because tract otherwise asks a lock that all threads share.
             let options = RunOptions {
                 executor: Some(multithread::Executor::SingleThread),
@@ -62,14 +68,8 @@ impl Plan {
         let graph = optimise().map_err(|error| {
             Error::new(ErrorKind::Unsupported, "tract cannot prepare the graph").with_source(error)
         })?;
-        let plan = Arc::new(Self {
-            path: source.path.clone(),
-            graph,
-            columns: source.columns.clone(),
-            element: signature.element,
-            rows,
-            output: output.clone(),
-        });
+        let signature = signature.clone();
+        let plan = Arc::new(Self { path: file.path.clone(), graph, signature, rows });
         TractSession::new(Arc::clone(&plan))?.run(&Features::IDLE)?;
         Ok(plan)
     }
@@ -83,45 +83,60 @@ impl Plan {
 
     /// The first row of what the graph gave.
     pub(crate) fn answer(&self, outputs: &[TValue]) -> Result<RawPrediction> {
-        let tensor = outputs.first().map(|value| &**value);
-        tensor.and_then(|tensor| self.first_row(tensor)).map(RawPrediction::from_array).ok_or_else(
-            || {
-                let found = tensor.map_or("nothing".to_owned(), |tensor| {
-                    let sizes: Vec<_> = tensor.shape().iter().map(ToString::to_string).collect();
-                    format!("[{}] of {}", sizes.join(","), type_name(tensor.datum_type()))
-                });
-                let expected = Output::ALL.map(Output::name).join(", ");
-                Error::new(
-                    ErrorKind::Unsupported,
-                    format!(
-                        "output '{}' is {found}, expected [{},3] or [3] of float or double ({expected})",
-                        self.output, self.rows
-                    ),
-                )
-            },
-        )
-    }
-
-    fn first_row(&self, tensor: &Tensor) -> Option<[f64; 3]> {
-        match *tensor.shape() {
-            [3] => {}
-            [rows, 3] if rows == self.rows => {}
-            _ => return None,
-        }
-        let values = tensor.as_plain_ram()?;
-        match tensor.datum_type() {
-            DatumType::F32 => {
-                let row: &[f32; 3] = values.as_slice().ok()?.first_chunk()?;
-                Some(row.map(f64::from))
+        let signature = &self.signature;
+        let mut numbers = [0.0; 3];
+        let width = signature.numbers();
+        for (index, (name, numbers)) in
+            signature.outputs.iter().zip(numbers.chunks_mut(width)).enumerate()
+        {
+            let tensor = outputs.get(index).map(|value| &**value);
+            let read = tensor.is_some_and(|tensor| {
+                signature.fits(tensor.shape(), self.rows) && read(tensor, numbers).is_some()
+            });
+            if !read {
+                let shape = tensor.map_or(&[][..], Tensor::shape);
+                let found = tensor.map_or("nothing".to_owned(), |t| type_name(t.datum_type()));
+                return Err(signature.refuse_output(name, shape, &found, self.rows));
             }
-            DatumType::F64 => values.as_slice().ok()?.first_chunk().copied(),
-            _ => None,
         }
+        Ok(signature.prediction(numbers))
     }
 }
 
-fn parse(source: &Source) -> Result<InferenceModel> {
-    let parsed = source.onnx.parse(&source.model, source.folder()).map_err(|error| {
+/// The first numbers of a tensor.
+fn read(tensor: &Tensor, numbers: &mut [f64]) -> Option<()> {
+    fn copy<T: Datum + Copy>(
+        tensor: &Tensor,
+        numbers: &mut [f64],
+        widen: impl Fn(T) -> f64,
+    ) -> Option<()> {
+        let plain = tensor.as_plain_ram()?;
+        let values = plain.as_slice::<T>().ok()?.get(..numbers.len())?;
+        numbers.iter_mut().zip(values).for_each(|(number, value)| *number = widen(*value));
+        Some(())
+    }
+    match tensor.datum_type() {
+        DatumType::F32 => copy::<f32>(tensor, numbers, f64::from),
+        DatumType::F64 => copy::<f64>(tensor, numbers, |value| value),
+        DatumType::F16 => copy::<f16>(tensor, numbers, f16::to_f64),
+        DatumType::I64 => copy::<i64>(tensor, numbers, |value| value as f64),
+        DatumType::I32 => copy::<i32>(tensor, numbers, f64::from),
+        _ => None,
+    }
+}
+
+fn datum_type(element: Element) -> DatumType {
+    match element {
+        Element::F32 => DatumType::F32,
+        Element::F64 => DatumType::F64,
+        Element::F16 => DatumType::F16,
+        Element::I64 => DatumType::I64,
+        Element::I32 => DatumType::I32,
+    }
+}
+
+fn parse(onnx: &Onnx, file: &OnnxFile) -> Result<InferenceModel> {
+    let parsed = onnx.parse(&file.model, None).map_err(|error| {
         Error::new(ErrorKind::Invalid, "tract cannot read the graph").with_source(error)
     })?;
     if parsed.unresolved_inputs.is_empty() {
@@ -136,8 +151,10 @@ fn type_name(datum: DatumType) -> String {
     match datum {
         DatumType::F32 => "float".to_owned(),
         DatumType::F64 => "double".to_owned(),
+        DatumType::F16 => "float16".to_owned(),
         // Integers that may hold sizes of other tensors.
         DatumType::I64 | DatumType::TDim => "int64".to_owned(),
-        other => format!("{other:?}"),
+        DatumType::I32 => "int32".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
     }
 }

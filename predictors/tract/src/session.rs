@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
+use half::f16;
 use hyperfake_predictor::{Error, ErrorKind, Features, RawPrediction, Result, Session};
+use hyperfake_predictor_onnx::{Element, Input};
 use tract_onnx::{prelude::*, tract_hir::internal::TypedSimpleState};
 
-use crate::{graph::Element, plan::Plan, without_panic};
+use crate::{plan::Plan, without_panic};
 
 /// One thread's state for a plan.
 pub(crate) struct TractSession {
@@ -11,19 +13,27 @@ pub(crate) struct TractSession {
     /// Gone while the graph runs, and after it failed or panicked: half a run must not leak into
     /// the next.
     state: Option<TypedSimpleState>,
-    /// Written again for each call, unless the graph kept it.
-    input: Arc<Tensor>,
+    /// Written again for each call, unless the graph kept them.
+    inputs: Vec<Arc<Tensor>>,
 }
 
 impl TractSession {
     pub(crate) fn new(plan: Arc<Plan>) -> Result<Self> {
         let state = Some(plan.state()?);
-        let shape = [plan.rows, plan.columns.len()];
-        let input = match plan.element {
-            Element::F32 => Tensor::zero::<f32>(&shape),
-            Element::F64 => Tensor::zero::<f64>(&shape),
+        let zero = |input: &Input| {
+            let shape = input.shape(plan.rows);
+            match input.element {
+                Element::F32 => Tensor::zero::<f32>(&shape),
+                Element::F64 => Tensor::zero::<f64>(&shape),
+                Element::F16 => Tensor::zero::<f16>(&shape),
+                Element::I64 => Tensor::zero::<i64>(&shape),
+                Element::I32 => Tensor::zero::<i32>(&shape),
+            }
+            .map(Arc::new)
         };
-        Ok(Self { plan, state, input: Arc::new(input.map_err(failed)?) })
+        let inputs = plan.signature.inputs.iter().map(zero).collect::<TractResult<_>>();
+        let inputs = inputs.map_err(failed)?;
+        Ok(Self { plan, state, inputs })
     }
 
     /// One prediction; its errors do not name the file.
@@ -32,29 +42,34 @@ impl TractSession {
             Some(state) => state,
             None => self.plan.state()?,
         };
-        self.fill(features).map_err(failed)?;
-        let input = Arc::clone(&self.input).into_tvalue();
-        let outputs = state.run(tvec!(input)).map_err(failed)?;
+        for (input, tensor) in self.plan.signature.inputs.iter().zip(&mut self.inputs) {
+            fill(input, tensor, features).map_err(failed)?;
+        }
+        let inputs = self.inputs.iter().map(|input| Arc::clone(input).into_tvalue()).collect();
+        let outputs = state.run(inputs).map_err(failed)?;
         let answer = self.plan.answer(&outputs)?;
         self.state = Some(state);
         Ok(answer)
     }
+}
 
-    /// The features in every row of the input.
-    fn fill(&mut self, features: &Features) -> TractResult<()> {
-        if Arc::get_mut(&mut self.input).is_none() {
-            self.input = Arc::new(Tensor::clone(&self.input));
-        }
-        let row = self.plan.columns.iter().map(|column| features.value(*column));
-        if let Some(input) = Arc::get_mut(&mut self.input) {
-            let mut values = input.try_as_plain_ram_mut()?;
-            match self.plan.element {
-                Element::F32 => repeat(row.map(|value| value as f32), values.as_slice_mut()?),
-                Element::F64 => repeat(row, values.as_slice_mut()?),
-            }
-        }
-        Ok(())
+/// The features in every row of an input.
+fn fill(input: &Input, tensor: &mut Arc<Tensor>, features: &Features) -> TractResult<()> {
+    if Arc::get_mut(tensor).is_none() {
+        *tensor = Arc::new(Tensor::clone(tensor));
     }
+    let row = input.columns.iter().map(|column| features.value(*column));
+    if let Some(tensor) = Arc::get_mut(tensor) {
+        let mut values = tensor.try_as_plain_ram_mut()?;
+        match input.element {
+            Element::F32 => repeat(row.map(|value| value as f32), values.as_slice_mut()?),
+            Element::F64 => repeat(row, values.as_slice_mut()?),
+            Element::F16 => repeat(row.map(Element::half), values.as_slice_mut()?),
+            Element::I64 => repeat(row.map(Element::long), values.as_slice_mut()?),
+            Element::I32 => repeat(row.map(Element::int), values.as_slice_mut()?),
+        }
+    }
+    Ok(())
 }
 
 impl Session for TractSession {
@@ -77,21 +92,21 @@ fn failed(error: TractError) -> Error {
 #[cfg(test)]
 mod tests {
     use hyperfake_predictor::ModelUri;
+    use hyperfake_predictor_onnx::OnnxFile;
     use hyperfake_predictor_testkit::laws::LINEAR;
 
     use super::*;
-    use crate::source::Source;
 
     #[test]
     fn the_graph_gives_the_input_back_so_that_it_can_be_written_again() {
         let uri = ModelUri::from_path("a.onnx");
-        let source = Source::read(&uri, &LINEAR.to_onnx().to_bytes()).unwrap();
-        let mut session = TractSession::new(Plan::load(&source).unwrap()).unwrap();
-        let input = Arc::as_ptr(&session.input);
+        let file = OnnxFile::parse(&uri, LINEAR.to_onnx().to_bytes()).unwrap();
+        let mut session = TractSession::new(Plan::load(&file).unwrap()).unwrap();
+        let input = Arc::as_ptr(&session.inputs[0]);
         for _ in 0..3 {
             session.predict(&Features::IDLE).unwrap();
             assert_eq!(
-                (Arc::strong_count(&session.input), Arc::as_ptr(&session.input)),
+                (Arc::strong_count(&session.inputs[0]), Arc::as_ptr(&session.inputs[0])),
                 (1, input)
             );
             assert!(session.state.is_some());

@@ -12,14 +12,6 @@ use crate::file::{File, runtime};
 const ONE_FIVE: &[Dim<'_>] = &[Dim::Fixed(1), Dim::Fixed(5)];
 const ONE_THREE: &[Dim<'_>] = &[Dim::Fixed(1), Dim::Fixed(3)];
 
-/// A model whose input has this type and shape, and whose output does not depend on it.
-fn with_input(element: ElementType, dims: &[Dim<'_>]) -> Model {
-    Model::new()
-        .input_of(element, "features", dims)
-        .initializer("output", &[1, 3], &[1.0_f32; 3])
-        .output("output", ONE_THREE)
-}
-
 /// A model whose output is a product with weights of so many columns.
 fn with_columns(columns: i64) -> Model {
     Model::new()
@@ -29,64 +21,24 @@ fn with_columns(columns: i64) -> Model {
         .output("output", &[Dim::Fixed(1), Dim::Fixed(columns)])
 }
 
+/// What a file declares is refused alike for every engine, in the crate for ONNX files; this is what
+/// only a run shows.
 #[test]
-fn inputs_and_outputs_of_another_size_type_or_number() {
-    if runtime("inputs_and_outputs_of_another_size_type_or_number").is_none() {
+fn outputs_that_turn_out_to_have_another_size_or_type() {
+    if runtime("outputs_that_turn_out_to_have_another_size_or_type").is_none() {
         return;
     }
-    let several = Model::new()
-        .input("input", ONE_FIVE)
-        .node("Neg", &["input"], &["a"], &[])
-        .node("Abs", &["input"], &["b"], &[])
-        .output("a", ONE_FIVE)
-        .output("b", ONE_FIVE);
-    let integers = Model::new()
+    let truths = Model::new()
         .input("input", ONE_FIVE)
         .initializer("weights", &[5, 3], &[1.0_f32; 15])
         .node("MatMul", &["input", "weights"], &["sums"], &[])
-        .node("Cast", &["sums"], &["output"], &[("to", 7.into())])
-        .output_of(ElementType::I64, "output", ONE_THREE);
-    for (model, expected) in [
-        (
-            with_input(ElementType::I64, ONE_FIVE),
-            "input 'features' holds int64, expected float or double",
-        ),
-        (
-            with_input(ElementType::F32, &[Dim::Fixed(5)]),
-            "input 'features' has the shape [5], expected [1,k], [N,k] or [?,k]",
-        ),
-        (
-            with_input(ElementType::F32, &[Dim::Fixed(1), Dim::Named("n")]),
-            "input 'features' has the shape [1,?], expected [1,k], [N,k] or [?,k]",
-        ),
-        (
-            with_input(ElementType::F32, &[Dim::Fixed(5000), Dim::Fixed(5)]),
-            "input 'features' takes 5000 rows at once, expected at most 1024",
-        ),
-        (
-            with_input(ElementType::F32, ONE_FIVE).input("state", ONE_FIVE),
-            "found 2 inputs ('features', 'state'), expected one of the shape [1,k], [N,k] or [?,k]",
-        ),
-        (
-            with_columns(7),
-            "output 'output' is [1,7] of float, expected [1,3] or [3] of float or double \
-             (runtime_ns, cpu_cores, ram_bytes)",
-        ),
-        (
-            integers,
-            "output 'output' is [1,3] of int64, expected [1,3] or [3] of float or double \
-             (runtime_ns, cpu_cores, ram_bytes)",
-        ),
-        (
-            several,
-            "found 2 outputs ('a', 'b'), expected one, or one that is called 'output', or three \
-             of one number",
-        ),
-    ] {
-        assert_eq!(File::of(&model).refusal(), expected);
+        .node("Cast", &["sums"], &["output"], &[("to", 9.into())])
+        .output_of(ElementType::Bool, "output", ONE_THREE);
+    let expected = "expected three numbers a row (runtime_ns, cpu_cores, ram_bytes), such as \
+                    [1,3], of float, double, float16, int64 or int32";
+    for (model, found) in [(with_columns(7), "[1,7] of float"), (truths, "[1,3] of bool")] {
+        assert_eq!(File::of(&model).refusal(), format!("output 'output' is {found}, {expected}"));
     }
-    let seven = with_input(ElementType::F32, &[Dim::Fixed(1), Dim::Fixed(7)]);
-    assert!(File::of(&seven).refusal().starts_with("the model takes 7 inputs, expected 1 to 5"));
 }
 
 #[test]

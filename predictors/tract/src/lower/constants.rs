@@ -2,18 +2,13 @@
 
 use std::collections::HashMap;
 
-use tract_onnx::{
-    pb::{AttributeProto, GraphProto, NodeProto, TensorProto},
-    prelude::*,
+use hyperfake_predictor_onnx::{
+    numbers,
+    pb::{AttributeProto, GraphProto, NodeProto, TensorProto, tensor_proto::DataType},
 };
 
-use crate::source::Source;
-
 /// The constants of a graph, by name: initializers and what `Constant` nodes give.
-pub(super) struct Constants<'a> {
-    source: &'a Source,
-    places: HashMap<&'a str, Place<'a>>,
-}
+pub(super) struct Constants<'a>(HashMap<&'a str, Place<'a>>);
 
 /// Where a constant stands.
 #[derive(Clone, Copy)]
@@ -31,14 +26,14 @@ pub(super) struct Numbers {
 }
 
 impl<'a> Constants<'a> {
-    pub(super) fn of(source: &'a Source, graph: &'a GraphProto) -> Self {
+    pub(super) fn of(graph: &'a GraphProto) -> Self {
         let nodes = graph.node.iter().filter(|node| node.op_type == "Constant");
         let nodes = nodes.filter_map(|node| {
             Some((node.output.first()?.as_str(), Place::Attribute(node.attribute.first()?)))
         });
         let tensors = graph.initializer.iter();
         let tensors = tensors.map(|tensor| (tensor.name.as_str(), Place::Tensor(tensor)));
-        Self { source, places: nodes.chain(tensors).collect() }
+        Self(nodes.chain(tensors).collect())
     }
 
     /// A constant of one number.
@@ -52,7 +47,7 @@ impl<'a> Constants<'a> {
     /// A constant of floats, or of sizes, which are whole numbers small enough to be exact. The
     /// error is a reason.
     pub(super) fn numbers(&self, name: &str) -> Result<Numbers, String> {
-        let place = self.places.get(name);
+        let place = self.0.get(name);
         let tensor = match *place.ok_or_else(|| format!("'{name}' is not a constant"))? {
             Place::Tensor(tensor) => tensor,
             Place::Attribute(attribute) => match (&attribute.t, attribute.name.as_str()) {
@@ -67,16 +62,13 @@ impl<'a> Constants<'a> {
                 _ => return Err(format!("'{name}' is a constant of another type")),
             },
         };
-        let unreadable = |error: TractError| format!("'{name}' cannot be read: {error}");
-        let tensor = self.source.tensor(tensor).map_err(unreadable)?;
-        if !matches!(tensor.datum_type(), DatumType::F32 | DatumType::I64) {
-            return Err(format!("'{name}' holds {:?}", tensor.datum_type()));
+        let read = numbers(tensor).map_err(|reason| format!("'{name}' {reason}"))?;
+        if !matches!(read.element, DataType::Float | DataType::Int64) {
+            let element = format!("{:?}", read.element).to_lowercase();
+            return Err(format!("'{name}' holds {element}"));
         }
-        let dims = tensor.shape().to_vec();
-        let tensor = tensor.cast_to::<f32>().map_err(unreadable)?;
-        let plain = tensor.as_plain_ram().ok_or_else(|| format!("'{name}' has no values"))?;
-        let values = plain.as_slice::<f32>().map_err(unreadable)?.to_vec();
-        Ok(Numbers { dims, values })
+        let values = read.values.iter().map(|value| *value as f32).collect();
+        Ok(Numbers { dims: read.dims, values })
     }
 }
 
@@ -86,6 +78,24 @@ pub(super) fn integer(node: &NodeProto, name: &str) -> Option<i64> {
 
 pub(super) fn float(node: &NodeProto, name: &str) -> Option<f32> {
     attribute(node, name).map(|attribute| attribute.f)
+}
+
+/// The attributes that are read of each operator; `consumed_inputs` of the first opsets says nothing
+/// about the result.
+pub(super) fn unread_attribute(node: &NodeProto) -> Option<&str> {
+    let read: &[&str] = match node.op_type.as_str() {
+        "Gemm" => &["alpha", "beta", "transA", "transB", "broadcast"],
+        "Add" | "Sub" | "Mul" | "Div" => &["axis", "broadcast", "consumed_inputs"],
+        "BatchNormalization" => &["epsilon", "training_mode", "is_test", "momentum"],
+        "LeakyRelu" | "Elu" => &["alpha", "consumed_inputs"],
+        "Clip" => &["min", "max", "consumed_inputs"],
+        "Dropout" => &["is_test", "ratio", "seed", "consumed_inputs"],
+        "Cast" => &["to"],
+        "Flatten" => &["axis"],
+        _ => &["consumed_inputs"],
+    };
+    let attributes = node.attribute.iter().map(|attribute| attribute.name.as_str());
+    attributes.into_iter().find(|name| !read.contains(name))
 }
 
 fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
