@@ -84,6 +84,9 @@ impl Catalog {
             let backend = first.predictor.info().backend;
             tracing::info!(model = %uri, backend, "answers as {other} does");
         }
+        if let Some(fault) = &loaded.fault {
+            tracing::warn!(model = %uri, %fault, "a model answers numbers that make no sense");
+        }
         for declined in &loaded.declined {
             tracing::info!(model = %uri, backend = declined.backend, reason = %declined.error, "declined");
         }

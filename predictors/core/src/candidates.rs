@@ -93,7 +93,7 @@ impl Reasons {
     }
 
     pub(crate) fn loaded(self, candidate: Candidate, agrees_with: Option<&'static str>) -> Loaded {
-        Loaded { models: candidate.models, declined: self.0, agrees_with }
+        Loaded { models: candidate.models, declined: self.0, agrees_with, fault: None }
     }
 
     /// One line. Each reason stands there once, with all who give it, and without the file's name.

@@ -18,6 +18,8 @@ pub struct Loaded {
     pub declined: Vec<Declined>,
     /// The backend with whose answers those of the one that serves were compared: they agree.
     pub agrees_with: Option<&'static str>,
+    /// Where the model gives something else than finite numbers, whichever backend is asked.
+    pub fault: Option<Error>,
 }
 
 /// A backend's name, and what it made of a file.
@@ -49,7 +51,7 @@ impl Backends {
     ///
     /// Where several backends claim a file, each is tried at typical points ([`Domain`]) before it
     /// may serve. One that fails there or gives something else than finite numbers declines, unless
-    /// all do. One whose answers were not [compared](crate::Predictor::agrees_with) with another
+    /// all do; one that does so everywhere never serves. One whose answers were not [compared](crate::Predictor::agrees_with) with another
     /// engine's yet is compared with the [reference](Backend::is_reference), where that can open
     /// the file, and declines if it answers otherwise.
     ///
@@ -65,7 +67,7 @@ impl Backends {
         let mut reasons = Reasons::default();
         if let [only] = candidates[..] {
             let models = apply_settings(uri, open(only.as_ref(), uri)?)?;
-            return Ok(Loaded { models, declined: reasons.0, agrees_with: None });
+            return Ok(Loaded { models, declined: reasons.0, agrees_with: None, fault: None });
         }
         let mut reference = Reference::of(&candidates, uri);
         let mut faulty: Option<Candidate> = None;
@@ -85,7 +87,7 @@ impl Backends {
             if let Some(fault) = candidate.trial.first_fault(&candidate.points) {
                 reasons.add(name, fault);
                 let fewer = |other: &Candidate| candidate.trial.faults() < other.trial.faults();
-                if !candidate.trial.always_fails() && faulty.as_ref().is_none_or(fewer) {
+                if !candidate.trial.is_useless() && faulty.as_ref().is_none_or(fewer) {
                     faulty = Some(candidate);
                 }
                 continue;
@@ -110,7 +112,10 @@ impl Backends {
         }
         match faulty {
             // It is the model that answers so.
-            Some(candidate) if !reasons.contradict() => Ok(reasons.loaded(candidate, None)),
+            Some(candidate) if !reasons.contradict() => {
+                let fault = candidate.trial.first_fault(&candidate.points);
+                Ok(Loaded { fault, ..reasons.loaded(candidate, None) })
+            }
             _ => Err(reasons.into_error(uri)),
         }
     }

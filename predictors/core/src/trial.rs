@@ -55,9 +55,9 @@ impl Trial {
         self.answers.len() - self.answers.iter().filter(sound).count()
     }
 
-    /// Whether it failed at every point.
-    pub(crate) fn always_fails(&self) -> bool {
-        self.answers.iter().all(Result::is_err)
+    /// Whether it gave three finite numbers at no point.
+    pub(crate) fn is_useless(&self) -> bool {
+        self.faults() == self.answers.len()
     }
 
     /// The first point at which it answers something else than the engine that counts as right.

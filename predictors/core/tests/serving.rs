@@ -147,6 +147,8 @@ fn an_engine_that_panics_at_a_typical_point_does_not_serve() {
 fn a_model_that_every_engine_finds_endless_is_served_as_it_is() {
     let both = open([Some(Ok(endless_when_busy)), Some(Ok(endless_when_busy)), None]).unwrap();
     assert_eq!((serving(&both), both.declined.len()), ("first", 2));
+    let fault = both.fault.unwrap().to_string();
+    assert!(fault.starts_with("its runtime_ns is inf at request_bytes = "), "{fault}");
     let alone = open([Some(Ok(endless_when_busy)), Some(Err(ErrorKind::Unsupported)), None]);
     assert_eq!(serving(&alone.unwrap()), "first");
 }
@@ -157,6 +159,17 @@ fn an_engine_that_always_fails_never_serves() {
     let error = error.to_string();
     assert!(error.starts_with("a.x: no backend can serve it: first: it fails at "), "{error}");
     assert!(error.ends_with("second: not this one"), "{error}");
+}
+
+fn endless(_: &Features) -> Result<RawPrediction> {
+    Ok(RawPrediction::from_array([f64::INFINITY, 0.5, 8e6]))
+}
+
+#[test]
+fn a_model_that_no_engine_finds_finite_anywhere_is_refused() {
+    let error = open([Some(Ok(endless)), Some(Ok(endless)), None]).unwrap_err().to_string();
+    let expected = "a.x: no backend can serve it: first, second: its runtime_ns is inf at ";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]

@@ -64,7 +64,10 @@ impl OnnxFile {
         let (inputs, outputs) = Port::of_graph(graph);
         let signature = Signature::of(&inputs, &outputs, &settings, targets)?;
         check_outputs_exist(graph, &signature)?;
-        let trained = trained_ranges(graph, signature.columns().count()).unwrap_or_default();
+        let trained = trained_ranges(signature.columns().count(), |name| {
+            let found = graph.initializer.iter().find(|tensor| tensor.name == name)?;
+            numbers(found).ok().map(|numbers| numbers.values)
+        });
         Ok(Self { path: path.to_owned(), bytes, model, signature, trained, settings })
     }
 
@@ -153,13 +156,16 @@ fn check_outputs_exist(graph: &GraphProto, signature: &Signature) -> Result<()> 
 }
 
 /// Around the scaler that training leaves in a file, if there is one: initializers called
-/// `input_mean` and `input_scale`, with a number for each column.
-fn trained_ranges(graph: &GraphProto, columns: usize) -> Option<Vec<Option<Range>>> {
-    let values = |name: &str| {
-        let found = graph.initializer.iter().find(|tensor| tensor.name == name)?;
-        let values = numbers(found).ok()?.values;
-        (values.len() == columns).then_some(values)
-    };
-    let ranges = values("input_mean")?.into_iter().zip(values("input_scale")?);
-    Some(ranges.map(|(mean, scale)| Range::around(mean, scale)).collect())
+/// `input_mean` and `input_scale`, with a number for each column. Empty without one.
+pub fn trained_ranges(
+    columns: usize,
+    initializer: impl Fn(&str) -> Option<Vec<f64>>,
+) -> Vec<Option<Range>> {
+    let values = |name| initializer(name).filter(|values| values.len() == columns);
+    match (values("input_mean"), values("input_scale")) {
+        (Some(means), Some(scales)) => {
+            means.into_iter().zip(scales).map(|(mean, scale)| Range::around(mean, scale)).collect()
+        }
+        _ => Vec::new(),
+    }
 }

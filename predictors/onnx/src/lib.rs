@@ -35,7 +35,7 @@ mod ports;
 mod signature;
 
 pub use element::Element;
-pub use file::{MAX_EXTERNAL_BYTES, OnnxFile, info, said};
+pub use file::{MAX_EXTERNAL_BYTES, OnnxFile, info, said, trained_ranges};
 pub use numbers::{Numbers, numbers};
 pub use ports::{Port, Size, open_inputs};
 pub use signature::{Input, MAX_ROWS, Signature, Targets};

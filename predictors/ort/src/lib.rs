@@ -12,6 +12,7 @@
 //! Every session runs on the thread that asks it, without threads of its own. The model's file and
 //! the files that hold its external data are read once.
 
+mod format;
 mod places;
 mod plan;
 mod ports;
@@ -38,7 +39,7 @@ pub use crate::{
     telemetry::turn_off_telemetry,
 };
 use crate::{
-    plan::{Plan, refused},
+    plan::{Model, Plan, refused},
     session::OrtSession,
 };
 
@@ -61,8 +62,10 @@ impl OrtBackend {
     }
 
     fn load(&self, bytes: Vec<u8>, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
+        // What is wrong with the file is said without looking for a library.
+        let model = Model::parse(bytes, uri)?;
         let environment = runtime::environment(self.library.as_deref())?;
-        let (plan, info, session) = Plan::load(environment, bytes, uri, self.formats().name)?;
+        let (plan, info, session) = Plan::load(environment, model, uri, self.formats().name)?;
         let plan = Arc::new(plan);
         let mut first = OrtSession::new(Arc::clone(&plan), session)?;
         // As proof that the buffers fit.

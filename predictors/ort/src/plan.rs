@@ -1,7 +1,9 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use hyperfake_predictor::{Error, ErrorKind, ModelInfo, ModelUri, Result};
-use hyperfake_predictor_onnx::{Element, MAX_ROWS, OnnxFile, Signature, info, said};
+use hyperfake_predictor_onnx::{
+    Element, MAX_ROWS, OnnxFile, Signature, info, said, trained_ranges,
+};
 use ort::{
     ErrorCode,
     environment::Environment,
@@ -14,6 +16,7 @@ use ort::{
 };
 
 use crate::{
+    format,
     ports::{element, ports, type_name},
     tensor::{self, InputTensor},
 };
@@ -32,6 +35,23 @@ pub(crate) struct Plan {
     pub(crate) buffers: Vec<Buffer>,
 }
 
+/// A file in one of the two formats that ONNX Runtime reads.
+pub(crate) enum Model {
+    Onnx(Box<OnnxFile>),
+    /// ONNX Runtime's own; only itself reads it.
+    Ort(Vec<u8>),
+}
+
+impl Model {
+    pub(crate) fn parse(bytes: Vec<u8>, uri: &ModelUri) -> Result<Self> {
+        // ONNX Runtime tells the formats apart by these bytes, too.
+        if bytes.get(4..8) == Some(b"ORTM") {
+            return Ok(Self::Ort(bytes));
+        }
+        OnnxFile::parse(uri, bytes).map(Box::new).map(Self::Onnx)
+    }
+}
+
 /// What an output turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Buffer {
@@ -44,30 +64,33 @@ pub(crate) struct Buffer {
 }
 
 impl Plan {
-    /// From the bytes of a file, with what is said about it and its first session.
+    /// From a file, with what is said about it and its first session.
     pub(crate) fn load(
         environment: Environment,
-        bytes: Vec<u8>,
+        model: Model,
         uri: &ModelUri,
         backend: &'static str,
     ) -> Result<(Self, ModelInfo, Session)> {
         let path = uri.path();
-        // ONNX Runtime tells its own format from ONNX's by these bytes, too.
-        let is_ort_format = bytes.get(4..8) == Some(b"ORTM");
-        let (bytes, signature, info, mut session) = if is_ort_format {
-            let session = commit(&environment, &bytes).map_err(refused)?;
-            let metadata = metadata(&session).map_err(refused)?;
-            let pairs = metadata.iter().map(|(key, value)| (&**key, &**value));
-            let (settings, targets) = said(uri, pairs)?;
-            let (inputs, outputs) = (ports(session.inputs()), ports(session.outputs()));
-            let signature = Signature::of(&inputs, &outputs, &settings, targets)?;
-            let info = info(path, backend, &signature, Vec::new(), settings);
-            (bytes, signature, info, session)
-        } else {
-            let file = OnnxFile::parse(uri, bytes)?;
-            let info = file.info(backend);
-            let session = commit(&environment, &file.bytes).map_err(refused)?;
-            (file.bytes, file.signature, info, session)
+        let (bytes, signature, info, mut session) = match model {
+            Model::Ort(bytes) => {
+                let session = commit(&environment, &bytes).map_err(refused)?;
+                let metadata = metadata(&session).map_err(refused)?;
+                let pairs = metadata.iter().map(|(key, value)| (&**key, &**value));
+                let (settings, targets) = said(uri, pairs)?;
+                let (inputs, outputs) = (ports(session.inputs()), ports(session.outputs()));
+                let signature = Signature::of(&inputs, &outputs, &settings, targets)?;
+                let trained = trained_ranges(signature.columns().count(), |name| {
+                    format::initializer(&bytes, name)
+                });
+                let info = info(path, backend, &signature, trained, settings);
+                (bytes, signature, info, session)
+            }
+            Model::Onnx(file) => {
+                let info = file.info(backend);
+                let session = commit(&environment, &file.bytes).map_err(refused)?;
+                (file.bytes, file.signature, info, session)
+            }
         };
         let rows = signature.rows.unwrap_or(1).clamp(1, MAX_ROWS);
         let buffers = try_out(&mut session, &signature, rows)?;

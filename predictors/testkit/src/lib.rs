@@ -18,9 +18,11 @@
 //!
 //! - [`laws`]: functions with known answers, and the ONNX files that compute them.
 //! - [`samples`]: features to ask with.
+//! - [`forms`]: the forms of inputs and outputs that every engine for ONNX files serves.
 //! - [`onnx`]: writes ONNX files, byte for byte the same every time.
 
 mod conformance;
+pub mod forms;
 pub mod laws;
 pub mod onnx;
 mod promises;

@@ -121,6 +121,10 @@ fn read(tensor: &Tensor, numbers: &mut [f64]) -> Option<()> {
         DatumType::F16 => copy::<f16>(tensor, numbers, f16::to_f64),
         DatumType::I64 => copy::<i64>(tensor, numbers, |value| value as f64),
         DatumType::I32 => copy::<i32>(tensor, numbers, f64::from),
+        // How tract keeps an int64, which may be a size.
+        DatumType::TDim => {
+            copy::<i64>(&*tensor.cast_to::<i64>().ok()?, numbers, |value| value as f64)
+        }
         _ => None,
     }
 }

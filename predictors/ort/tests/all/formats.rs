@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use hyperfake_predictor::Features;
+use hyperfake_predictor::{Feature, Features, Range};
 use hyperfake_predictor_ort::OrtBackend;
 use hyperfake_predictor_testkit::{
     Conformance, Known,
@@ -43,6 +43,28 @@ fn an_ort_file_keeps_every_promise() {
         .known(Known::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
         .known(Known::new(file.uri(), move |features| network.predict(features), 1e-4))
         .run();
+}
+
+/// The scaler's mean is 100 and 7, its deviation 10 and 1; five deviations count as trained on.
+#[test]
+fn an_ort_file_says_what_the_model_was_trained_on() {
+    let Some(real) = runtime("an_ort_file_says_what_the_model_was_trained_on") else { return };
+    let model = Model::new()
+        .input("input", &[Dim::Fixed(1), Dim::Fixed(2)])
+        .initializer("input_mean", &[2], &[100.0_f32, 7.0])
+        .initializer("input_scale", &[2], &[10.0_f32, 1.0])
+        .initializer("weights", &[2, 3], &[1.0_f32; 6])
+        .node("Sub", &["input", "input_mean"], &["shifted"], &[])
+        .node("Div", &["shifted", "input_scale"], &["scaled"], &[])
+        .node("MatMul", &["scaled", "weights"], &["output"], &[])
+        .output("output", &[Dim::Fixed(1), Dim::Fixed(3)])
+        .metadata("features", "request_size_bytes,active_function_calls_count");
+    let expected = [Range::new(50.0, 150.0), Range::new(2.0, 12.0)];
+    for file in [File::of(&model), converted(&model, &real)] {
+        let model = file.open().unwrap();
+        assert_eq!(model.info().trained, expected, "{}", file.path.display());
+        assert_eq!(model.info().inputs, [Feature::RequestBytes, Feature::ActiveCalls]);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod conformance;
 mod file;
 #[cfg(target_os = "linux")]
 mod formats;
+mod forms;
 #[cfg(target_os = "linux")]
 mod missing;
 #[cfg(target_os = "linux")]

@@ -5,6 +5,7 @@ mod conformance;
 mod corpus;
 mod dense;
 mod file;
+mod forms;
 mod lowering;
 mod networks;
 mod refusals;
