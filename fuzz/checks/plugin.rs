@@ -49,9 +49,9 @@ fn library(file: &[u8], length: u64) {
                 let (table, size, count) = (number(32, 8), number(54, 2), number(56, 2));
                 let end = u128::from(table) + u128::from(size * count);
                 assert!(end <= u128::from(length), "the table ends at {end} of {length}");
-                // The loader takes program headers of this size alone.
-                for index in (0..count).filter(|_| size == 56) {
-                    let header = table + index * size;
+                // The loader takes program headers of this size alone. In the hole they are zeros.
+                let headers = (0..count).filter(|_| size == 56).map(|index| table + index * size);
+                for header in headers.take_while(|header| *header < file.len() as u64) {
                     if number(header, 4) == 1 {
                         let end =
                             u128::from(number(header + 8, 8)) + u128::from(number(header + 32, 8));
