@@ -18,7 +18,7 @@ use hyperfake_proto::{
 use hyperfake_worker::{
     clock::Clock,
     grpc::{
-        calls::{Answer, Answered, Calls},
+        calls::{Answer, Answered, Calls, Messages},
         partial::Partial,
         sockets::bind,
         threads::{Settings, Threads},
@@ -90,7 +90,7 @@ async fn main() {
     let listener = bind(address.parse().unwrap()).unwrap().listen().unwrap();
     let settings = Settings {
         threads: std::thread::available_parallelism().unwrap().get(),
-        max_message_bytes: 4 << 20,
+        messages: Messages { max_bytes: 4 << 20, compress_answers: false },
         max_partial_bytes: 1 << 30,
         max_streams: 32_768,
         max_connections: 1024,
@@ -98,13 +98,13 @@ async fn main() {
     let threads = if way == "router" {
         Threads::start(&settings, |clock| move |_| services(clock.clone()).1).await
     } else {
-        let (message, partial) = (settings.max_message_bytes, settings.max_partial_bytes);
+        let (messages, partial) = (settings.messages, settings.max_partial_bytes);
         let partial = Partial::up_to(partial);
         let short = move |clock: Clock| {
             let partial = Arc::clone(&partial);
             move |_| {
                 let (floor, routes) = services(clock.clone());
-                Calls::new(floor, message, Arc::clone(&partial), routes)
+                Calls::new(floor, messages, Arc::clone(&partial), clock.clone(), routes)
             }
         };
         Threads::start(&settings, short).await

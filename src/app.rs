@@ -188,11 +188,11 @@ pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Cata
         sources.extend(found.map_err(|error| error.at("--models-dir"))?);
     }
     let mut catalog = Catalog::new(extrapolation);
-    for source in &sources {
+    for (index, source) in sources.iter().enumerate() {
         match catalog.add(source, &backends) {
-            Err(error) if models.skip_bad && error.kind() != ErrorKind::Conflict => {
-                tracing::warn!(%error, "left out a model")
-            }
+            Err(error) if error.kind() == ErrorKind::Conflict => return Err(error),
+            Err(error) if models.skip_bad => tracing::warn!(%error, "left out a model"),
+            Err(error) if index >= models.named.len() => return Err(no_model(&error)),
             added => added?,
         }
     }
@@ -206,6 +206,12 @@ pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Cata
         return Err(Error::new(ErrorKind::NotFound, message));
     }
     Ok(catalog)
+}
+
+/// A file that was found in a folder may have nothing to do with models, such as a package.json.
+fn no_model(error: &Error) -> Error {
+    let advice = "if it is no model, move it to another folder or leave it out with";
+    Error::new(error.kind(), format!("{error}; {advice} --skip-bad-models"))
 }
 
 /// How often the worker says what it could not say yet.

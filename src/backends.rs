@@ -11,7 +11,7 @@ use hyperfake_predictor::{Backend, Backends, Formats, ModelUri, Opened, Predicto
 use hyperfake_predictor_candle::CandleBackend;
 use hyperfake_predictor_json::JsonBackend;
 use hyperfake_predictor_ort::OrtBackend;
-use hyperfake_predictor_tract::{DenseBackend, TractBackend};
+use hyperfake_predictor_tract::{DenseBackend, TractBackend, TreesBackend};
 
 /// What the user decides about the backends.
 #[derive(Debug, Clone, Default)]
@@ -25,11 +25,13 @@ pub struct Choice {
 /// Who opens `.onnx` files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum OnnxEngine {
-    /// The first that can of dense, tract and ort.
+    /// The first that can of dense, trees, tract and ort.
     #[default]
     Auto,
     /// The kernel for plain feed-forward networks.
     Dense,
+    /// The kernel for decision trees.
+    Trees,
     /// tract.
     Tract,
     /// ONNX Runtime.
@@ -40,9 +42,10 @@ pub enum OnnxEngine {
 #[must_use]
 pub fn all(choice: &Choice) -> Backends {
     let onnx = |engine| choice.onnx_engine == OnnxEngine::Auto || choice.onnx_engine == engine;
-    let backends: [Arc<dyn Backend>; 6] = [
+    let backends: [Arc<dyn Backend>; 7] = [
         Arc::new(JsonBackend),
         claiming(onnx(OnnxEngine::Dense), DenseBackend, &DENSE_BY_NAME),
+        claiming(onnx(OnnxEngine::Trees), TreesBackend, &TREES_BY_NAME),
         claiming(onnx(OnnxEngine::Tract), TractBackend, &TRACT_BY_NAME),
         claiming(
             onnx(OnnxEngine::Ort),
@@ -59,6 +62,7 @@ pub fn all(choice: &Choice) -> Backends {
 pub const PLUGIN_EXTENSIONS: [&str; 3] = ["so", "dylib", "dll"];
 
 const DENSE_BY_NAME: Formats = Formats { name: "dense", schemes: &["dense"], extensions: &[] };
+const TREES_BY_NAME: Formats = Formats { name: "trees", schemes: &["trees"], extensions: &[] };
 const TRACT_BY_NAME: Formats = Formats { name: "tract", schemes: &["tract"], extensions: &[] };
 const ORT_WITHOUT_ONNX: Formats = Formats { name: "ort", schemes: &["ort"], extensions: &["ort"] };
 

@@ -14,8 +14,8 @@ use crate::{
     backends,
     catalog::{Extrapolation, Source},
     cli::{DatabaseType, EngineArgs, MAX_FLEET, ModelArgs, ServerArgs},
-    grpc::threads::Settings,
-    worker,
+    grpc::{calls::Messages, threads::Settings},
+    machine, worker,
 };
 
 /// All that a worker needs to know before it starts.
@@ -116,6 +116,7 @@ impl Config {
             "http://localhost:8999"
         });
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let memory = machine::memory();
         let threads = args.workers.map_or(cores, |workers| cores.min(workers as usize));
         Ok(Self {
             addresses: addresses(
@@ -126,15 +127,18 @@ impl Config {
             stagger: args.fleet_stagger,
             server: Settings {
                 threads,
-                max_message_bytes: args.max_message_size.as_u64() as usize,
-                max_partial_bytes: max_partial_bytes(&args)?,
+                messages: Messages {
+                    max_bytes: args.max_message_size.as_u64() as usize,
+                    compress_answers: args.compress_answers,
+                },
+                max_partial_bytes: max_partial_bytes(&args, memory)?,
                 max_streams: args.max_streams,
                 max_connections: args.max_connections as usize,
             },
             worker: worker::Config {
                 cpus: args.cpus.map_or(cores, |cpus| cpus as usize),
                 memory_bytes: match args.memory.map(|memory| memory.as_u64()) {
-                    None => machine_memory(),
+                    None => memory,
                     Some(0) => {
                         let message = "found 0, expected a size such as 16GiB";
                         return Err(Error::new(ErrorKind::Invalid, message).at("--memory"));
@@ -144,6 +148,7 @@ impl Config {
                 max_calls: Some(args.max_rpcs).filter(|max| *max > 0),
                 runtime: args.runtime,
                 cold_start: args.cold_start,
+                start_answers: args.start_answers,
                 idle_timeout: args.idle_timeout,
                 auto_remove: args.auto_remove,
                 response: args.response,
@@ -239,26 +244,31 @@ fn socket_address(text: &str) -> Result<SocketAddr> {
     found.next().ok_or_else(invalid)
 }
 
-/// Enough for the largest message, or none of that size would ever be taken.
-fn max_partial_bytes(args: &ServerArgs) -> Result<usize> {
-    if args.max_partial_size < args.max_message_size {
-        let (found, message) = (args.max_partial_size, args.max_message_size);
-        let message = format!("found {found}, expected at least --max-message-size, {message}");
-        return Err(Error::new(ErrorKind::Invalid, message).at("--max-partial-size"));
+/// The most bytes of requests that have not arrived whole, of a process that may use this much
+/// memory.
+///
+/// # Errors
+///
+/// When it is less than the largest message: none of that size would ever be taken.
+fn max_partial_bytes(args: &ServerArgs, memory: u64) -> Result<usize> {
+    let message = args.max_message_size;
+    if message.as_u64() == 0 {
+        let message = "found 0, expected a size such as 4MiB";
+        return Err(Error::new(ErrorKind::Invalid, message).at("--max-message-size"));
     }
-    Ok(args.max_partial_size.as_u64() as usize)
+    match args.max_partial_size {
+        None => Ok(MAX_PARTIAL_BYTES.min(memory / 4).max(message.as_u64()) as usize),
+        Some(found) if found < message => {
+            let message = format!("found {found}, expected at least --max-message-size, {message}");
+            Err(Error::new(ErrorKind::Invalid, message).at("--max-partial-size"))
+        }
+        Some(found) => Ok(found.as_u64() as usize),
+    }
 }
 
-fn machine_memory() -> u64 {
-    let total = sysinfo::System::new().map(|mut system| {
-        system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
-        system.total_memory()
-    });
-    total.ok().filter(|total| *total > 0).unwrap_or(FALLBACK_MEMORY)
-}
-
-/// The simulated memory on a system that does not tell how much there is: 16 GiB.
-const FALLBACK_MEMORY: u64 = 16 << 30;
+/// The most bytes of requests that have not arrived whole, unless the command line says: 1 GiB.
+/// Where that is more than a quarter of the memory that the process may use, it is that quarter.
+const MAX_PARTIAL_BYTES: u64 = 1 << 30;
 
 #[cfg(test)]
 mod tests {
@@ -281,9 +291,25 @@ mod tests {
         assert!(config.addresses[0].ip().is_unspecified());
         assert_eq!(config.models.folder, Some("./models".into()));
         assert_eq!(config.database.url.as_str(), "http://localhost:8999/");
-        assert_eq!(config.worker.max_calls, Some(256));
+        assert_eq!(config.worker.max_calls, None);
         assert!(config.worker.memory_bytes > 1 << 20);
         assert_eq!(config.worker.listener_timeout, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_small_container_lets_fewer_bytes_of_requests_wait() {
+        let partial = |line: &str, memory| {
+            let words = ["hyperfake", "server"].into_iter().chain(line.split_whitespace());
+            match Cli::read(words.map(Into::into)).unwrap().command {
+                Command::Server(args) => max_partial_bytes(&args, memory).unwrap(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(partial("", 64 << 30), 1 << 30);
+        assert_eq!(partial("", 512 << 20), 128 << 20);
+        // One message of the largest size always has room.
+        assert_eq!(partial("--max-message-size 1GiB", 512 << 20), 1 << 30);
+        assert_eq!(partial("--max-partial-size 2GiB", 512 << 20), 2 << 30);
     }
 
     #[test]
@@ -305,6 +331,7 @@ mod tests {
         assert_eq!(config("--workers 100000").unwrap().server.threads, cores);
         assert_eq!(config("--workers 1").unwrap().server.threads, 1);
         assert_eq!(config("--max-rpcs 0").unwrap().worker.max_calls, None);
+        assert_eq!(config("--max-rpcs 7").unwrap().worker.max_calls, Some(7));
     }
 
     #[test]
@@ -340,6 +367,7 @@ mod tests {
             ("--address nowhere", "--address: found 'nowhere', expected HOST:PORT"),
             ("--database-address https://a", "'https' is not spoken"),
             ("--database-address 8999", "--database-address: found '8999', expected a URL"),
+            ("--max-message-size 0", "--max-message-size: found 0, expected a size"),
             ("-m a.onnx b//c", "--model: 'b//c' is not the name of an image"),
         ] {
             let error = config(line).unwrap_err().to_string();

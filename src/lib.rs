@@ -16,6 +16,7 @@ pub mod duration;
 pub mod format;
 pub mod functions;
 pub mod grpc;
+pub mod machine;
 pub mod models;
 pub mod predict;
 pub mod telemetry;

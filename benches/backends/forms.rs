@@ -30,7 +30,7 @@ pub(crate) struct Form {
 pub(crate) struct Forms {
     pub(crate) all: Vec<Form>,
     pub(crate) onnx_runtime: Option<PathBuf>,
-    _folder: TempDir,
+    folder: TempDir,
     _plugins: [Library; 2],
 }
 
@@ -61,7 +61,12 @@ impl Forms {
             form("plugin", "`.so` in Rust", rust),
             form("plugin", "`.so` in C", c),
         ];
-        Self { all, onnx_runtime: onnx_runtime.ok(), _folder: folder, _plugins: plugins }
+        Self { all, onnx_runtime: onnx_runtime.ok(), folder, _plugins: plugins }
+    }
+
+    /// For files; it is removed at the end.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn backends(&self) -> Backends {

@@ -1,6 +1,6 @@
 //! Which backend predicts how fast, and at what price? The shipped echo network, in every form that
 //! a worker can serve, through the same door that the worker uses, and beside it the least that its
-//! multiplications can cost.
+//! multiplications can cost. Then the same question about a random forest and gradient boosting.
 //!
 //! `just bench-backends` runs this; `cargo bench --bench backends -- --help` shows the options.
 #![allow(clippy::disallowed_methods, reason = "a bench is about real time")]
@@ -15,6 +15,7 @@ mod measure;
 mod network;
 mod report;
 mod table;
+mod trees;
 mod work;
 
 use std::{hint::black_box, iter, path::PathBuf, process::ExitCode, thread, time::Instant};
@@ -36,11 +37,15 @@ use crate::{
 /// Compares the backends.
 #[derive(Debug, Parser)]
 struct Options {
+    /// Measure nothing but the trees; this leaves the README as it is
+    #[arg(long)]
+    trees_only: bool,
     /// Leave out criterion's report, criterion/report/index.html in the target folder: it takes longest
     #[arg(long)]
     table_only: bool,
     /// Fail when ort takes less than 12 times as long as dense, dense more than twice as long as
-    /// the floor, or with dense all threads together do less than 0.9 of what as many alone would
+    /// the floor, or with dense all threads together do less than 0.9 of what as many alone would,
+    /// or ort takes less than twice as long as trees
     #[arg(long)]
     check: bool,
     /// What to call this machine
@@ -71,6 +76,13 @@ fn main() -> ExitCode {
     let network = network::shipped();
     let forms = Forms::of(&network, options.ort_lib.as_deref());
     let backends = forms.backends();
+    let trees = trees::rows(forms.folder(), &backends, forms.onnx_runtime.is_some());
+    if options.trees_only {
+        println!("{}", table::of_trees(&trees));
+        let shortfalls = if options.check { table::trees_shortfalls(&trees) } else { Vec::new() };
+        shortfalls.iter().for_each(|shortfall| eprintln!("{shortfall}"));
+        return ExitCode::from(u8::from(!shortfalls.is_empty()));
+    }
     let contestants = contestants(&network, &forms, &backends);
     agreement::check(&network, &contestants);
     let threads = thread::available_parallelism().unwrap().get();
@@ -79,6 +91,7 @@ fn main() -> ExitCode {
         threads,
         vector_instructions: backends::vector_instructions(),
         rows: rows(&contestants, &forms, &backends, threads),
+        trees,
     };
     if !options.table_only {
         report::report(&contestants, &backends);

@@ -10,6 +10,7 @@ use crate::{
     fresh::{self, PROCESSES},
     measure::{ROUNDS, THREAD_ROUNDS},
     network::CALLS,
+    trees::{self, TreesRow},
 };
 
 pub(crate) const BATCHES: [usize; 3] = [1, 16, 256];
@@ -40,6 +41,7 @@ pub(crate) struct Results {
     pub(crate) threads: usize,
     pub(crate) vector_instructions: &'static str,
     pub(crate) rows: Vec<Row>,
+    pub(crate) trees: Vec<TreesRow>,
 }
 
 impl Results {
@@ -77,6 +79,7 @@ impl Results {
                 ),
             );
         }
+        shortfalls.extend(trees_shortfalls(&self.trees));
         shortfalls
     }
 
@@ -94,8 +97,9 @@ impl Results {
         let machine = self.machine.as_deref().unwrap_or("A machine without a name");
         let instructions = self.vector_instructions;
         format!(
-            "{machine}, {instructions}; `just bench-backends`.\n\n{}\n\n{}",
+            "{machine}, {instructions}; `just bench-backends`.\n\n{}\n\n{}\n\n{}",
             self.table(),
+            of_trees(&self.trees),
             notes()
         )
     }
@@ -122,6 +126,43 @@ impl Results {
         header.push("session, KiB".into());
         header
     }
+}
+
+/// The table of trees.
+pub(crate) fn of_trees(rows: &[TreesRow]) -> String {
+    let mut table = Table::new();
+    let header = ["model", "trees, ns", "ort, ns", "ort / trees"];
+    table.load_style(ASCII_MARKDOWN).set_header(header);
+    for row in rows {
+        let number = |value: Option<f64>, digits: usize| {
+            value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+        };
+        table.add_row([
+            row.model.to_owned(),
+            number(Some(row.trees_ns), 0),
+            number(row.ort_ns, 0),
+            number(row.ort_to_trees, 2),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
+}
+
+/// What `--check` has to say against the table of trees.
+pub(crate) fn trees_shortfalls(rows: &[TreesRow]) -> Vec<String> {
+    let shortfall = |row: &TreesRow| {
+        let (model, promised) = (row.model, trees::PROMISED);
+        match row.ort_to_trees {
+            Some(ratio) if ratio >= promised => None,
+            Some(ratio) => Some(format!(
+                "ort takes {ratio:.1} times as long as trees, expected at least {promised}: {model}"
+            )),
+            None => Some(format!("ort was skipped, so that trees has no comparison: {model}")),
+        }
+    };
+    rows.iter().filter_map(shortfall).collect()
 }
 
 impl Row {
@@ -178,6 +219,8 @@ fn notes() -> String {
   architecture, and read its numbers from a configuration. Both are re-entrant, so that the weights are
   there once. A batch crosses the border once in Rust; the one in C has no `predict_batch`, so that each
   call of it does.
+- The second table: complete trees with random thresholds. Both backends are asked one by one, in turns,
+  after their answers to the {CALLS} calls were compared to one part in 100,000.
 "
     )
 }

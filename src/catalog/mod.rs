@@ -2,27 +2,25 @@
 
 mod extrapolation;
 mod image;
+mod response;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fmt,
     path::{Path, PathBuf},
-    str::FromStr,
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use hyperfake_predictor::{
     Backends, Checked, Error, ErrorKind, Feature, ModelUri, Opened, Predictor, Result, Session,
 };
 use parking_lot::Mutex;
 
 use self::extrapolation::Outside;
-pub use self::{extrapolation::Extrapolation, image::Image};
+pub use self::{extrapolation::Extrapolation, image::Image, response::Response};
 use crate::duration;
 
 /// The models of a worker, by image.
@@ -176,7 +174,8 @@ impl Catalog {
 const LISTED: usize = 20;
 
 /// The model files of a folder: every file with one of these extensions, in the order of their
-/// names. Folders inside it are not searched.
+/// names. Hidden files are none, such as the `._echo.onnx` that macOS leaves beside `echo.onnx`;
+/// folders inside it are not searched.
 ///
 /// # Errors
 ///
@@ -195,7 +194,9 @@ pub fn search(folder: &Path, extensions: &BTreeSet<&str>) -> Result<Vec<Source>>
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let extension = ModelUri::from_path(&path).extension().unwrap_or_default();
-        if extensions.contains(extension.as_str()) && path.is_file() {
+        let is_hidden =
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && extensions.contains(extension.as_str()) && path.is_file() {
             files.push(path);
         }
     }
@@ -208,80 +209,6 @@ pub fn search(folder: &Path, extensions: &BTreeSet<&str>) -> Result<Vec<Source>>
 
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// What the body of an answer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Response {
-    /// This many random bytes.
-    Random(usize),
-    /// The request's body.
-    Echo,
-    /// Nothing.
-    Empty,
-}
-
-/// The longest random answer: more than a client would take.
-const MAX_RANDOM: usize = 64 << 20;
-
-impl Response {
-    /// The answer to a request with this body.
-    #[must_use]
-    pub fn body(self, request: Bytes) -> Bytes {
-        match self {
-            Self::Random(length) => random(length),
-            Self::Echo => request,
-            Self::Empty => Bytes::new(),
-        }
-    }
-}
-
-/// So many random bytes. A few are cut at a random place from what was made once.
-fn random(length: usize) -> Bytes {
-    const MADE: usize = 64 << 10;
-    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| made(MADE));
-    fn made(length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        fastrand::fill(&mut bytes);
-        bytes
-    }
-    if length > MADE / 2 {
-        return made(length).into();
-    }
-    let start = fastrand::usize(..=MADE - length);
-    Bytes::from_static(&BYTES[start..start + length])
-}
-
-impl FromStr for Response {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "echo" => Ok(Self::Echo),
-            "empty" => Ok(Self::Empty),
-            _ => text
-                .strip_prefix("random:")
-                .and_then(|length| length.parse().ok())
-                .filter(|length| *length <= MAX_RANDOM)
-                .map(Self::Random)
-                .ok_or_else(|| {
-                    format!(
-                        "found '{text}', expected random:N with N bytes up to {MAX_RANDOM}, echo, \
-                         or empty"
-                    )
-                }),
-        }
-    }
-}
-
-impl fmt::Display for Response {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Random(length) => write!(f, "random:{length}"),
-            Self::Echo => f.write_str("echo"),
-            Self::Empty => f.write_str("empty"),
-        }
-    }
 }
 
 /// What a model says about how it is served.

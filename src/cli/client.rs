@@ -35,7 +35,7 @@ pub struct CallArgs {
           value_parser = value_parser!(u32).range(1..=100_000))]
     pub concurrency: u32,
 
-    /// The longest that a call may take, its instance's cold start included
+    /// The longest that the instance's start, and then each call, may take
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     pub deadline: Duration,
 
@@ -80,11 +80,12 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N", default_value = "0")]
     pub data_bytes: usize,
 
-    /// The longest that a call may take
+    /// The longest that an instance's start, and then each call, may take
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     pub deadline: Duration,
 
-    /// Send no calls before the schedule begins, so that cold starts are in the result
+    /// Send no calls before the schedule begins, so that connecting is in the result, and what is
+    /// left of a cold start when the worker answers Start before it is over
     #[arg(long)]
     pub no_warm_up: bool,
 

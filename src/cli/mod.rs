@@ -1,7 +1,9 @@
 //! The command line: what was typed. What it means is decided in [`crate::config`].
 
 mod client;
+mod environment;
 mod models;
+mod named;
 mod read;
 mod server;
 
@@ -9,9 +11,11 @@ use clap::{Parser, Subcommand};
 
 pub use self::{
     client::{CallArgs, LoadArgs, TargetArgs},
+    environment::Environment,
     models::{
         CheckArgs, DoctorArgs, EngineArgs, ModelArgs, ModelsArgs, ModelsCommand, PredictArgs,
     },
+    read::parser,
     server::{DatabaseType, LogArgs, LogFormat, MAX_FLEET, ServerArgs},
 };
 
@@ -22,6 +26,10 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+
+    /// Which of its options were given by variables of the environment.
+    #[arg(skip)]
+    pub environment: Environment,
 }
 
 /// The version and the commit that it was built from.

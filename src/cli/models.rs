@@ -1,19 +1,24 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "these texts are help: brackets are brackets")]
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand, builder::BoolishValueParser};
+use clap::{
+    Args, Subcommand,
+    builder::{BoolishValueParser, OsStringValueParser, TypedValueParser},
+};
 use hyperfake_predictor::ModelUri;
 
+use super::named::model_uri;
 use crate::{backends::OnnxEngine, duration};
 
 /// Which models there are, and who opens them.
 #[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
-    /// A model file and, unless it is the file's name, the image that it stands for; may be
-    /// repeated. Given this, ./models is not searched [env: HYPERFAKE_MODEL="PATH [IMAGE];…"]
-    #[arg(short, long, value_names = ["PATH", "IMAGE"], num_args = 1..=2)]
-    pub model: Vec<String>,
+    /// A model file and, unless it is the file's name, the image that it stands for; more of them
+    /// may follow, and this may be repeated. Given this, ./models is not searched [env:
+    /// HYPERFAKE_MODEL="PATH [IMAGE];…"]
+    #[arg(short, long, value_name = "PATH [IMAGE]", num_args = 1..)]
+    pub model: Vec<OsString>,
 
     /// `model`, one entry each time that it was given.
     #[arg(skip)]
@@ -39,8 +44,8 @@ pub struct ModelArgs {
 /// Who opens and runs models.
 #[derive(Debug, Clone, Args)]
 pub struct EngineArgs {
-    /// Who runs .onnx models that name no backend: the first that can of dense, tract and ort
-    /// (auto), or one of them
+    /// Who runs .onnx models that name no backend: the first that can of dense, trees, tract
+    /// and ort (auto), or one of them
     #[arg(long, env = "HYPERFAKE_ONNX_ENGINE", value_name = "ENGINE", default_value = "auto")]
     pub onnx_engine: OnnxEngine,
 
@@ -53,6 +58,7 @@ pub struct EngineArgs {
 #[derive(Debug, Args)]
 pub struct PredictArgs {
     /// The model: a file, or one image of a file as in linear.json#hyperfaas-echo:latest
+    #[arg(value_parser = OsStringValueParser::new().try_map(model_uri))]
     pub model: ModelUri,
 
     /// Size of the request's data, in bytes
@@ -118,7 +124,7 @@ pub enum ModelsCommand {
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// The models: files, or URIs with parameters
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = OsStringValueParser::new().try_map(model_uri))]
     pub files: Vec<ModelUri>,
 
     /// ONNX Runtime's library [default: searched for, see 'hyperfake doctor']

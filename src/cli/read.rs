@@ -1,12 +1,12 @@
 //! From words to the types of [`super`].
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use hyperfake_predictor::ModelUri;
+use bytesize::ByteSize;
+use clap::{ArgAction, ArgMatches, Command as Parser, CommandFactory, FromArgMatches};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::{Cli, Command};
+use super::{Cli, Command, environment, environment::Environment, named};
 
 impl Cli {
     /// Reads the command line and the environment.
@@ -15,22 +15,61 @@ impl Cli {
     ///
     /// What clap has to say, `--help` and `--version` included.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = Self::command();
-        let matches = command.try_get_matches_from_mut(server_first(args.into_iter().collect()))?;
+        let args = server_first(args.into_iter().collect());
+        let read = |mut parser: Parser| parser.try_get_matches_from_mut(&args);
+        let mut parser = environment::without_empty(parser());
+        let matches = match read(parser.clone()) {
+            Ok(matches) => matches,
+            // What there is to set is shown with every variable.
+            Err(error) if !error.use_stderr() => {
+                return Err(read(self::parser()).err().unwrap_or(error));
+            }
+            Err(error) => return Err(environment::name_variable(error, &parser, read)),
+        };
         let mut cli =
-            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut parser))?;
+        cli.environment = Environment::of(&parser, &matches);
         let given = match (&mut cli.command, matches.subcommand()) {
             (Command::Server(args), Some((_, matches))) => Some((&mut args.models, matches)),
             (Command::Models(args), Some((_, matches))) => Some((&mut args.models, matches)),
             _ => None,
         };
         if let Some((args, matches)) = given {
-            args.named = models(matches).map_err(|message| {
-                command.error(clap::error::ErrorKind::ValueValidation, message)
+            let (named, from_variable) = models(matches).map_err(|message| {
+                parser.error(clap::error::ErrorKind::ValueValidation, message)
             })?;
+            args.named = named;
+            if from_variable {
+                cli.environment.add("--model", MODEL);
+            }
         }
         Ok(cli)
     }
+}
+
+/// The variable that stands for `--model`.
+const MODEL: &str = "HYPERFAKE_MODEL";
+
+/// The program's options. A flag that has a variable takes a value as well, as in Go's programs:
+/// `--auto-remove=false`.
+#[must_use]
+pub fn parser() -> Parser {
+    fn with_values(parser: Parser) -> Parser {
+        parser
+            .mut_args(|arg| match arg.get_action() {
+                ArgAction::SetTrue if arg.get_env().is_some() => arg
+                    .action(ArgAction::Set)
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .value_name("true|false")
+                    .default_value("false")
+                    .default_missing_value("true")
+                    .hide_default_value(true),
+                _ => arg,
+            })
+            .mut_subcommands(with_values)
+    }
+    with_values(Cli::command())
 }
 
 /// The options of `server` may stand before the word itself, as in the prototype: this puts the
@@ -39,7 +78,7 @@ fn server_first(mut args: Vec<OsString>) -> Vec<OsString> {
     let is_option = |arg: &OsString| arg.to_string_lossy().starts_with('-');
     let asks = ["-h", "--help", "-V", "--version"];
     if args.get(1).is_some_and(|first| is_option(first) && !asks.iter().any(|ask| first == ask)) {
-        let command = Cli::command();
+        let command = parser();
         let server = command.find_subcommand("server");
         let takes_value = |arg: &OsString| {
             let arg = arg.to_string_lossy();
@@ -47,7 +86,9 @@ fn server_first(mut args: Vec<OsString>) -> Vec<OsString> {
                 server.get_arguments().any(|known| {
                     let long = known.get_long().is_some_and(|long| arg == format!("--{long}"));
                     let short = known.get_short().is_some_and(|short| arg == format!("-{short}"));
-                    (long || short) && known.get_action().takes_values()
+                    (long || short)
+                        && known.get_action().takes_values()
+                        && !known.is_require_equals_set()
                 })
             })
         };
@@ -60,30 +101,21 @@ fn server_first(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-fn models(matches: &ArgMatches) -> Result<Vec<(ModelUri, Option<String>)>, String> {
-    let pair = |words: &[&str]| match words {
-        [uri] => Ok((uri.parse::<ModelUri>().map_err(|error| error.to_string())?, None)),
-        [uri, image] => Ok((
-            uri.parse::<ModelUri>().map_err(|error| error.to_string())?,
-            Some((*image).to_owned()),
-        )),
-        _ => Err(format!("expected PATH [IMAGE], found '{}'", words.join(" "))),
-    };
-    if let Some(given) = matches.get_occurrences::<String>("model") {
-        return given
-            .map(|words| pair(&words.map(String::as_str).collect::<Vec<_>>()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| format!("--model: {error}"));
+/// The models that were named, and whether the variable named them.
+fn models(matches: &ArgMatches) -> Result<(Vec<named::Named>, bool), String> {
+    if let Some(given) = matches.get_occurrences::<OsString>("model") {
+        let named: Result<Vec<_>, _> =
+            given.map(|words| named::models(words.map(OsString::as_os_str))).collect();
+        let named = named.map_err(|error| format!("--model: {error}"))?;
+        return Ok((named.into_iter().flatten().collect(), false));
     }
-    #[expect(clippy::disallowed_methods, reason = "this module is the one that reads it")]
-    let given = std::env::var("HYPERFAKE_MODEL").unwrap_or_default();
-    given
-        .split(';')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-        .map(|entry| pair(&entry.split_whitespace().collect::<Vec<_>>()))
-        .collect::<Result<_, _>>()
-        .map_err(|error| format!("HYPERFAKE_MODEL: {error}"))
+    let given = environment::value(OsStr::new(MODEL)).unwrap_or_default();
+    let given = given.into_string().map_err(|given| {
+        let given = given.display();
+        format!("{MODEL}: found '{given}', expected UTF-8; name the model with -m")
+    })?;
+    let named = named::entries(&given).map_err(|error| format!("{MODEL}: {error}"))?;
+    Ok((named, true))
 }
 
 /// A number of calls each second.
@@ -92,14 +124,41 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "expected a number between 0.001 and 10000000".into())
 }
 
+/// A number of bytes.
+pub(super) fn size(text: &str) -> Result<ByteSize, String> {
+    let expected = "expected a size such as 512KiB, 4MiB or 16GB";
+    let size: ByteSize = text.trim().parse().map_err(|_| expected)?;
+    // Larger ones are cut to the largest number.
+    if size.as_u64() == u64::MAX { Err(expected.into()) } else { Ok(size) }
+}
+
+/// A number of events; -1 is no limit, as it is to Python's queues.
+pub(super) fn buffer_size(text: &str) -> Result<usize, String> {
+    match text {
+        "-1" => Ok(usize::MAX),
+        _ => text.parse().map_err(|_| "expected a number of events, or -1 for no limit".into()),
+    }
+}
+
 /// A level, or a list of levels and `target=level`. A word alone would be a target to the parser
 /// of the log, and a misspelt level would go unnoticed.
 pub(super) fn log_level(text: &str) -> Result<Targets, String> {
-    let known = |level: &str| level.trim().parse::<LevelFilter>().is_ok();
-    match text.split(',').find(|part| !known(part.rsplit('=').next().unwrap_or(part))) {
-        Some(part) => Err(format!("'{part}' is none of error, warn, info, debug, trace and off")),
-        None => text.parse().map_err(|error| format!("{error}")),
-    }
+    let level = |part: &str| {
+        let (target, level) =
+            part.rsplit_once('=').map_or(("", part), |(target, level)| (target, level));
+        // As Python calls them.
+        let level = match &*level.trim().to_ascii_lowercase() {
+            "warning" => LevelFilter::WARN,
+            "critical" => LevelFilter::ERROR,
+            "" => return None,
+            known => known.parse().ok()?,
+        };
+        Some(if target.is_empty() { level.to_string() } else { format!("{target}={level}") })
+    };
+    let levels = text.split(',').map(|part| level(part).ok_or(part)).collect::<Result<Vec<_>, _>>();
+    let unknown =
+        |part| format!("'{part}' is none of error, warn (or warning), info, debug, trace and off");
+    levels.map_err(unknown)?.join(",").parse().map_err(|error| format!("{error}"))
 }
 
 #[cfg(test)]
@@ -120,7 +179,7 @@ mod tests {
 
     #[test]
     fn clap_finds_no_fault_with_the_options() {
-        Cli::command().debug_assert();
+        parser().debug_assert();
     }
 
     #[test]
@@ -149,6 +208,51 @@ mod tests {
         assert_eq!(texts, expected.map(|(uri, image)| (uri.to_owned(), image)));
         assert_eq!(server("-m a.onnx img server").models.named.len(), 1);
         assert!(read("server -m a b c").is_err());
+        let many = server("server -m a.onnx b.onnx c.json --fleet 2").models.named;
+        assert_eq!(many.len(), 3);
+        assert!(many.iter().all(|(_, image)| image.is_none()));
+    }
+
+    #[test]
+    fn a_flag_may_say_true_or_false() {
+        for (line, expected) in [
+            ("server", (false, false)),
+            ("server --containerized --auto-remove", (true, true)),
+            ("server --containerized=true --auto-remove=false", (true, false)),
+            ("--containerized=FALSE --auto-remove=1 server", (false, true)),
+            ("--auto-remove server", (false, true)),
+        ] {
+            let args = server(line);
+            assert_eq!((args.containerized, args.auto_remove), expected, "{line}");
+        }
+        assert!(read("server --auto-remove=maybe").is_err());
+        assert!(read("server --auto-remove maybe").is_err());
+    }
+
+    #[test]
+    fn values_are_read_as_python_and_go_write_them() {
+        let buffer = |line| server(line).update_buffer_size;
+        assert_eq!(buffer("server --update-buffer-size -1"), usize::MAX);
+        assert_eq!(buffer("server --update-buffer-size=-1"), usize::MAX);
+        assert_eq!(buffer("server --update-buffer-size 7"), 7);
+        for (level, expected) in [
+            ("warning", "warn"),
+            ("WARNING", "warn"),
+            ("critical", "error"),
+            ("info,h2=Warning", "h2=warn,info"),
+            ("debug", "debug"),
+        ] {
+            let args = server(&format!("server --log-level {level}"));
+            let expected: Targets = expected.parse().unwrap();
+            assert_eq!(args.log.log_level, expected, "{level}");
+        }
+        let size =
+            |text: &str| server(&format!("server --max-message-size {text}")).max_message_size;
+        for (text, expected) in
+            [("1000", 1000), ("4MiB", 4 << 20), ("1.5kB", 1500), ("2G", 2_000_000_000)]
+        {
+            assert_eq!(size(text).as_u64(), expected, "{text}");
+        }
     }
 
     #[test]
@@ -161,11 +265,20 @@ mod tests {
             ("server --log-level loud", "'loud' is none of error, warn"),
             ("server --log-level info,h2=loud", "'h2=loud' is none of"),
             ("server --database-type sql", "--database-type"),
-            ("server --onnx-engine fast", "dense, tract, ort"),
+            ("server --onnx-engine fast", "dense, trees, tract, ort"),
             ("server --extrapolation never", "allow, warn, clamp"),
             ("server --feature-scope node", "function or worker"),
             ("server --cold-start soon", "expected a duration"),
             ("server -m a.onnx?x", "expected key=value"),
+            ("server --update-buffer-size -2", "or -1 for no limit"),
+            ("server --update-buffer-size many", "or -1 for no limit"),
+            ("server --log-level info,", "'' is none of"),
+            ("server --max-message-size 1e3", "expected a size such as"),
+            ("server --max-message-size=-1", "expected a size such as"),
+            ("server --max-message-size 1.2.3MB", "expected a size such as"),
+            ("server --max-message-size 99999999EiB", "expected a size such as"),
+            ("server --max-message-size \u{663}MB", "expected a size such as"),
+            ("server --max-partial-size 5XB", "expected a size such as"),
         ] {
             let error = read(line).unwrap_err().to_string();
             assert!(error.contains(expected), "{line}: {error}");

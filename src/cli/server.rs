@@ -7,11 +7,14 @@ use clap::{Args, ValueEnum, builder::BoolishValueParser, value_parser};
 use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
-use super::{ModelArgs, read::log_level};
+use super::{
+    ModelArgs,
+    read::{buffer_size, log_level, size},
+};
 use crate::{
     catalog::{Extrapolation, Response},
     duration::{self, Scale},
-    worker::{FeatureScope, Runtime},
+    worker::{FeatureScope, Runtime, StartAnswers},
 };
 
 /// The most workers in one process: as many as there are ports.
@@ -77,6 +80,11 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_COLD_START", value_name = "DURATION", value_parser = duration::parse)]
     pub cold_start: Option<Duration>,
 
+    /// When a Start is answered: once the instance can run calls, as by the platform's own worker
+    /// (ready), or at once, so that calls wait for what is left of the cold start (created)
+    #[arg(long, env = "HYPERFAKE_START_ANSWERS", value_name = "WHEN", default_value = "ready")]
+    pub start_answers: StartAnswers,
+
     /// How long an instance without calls lives [default: what its function says, else 60s]
     #[arg(long, env = "HYPERFAKE_IDLE_TIMEOUT", value_name = "DURATION", value_parser = duration::parse)]
     pub idle_timeout: Option<Duration>,
@@ -85,7 +93,8 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_AUTO_REMOVE", value_parser = BoolishValueParser::new())]
     pub auto_remove: bool,
 
-    /// The answers' data, when the model does not say: random:N with N bytes, echo, or empty
+    /// The answers' data, when the model does not say: random:N with N bytes, echo, empty, or
+    /// always the same: text:TEXT, hex:DIGITS, or file:PATH, which is read once
     #[arg(long, env = "HYPERFAKE_RESPONSE", value_name = "KIND", default_value = "random:10")]
     pub response: Response,
 
@@ -98,12 +107,13 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_TIME_SCALE", value_name = "FACTOR", default_value = "1")]
     pub time_scale: Scale,
 
-    /// The worker's simulated CPUs [default: this machine's]
+    /// The worker's simulated CPUs [default: those that this process may use]
     #[arg(long, env = "HYPERFAKE_CPUS", value_name = "N",
           value_parser = value_parser!(u32).range(1..=65_536))]
     pub cpus: Option<u32>,
 
-    /// The worker's simulated memory, such as 16GiB [default: this machine's]
+    /// The worker's simulated memory, such as 16GiB [default: what this process may use: the
+    /// container's limit, or this machine's memory]
     #[arg(long, env = "HYPERFAKE_MEMORY", value_name = "SIZE")]
     pub memory: Option<ByteSize>,
 
@@ -114,7 +124,7 @@ pub struct ServerArgs {
     pub workers: Option<u32>,
 
     /// The most calls at once, beyond which a call is refused; 0 is no limit
-    #[arg(long, env = "HYPERFAKE_MAX_RPCS", value_name = "N", default_value = "256")]
+    #[arg(long, env = "HYPERFAKE_MAX_RPCS", value_name = "N", default_value = "0")]
     pub max_rpcs: usize,
 
     /// The most calls at once on one connection, beyond which a client holds them back
@@ -127,14 +137,21 @@ pub struct ServerArgs {
           value_parser = value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
-    /// The largest message that is taken
-    #[arg(long, env = "HYPERFAKE_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "4MiB")]
+    /// The largest message that is taken; one that is compressed counts as what it holds
+    #[arg(long, env = "HYPERFAKE_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "4MiB",
+          value_parser = size)]
     pub max_message_size: ByteSize,
 
     /// The most bytes of requests that have not arrived whole, all together; what is beyond is
-    /// refused
-    #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE", default_value = "1GiB")]
-    pub max_partial_size: ByteSize,
+    /// refused [default: 1GiB, or a quarter of the memory that this process may use if that is
+    /// less]
+    #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE", value_parser = size)]
+    pub max_partial_size: Option<ByteSize>,
+
+    /// Compress answers (gzip, deflate) for a client that takes them so; compressed requests are
+    /// always taken
+    #[arg(long, env = "HYPERFAKE_COMPRESS_ANSWERS", value_parser = BoolishValueParser::new())]
+    pub compress_answers: bool,
 
     /// When sleeps end later than this, 1 in 100, the log warns that run times are longer than
     /// predicted
@@ -152,8 +169,10 @@ pub struct ServerArgs {
           value_parser = duration::parse)]
     pub timeout: Duration,
 
-    /// The events that wait for a slow listener before its CALL and RESPONSE events are left out
-    #[arg(long, env = "HYPERFAKE_UPDATE_BUFFER_SIZE", value_name = "N", default_value = "10000")]
+    /// The events that wait for a slow listener before its CALL and RESPONSE events are left out;
+    /// -1 is no limit
+    #[arg(long, env = "HYPERFAKE_UPDATE_BUFFER_SIZE", value_name = "N", default_value = "10000",
+          value_parser = buffer_size, allow_negative_numbers = true)]
     pub update_buffer_size: usize,
 
     /// How long calls may go on after a signal to stop; a second signal ends them at once
@@ -169,8 +188,8 @@ pub struct ServerArgs {
 /// What is logged, how, and where.
 #[derive(Debug, Clone, Args)]
 pub struct LogArgs {
-    /// What is logged: a level (error, warn, info, debug, trace, off) or a list such as
-    /// info,h2=debug
+    /// What is logged: a level (error or critical, warn or warning, info, debug, trace, off) or a
+    /// list such as info,h2=debug
     #[arg(long, env = "HYPERFAKE_LOG_LEVEL", value_name = "LEVEL", default_value = "info",
           value_parser = log_level)]
     pub log_level: Targets,
@@ -179,7 +198,7 @@ pub struct LogArgs {
     #[arg(long, env = "HYPERFAKE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
-    /// A file that the log is appended to, instead of standard error
+    /// A file that the log is appended to, instead of standard error; it is opened anew at SIGHUP
     #[arg(long, env = "HYPERFAKE_LOG_FILE", value_name = "FILE")]
     pub log_file: Option<PathBuf>,
 }

@@ -13,7 +13,7 @@ use hyperfake_proto::common::{CallRequest, FunctionId, InstanceId};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::{Sample, connect, one_call, start};
+use super::{Sample, Started, connect, one_call, start};
 use crate::{cli::CallArgs, clock::precise, format};
 
 /// What came of the calls.
@@ -23,6 +23,8 @@ pub struct Report {
     function: String,
     instance: String,
     instance_name: String,
+    /// How long Start took.
+    starting: Duration,
     samples: Vec<Sample>,
     /// How many calls failed, by what the worker answered.
     errors: BTreeMap<String, u32>,
@@ -46,9 +48,9 @@ pub async fn call(args: &CallArgs) -> Result<Report> {
     };
     let clock = precise::start();
     let mut client = connect(&args.target.address).await?;
-    let (function, started) =
-        start(&mut client, &args.target.database_address, &args.image).await?;
-    let instance = started.instance_id.unwrap_or_default().id;
+    let CallArgs { target, image, deadline, .. } = args;
+    let started = start(&mut client, &target.database_address, image, *deadline, &clock).await?;
+    let Started { function, instance, instance_name, cold_start: starting } = started;
 
     let left = Arc::new(AtomicU32::new(args.calls));
     let outcomes = Arc::new(Mutex::new((Vec::new(), BTreeMap::<String, u32>::new())));
@@ -86,13 +88,14 @@ pub async fn call(args: &CallArgs) -> Result<Report> {
     }
     let took = clock.now() - began;
     // What was asked for is done; an instance that is left over grows idle and goes.
-    let _ = client.stop(InstanceId { id: instance.clone() }).await;
+    let _ = client.stop(instance.clone()).await;
     let (samples, errors) = std::mem::take(&mut *outcomes.lock());
     Ok(Report {
         image: args.image.clone(),
         function,
-        instance,
-        instance_name: started.instance_name,
+        instance: instance.id,
+        instance_name,
+        starting,
         samples,
         errors,
         took,
@@ -125,7 +128,7 @@ impl Report {
             "calls": self.samples.len(),
             "errors": self.errors,
             "seconds": self.took.as_secs_f64(),
-            "cold_start_ns": self.waited().as_nanos() as u64,
+            "cold_start_ns": self.cold_start().as_nanos() as u64,
             "predicted_ns": json(self.distribution(predicted)),
             "observed_ns": json(self.distribution(observed)),
             "difference_ns": json(self.distribution(difference)),
@@ -144,7 +147,7 @@ impl Report {
             self.image,
             self.instance,
             self.instance_name,
-            format::duration(self.waited()),
+            format::duration(self.cold_start()),
         );
         if self.samples.len() + self.errors.len() > 1 {
             let rate = self.samples.len() as f64 / self.took.as_secs_f64();
@@ -184,9 +187,11 @@ impl Report {
         text
     }
 
-    /// The longest that a call waited for the instance to be ready.
-    fn waited(&self) -> Duration {
-        self.samples.iter().map(|sample| sample.waited).max().unwrap_or_default()
+    /// How long it took from asking for the instance until it could run a call: until Start was
+    /// answered, and what calls waited then if that was before the instance was ready.
+    fn cold_start(&self) -> Duration {
+        let waited = self.samples.iter().map(|sample| sample.waited).max();
+        self.starting + waited.unwrap_or_default()
     }
 
     fn distribution(&self, value: fn(&Sample) -> Option<f64>) -> Option<Distribution> {

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tonic::{Status, transport::Channel};
 
-use super::{Sample, connect, one_call, refused, start};
+use super::{Sample, Started, connect, one_call, refused, schedule::Schedule, start};
 use crate::{
     cli::LoadArgs,
     clock::{Clock, precise},
@@ -44,6 +44,8 @@ pub struct LoadReport {
 #[derive(Debug)]
 struct FunctionReport {
     image: String,
+    /// From asking for the instance until it could run a call.
+    cold_start: Duration,
     answered: u64,
     /// Calls that ended before their predicted time, which a worker must never do.
     early: u64,
@@ -77,18 +79,13 @@ pub async fn load(args: &LoadArgs) -> Result<LoadReport> {
     for _ in 0..args.connections {
         clients.push(connect(&args.target.address).await?);
     }
-    let (mut functions, mut instances) = (Vec::new(), Vec::new());
-    for image in &args.functions {
-        let (function, started) =
-            start(&mut clients[0], &args.target.database_address, image).await?;
-        functions.push(function);
-        instances.push(started.instance_id.unwrap_or_default());
-    }
+    let mut started = start_all(args, &clients[0], &clock).await?;
+    let functions: Vec<_> = started.iter().map(|started| started.function.clone()).collect();
     let csv = args.csv.as_ref().map(create).transpose()?;
     let data = Bytes::from(vec![b'x'; args.data_bytes]);
     let rows = Arc::new(Mutex::new(Vec::new()));
     if !args.no_warm_up {
-        warm_up(&clients, &functions, &data, args.deadline, &clock).await?;
+        warm_up(&clients, &mut started, &data, args.deadline, &clock).await?;
     }
 
     let began = clock.now();
@@ -115,59 +112,58 @@ pub async fn load(args: &LoadArgs) -> Result<LoadReport> {
     }
     while calls.join_next().await.is_some() {}
     let took = clock.now() - began;
-    for instance in instances {
+    for started in &started {
         // What was asked for is done; an instance that is left over grows idle and goes.
-        let _ = clients[0].stop(instance).await;
+        let _ = clients[0].stop(started.instance.clone()).await;
     }
     let rows = std::mem::take(&mut *rows.lock());
     if let Some((path, file)) = csv {
         write(&rows, args, file).map_err(|error| unwritable(&path, error))?;
     }
-    Ok(LoadReport::new(args, took, &rows))
+    Ok(LoadReport::new(args, took, &started, &rows))
 }
 
-/// The intended moments of the calls: evenly spaced, or with random gaps around the same mean.
-struct Schedule {
-    gap: f64,
-    poisson: bool,
-    end: f64,
-    next: f64,
-    random: fastrand::Rng,
-}
-
-impl Schedule {
-    fn new(args: &LoadArgs) -> Self {
-        let random = fastrand::Rng::with_seed(args.seed);
-        let end = args.duration.as_secs_f64();
-        Self { gap: 1.0 / args.rate, poisson: args.poisson, end, next: 0.0, random }
+/// Starts an instance of each function, all at once: each takes as long as its cold start.
+async fn start_all(
+    args: &LoadArgs,
+    client: &ControllerClient<Channel>,
+    clock: &Clock,
+) -> Result<Vec<Started>> {
+    let starting: Vec<_> = args
+        .functions
+        .iter()
+        .map(|image| {
+            let (mut client, clock, image) = (client.clone(), clock.clone(), image.clone());
+            let (database, deadline) = (args.target.database_address.clone(), args.deadline);
+            tokio::spawn(
+                async move { start(&mut client, &database, &image, deadline, &clock).await },
+            )
+        })
+        .collect();
+    let mut started = Vec::new();
+    for one in starting {
+        started.push(one.await.map_err(|error| {
+            Error::new(ErrorKind::Internal, "a start ended early").with_source(error)
+        })??);
     }
+    Ok(started)
 }
 
-impl Iterator for Schedule {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let now = self.next;
-        // From (0, 1], so that the logarithm is finite.
-        let factor = if self.poisson { -(1.0 - self.random.f64()).ln() } else { 1.0 };
-        self.next += self.gap * factor;
-        (now < self.end).then(|| Duration::from_secs_f64(now))
-    }
-}
-
-/// One call to each function on each connection, so that cold starts and connecting are over.
+/// One call to each function on each connection, so that cold starts and connecting are over. What
+/// the calls wait is a part of the cold starts.
 async fn warm_up(
     clients: &[ControllerClient<Channel>],
-    functions: &[String],
+    functions: &mut [Started],
     data: &Bytes,
     deadline: Duration,
     clock: &Clock,
 ) -> Result<()> {
     for client in clients {
-        for function in functions {
-            let request = request(function, 0, data);
+        for started in &mut *functions {
+            let request = request(&started.function, 0, data);
             let warmed = one_call(&mut client.clone(), request, deadline, clock).await;
-            warmed.map_err(|status| refused("a first call", &status))?;
+            let sample = warmed.map_err(|status| refused("a first call", &status))?;
+            started.cold_start += sample.waited;
         }
     }
     Ok(())
@@ -232,14 +228,17 @@ fn write(rows: &[Row], args: &LoadArgs, mut file: impl Write) -> std::io::Result
 }
 
 impl LoadReport {
-    fn new(args: &LoadArgs, took: Duration, rows: &[Row]) -> Self {
+    fn new(args: &LoadArgs, took: Duration, started: &[Started], rows: &[Row]) -> Self {
         let mut lag = histogram();
         let mut late = 0;
         let mut functions: Vec<_> = args
             .functions
             .iter()
-            .map(|image| FunctionReport {
+            .zip(started)
+            .enumerate()
+            .map(|(index, (image, started))| FunctionReport {
                 image: image.clone(),
+                cold_start: started.cold_start + waited(rows, index),
                 answered: 0,
                 early: 0,
                 errors: BTreeMap::new(),
@@ -309,6 +308,7 @@ impl LoadReport {
                 json!({
                     "image": function.image,
                     "answered": function.answered,
+                    "cold_start_ns": function.cold_start.as_nanos() as u64,
                     "calls_per_second": function.answered as f64 / self.took.as_secs_f64(),
                     "early": function.early,
                     "errors": function.errors,
@@ -343,7 +343,9 @@ impl LoadReport {
         );
         for function in &self.functions {
             let rate = function.answered as f64 / self.took.as_secs_f64();
-            text += &format!("\n{} ({rate:.0} calls each second)", function.image);
+            let cold_start = format::duration(function.cold_start);
+            let image = &function.image;
+            text += &format!("\n{image} ({rate:.0} calls each second, cold start {cold_start})");
             text += &format!("\n{}", line("  latency", &function.latency));
             text += &format!("\n{}", line("  timing error", &function.timing_error));
             text += &format!("\n{}", line("  of it on the worker", &function.worker_error));
@@ -359,6 +361,13 @@ impl LoadReport {
         }
         text
     }
+}
+
+/// The longest that a call of this function waited for its instance.
+fn waited(rows: &[Row], function: usize) -> Duration {
+    let samples = rows.iter().filter(|row| row.function == function);
+    let samples = samples.filter_map(|row| row.outcome.as_ref().ok());
+    samples.map(|sample| sample.waited).max().unwrap_or_default()
 }
 
 fn line(name: &str, histogram: &Histogram<u64>) -> String {

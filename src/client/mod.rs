@@ -2,16 +2,17 @@
 
 mod call;
 mod load;
+mod schedule;
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
 use hyperfake_proto::{
-    common::{CallRequest, FunctionId},
-    controller::{StartResponse, controller_client::ControllerClient},
+    common::{CallRequest, FunctionId, InstanceId},
+    controller::controller_client::ControllerClient,
 };
 use tonic::{
-    Request, Status,
+    Request, Status, TimeoutExpired,
     transport::{Channel, Endpoint},
 };
 
@@ -19,12 +20,14 @@ pub use self::{
     call::{Report, call},
     load::{LoadReport, load},
 };
-use crate::{clock::Clock, config, functions::http::HttpRegistry, grpc::trailers::Trailers};
+use crate::{
+    clock::Clock, config, format, functions::http::HttpRegistry, grpc::trailers::Trailers,
+};
 
 /// One call that succeeded.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
-    /// Of the instance's cold start.
+    /// For the rest of the instance's cold start.
     waited: Duration,
     predicted: Duration,
     /// From the request to the last byte of the answer, without the wait.
@@ -55,12 +58,25 @@ async fn connect(address: &str) -> Result<ControllerClient<Channel>> {
     Ok(ControllerClient::new(channel).max_decoding_message_size(usize::MAX))
 }
 
+/// A function that was registered, and its instance.
+#[derive(Debug)]
+struct Started {
+    function: String,
+    instance: InstanceId,
+    instance_name: String,
+    /// From asking for the instance until the answer. What a first call waits is a part of it as
+    /// well: workers differ in whether they answer before the instance is ready.
+    cold_start: Duration,
+}
+
 /// Registers a function with this image and starts an instance of it.
 async fn start(
     client: &mut ControllerClient<Channel>,
     database: &str,
     image: &str,
-) -> Result<(String, StartResponse)> {
+    deadline: Duration,
+    clock: &Clock,
+) -> Result<Started> {
     let unregistered = |error| {
         Error::new(ErrorKind::Unavailable, "cannot register the function")
             .with_source(error)
@@ -68,8 +84,17 @@ async fn start(
     };
     let registry = HttpRegistry::new(config::registry_url(database)?).map_err(unregistered)?;
     let function = registry.register(image).await.map_err(unregistered)?;
-    let started = client.start(FunctionId { id: function.clone() }).await;
-    Ok((function, started.map_err(|status| refused("Start", &status))?.into_inner()))
+    let mut request = Request::new(FunctionId { id: function.clone() });
+    request.set_timeout(deadline);
+    let asked = clock.now();
+    let started = client.start(request).await;
+    let started = started.map_err(|status| refused("Start", &status))?.into_inner();
+    Ok(Started {
+        function,
+        instance: started.instance_id.unwrap_or_default(),
+        instance_name: started.instance_name,
+        cold_start: clock.now() - asked,
+    })
 }
 
 async fn one_call(
@@ -81,7 +106,7 @@ async fn one_call(
     let mut request = Request::new(request);
     request.set_timeout(deadline);
     let sent = clock.now();
-    let answer = client.call(request).await?;
+    let answer = client.call(request).await.map_err(|status| missed(status, deadline))?;
     let took = clock.now() - sent;
     let trailers = Trailers::read(answer.metadata())
         .ok_or_else(|| Status::internal("an answer without the platform's trailers"))?;
@@ -93,6 +118,19 @@ async fn one_call(
         cpu_cores: trailers.cpu_cores,
         ram_bytes: trailers.ram_bytes,
     })
+}
+
+/// tonic says `Cancelled` when its timer ends a call.
+fn missed(status: Status, deadline: Duration) -> Status {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<TimeoutExpired>() {
+            let message = format!("no answer within {}", format::duration(deadline));
+            return Status::deadline_exceeded(message);
+        }
+        cause = error.source();
+    }
+    status
 }
 
 fn refused(what: &str, status: &Status) -> Error {

@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Clock, Timers};
+use super::{Clock, Timers, date};
 
 /// Moves a [`Clock`] by hand.
 ///
@@ -22,19 +22,28 @@ use super::{Clock, Timers};
 /// ```
 #[derive(Debug, Clone)]
 pub struct ManualClock {
-    now: Arc<Mutex<Instant>>,
+    hands: Arc<Mutex<Hands>>,
     clock: Clock,
 }
 
+#[derive(Debug)]
+struct Hands {
+    now: Instant,
+    /// The date, as the time since the Unix epoch. It goes with the time, and can be set.
+    date: Duration,
+}
+
 impl ManualClock {
-    /// A clock that stands still.
+    /// A clock that stands still, at the system's date.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the real one")]
     pub fn new() -> Self {
-        let now = Arc::new(Mutex::new(Instant::now()));
-        let read = Arc::clone(&now);
-        let clock = Clock::new(move || *read.lock(), Arc::new(Timers::new(|_| {})));
-        Self { now, clock }
+        let hands = Hands { now: Instant::now(), date: date::system() };
+        let hands = Arc::new(Mutex::new(hands));
+        let (time, date) = (Arc::clone(&hands), Arc::clone(&hands));
+        let timers = Arc::new(Timers::new(|_| {}));
+        let clock = Clock::new(move || time.lock().now, move || date.lock().date, timers);
+        Self { hands, clock }
     }
 
     /// The clock that is moved.
@@ -46,11 +55,18 @@ impl ManualClock {
     /// Moves time on, and wakes what is due by then.
     pub fn advance(&self, by: Duration) {
         let now = {
-            let mut now = self.now.lock();
-            *now += by;
-            *now
+            let mut hands = self.hands.lock();
+            hands.now += by;
+            hands.date += by;
+            hands.now
         };
         self.clock.0.timers.fire(now);
+    }
+
+    /// Sets the date, given as the time since the Unix epoch, as an administrator does: time does
+    /// not move.
+    pub fn set_date(&self, since_epoch: Duration) {
+        self.hands.lock().date = since_epoch;
     }
 
     /// The earliest deadline that something sleeps for.

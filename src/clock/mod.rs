@@ -6,11 +6,14 @@
 //! - never early: a sleep ends at its deadline or after it;
 //! - a deadline in the past costs no sleep;
 //! - a dropped [`Sleep`] leaves nothing behind;
-//! - how late sleeps ended is kept as a histogram ([`Clock::lateness`]).
+//! - how late sleeps ended is kept as a histogram ([`Clock::lateness`]);
+//! - it is monotonic: when the system's date is set, sleeps and run times do not notice, and the
+//!   dates of its moments ([`Clock::since_epoch`]) follow within a second.
 //!
 //! [`precise`] drives real time, [`manual`] is moved by hand in tests. Both run the same queue of
 //! sleeps, and nothing outside this module reads the system's time.
 
+mod date;
 mod lateness;
 pub mod manual;
 pub mod precise;
@@ -21,11 +24,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 pub use self::lateness::{Lateness, LatenessWatch};
-use self::timers::{Key, Timers};
+use self::{
+    date::Date,
+    timers::{Key, Timers},
+};
 
 /// A source of time, and of sleeps that end when they should. Cloning it is cheap, and a clone
 /// is the same clock.
@@ -35,15 +41,18 @@ pub struct Clock(Arc<Shared>);
 struct Shared {
     now: Box<dyn Fn() -> Instant + Send + Sync>,
     timers: Arc<Timers>,
-    /// The same moment on both scales, so that every time stamp of a run is consistent even if
-    /// the system's date is set meanwhile.
-    origin: (Instant, Duration),
+    date: Date,
 }
 
 impl Clock {
-    fn new(now: impl Fn() -> Instant + Send + Sync + 'static, timers: Arc<Timers>) -> Self {
-        let origin = (now(), system_time_since_epoch());
-        Self(Arc::new(Shared { now: Box::new(now), timers, origin }))
+    /// Of a monotonic time, and of the system's date as the time since the Unix epoch.
+    fn new(
+        now: impl Fn() -> Instant + Send + Sync + 'static,
+        date: impl Fn() -> Duration + Send + Sync + 'static,
+        timers: Arc<Timers>,
+    ) -> Self {
+        let date = Date::new(date, &now);
+        Self(Arc::new(Shared { now: Box::new(now), timers, date }))
     }
 
     /// The time that all deadlines are counted in.
@@ -52,14 +61,13 @@ impl Clock {
         (self.0.now)()
     }
 
-    /// A moment of this clock as the time since the Unix epoch.
+    /// A moment of this clock as the time since the Unix epoch, by the system's date: one that was
+    /// set up to a second before the moment may not be known yet. Two moments that are converted
+    /// one after the other may be apart by what the date was set by meanwhile, so add a duration
+    /// to the date of one of them instead.
     #[must_use]
     pub fn since_epoch(&self, moment: Instant) -> Duration {
-        let (origin, since_epoch) = self.0.origin;
-        match moment.checked_duration_since(origin) {
-            Some(after) => since_epoch + after,
-            None => since_epoch.saturating_sub(origin - moment),
-        }
+        self.0.date.at(moment, &self.0.now)
     }
 
     /// Sleeps until the deadline; ends at once if it has passed.
@@ -123,10 +131,4 @@ impl Drop for Sleep {
             self.clock.0.timers.remove(key);
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "this module is the one that reads the time")]
-fn system_time_since_epoch() -> Duration {
-    // A date before 1970 is a machine without a date.
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Clock, Timers};
+use super::{Clock, Timers, date};
 
 /// A clock of real time whose sleeps are ended by the calling tokio runtime.
 ///
@@ -51,7 +51,7 @@ pub fn start_with_thread() -> Clock {
         })
         .map(drop)
         .unwrap_or_else(|error| tracing::error!(%error, "cannot start the clock's thread"));
-    Clock::new(now, timers)
+    Clock::new(now, date::system, timers)
 }
 
 /// What the thread waits on.
@@ -119,7 +119,7 @@ mod timerfd {
                 timers.fire(now());
             }
         });
-        Ok(Clock::new(now, timers))
+        Ok(Clock::new(now, date::system, timers))
     }
 
     /// Setting a timer also takes back an alarm that nobody read, so it never has to be read.

@@ -7,13 +7,14 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, ready},
     mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http::{Request, Response, header::CONTENT_TYPE};
 use http_body::Frame;
 use http_body_util::BodyExt;
@@ -24,12 +25,18 @@ use hyperfake_proto::{
 use tonic::{
     Status,
     body::Body,
+    codec::CompressionEncoding,
     server::{Grpc, UnaryService},
     service::Routes,
 };
 use tower_service::Service;
 
-use super::partial::{Counted, Partial};
+use super::{
+    compression::{Decompressed, Encoding, GRPC_ENCODING, too_large},
+    deadline,
+    partial::{Counted, Partial},
+};
+use crate::clock::Clock;
 
 /// What answers `Call`.
 pub trait Answer: Send + Sync + 'static {
@@ -44,35 +51,56 @@ pub type Answered = Result<tonic::Response<CallResponse>, Status>;
 #[derive(Debug)]
 pub struct Calls<C> {
     controller: Arc<C>,
-    max_message_bytes: usize,
+    messages: Messages,
     partial: Arc<Partial>,
+    clock: Clock,
     rest: Routes,
+}
+
+/// What messages may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Messages {
+    /// The most bytes of one that is taken, decompressed.
+    pub max_bytes: usize,
+    /// Whether answers are compressed for a client that takes them so.
+    pub compress_answers: bool,
+}
+
+impl Messages {
+    /// The ways in which answers are compressed, for a client that takes one of them.
+    pub(super) fn answer_encodings(self) -> impl Iterator<Item = CompressionEncoding> {
+        let both = [CompressionEncoding::Gzip, CompressionEncoding::Deflate];
+        both.into_iter().filter(move |_| self.compress_answers)
+    }
 }
 
 const PATH: &str = "/controller.Controller/Call";
 
 impl<C> Calls<C> {
-    /// Lets this controller answer `Call`, with messages of at most this many bytes, and these
-    /// routes everything else. All requests are counted until they have arrived whole.
+    /// Lets this controller answer `Call`, and these routes everything else. All requests are
+    /// counted until they have arrived whole, and end at their deadline by this clock.
     pub fn new(
         controller: Arc<C>,
-        max_message_bytes: usize,
+        messages: Messages,
         partial: Arc<Partial>,
+        clock: Clock,
         rest: Routes,
     ) -> Self {
-        Self { controller, max_message_bytes, partial, rest }
+        Self { controller, messages, partial, clock, rest }
     }
 }
 
 impl<C> Clone for Calls<C> {
     fn clone(&self) -> Self {
         let (controller, partial) = (Arc::clone(&self.controller), Arc::clone(&self.partial));
-        let (max_message_bytes, rest) = (self.max_message_bytes, self.rest.clone());
-        Self { controller, max_message_bytes, partial, rest }
+        let (clock, rest) = (self.clock.clone(), self.rest.clone());
+        Self { controller, messages: self.messages, partial, clock, rest }
     }
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+/// The answer to a request, on its way.
+pub(super) type Answering =
+    Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 impl<C: Answer> Service<Request<Body>> for Calls<C> {
     type Response = Response<Body>;
@@ -84,16 +112,44 @@ impl<C: Answer> Service<Request<Body>> for Calls<C> {
     }
 
     fn call(&mut self, request: Request<Body>) -> Answering {
-        let request = request.map(|body| Counted::new(body, Arc::clone(&self.partial)));
-        if request.uri().path() != PATH {
-            return Box::pin(self.rest.call(request.map(Body::new)));
+        let timeout = deadline::timeout(request.headers());
+        let encoding = Encoding::of(request.headers());
+        let mut request = request.map(|body| Counted::new(body, Arc::clone(&self.partial)));
+        let answering: Answering = match encoding {
+            Ok(None) => self.answer(request),
+            Ok(Some(encoding)) => {
+                request.headers_mut().remove(&GRPC_ENCODING);
+                let max_bytes = self.messages.max_bytes;
+                self.answer(request.map(|body| Decompressed::new(body, encoding, max_bytes)))
+            }
+            Err(refusal) => Box::pin(ready(Ok(refusal.into_http()))),
+        };
+        match timeout {
+            None => answering,
+            Some(timeout) => deadline::within(timeout, answering, &self.clock),
         }
+    }
+}
+
+impl<C: Answer> Calls<C> {
+    fn answer<B>(&mut self, request: Request<B>) -> Answering
+    where
+        B: http_body::Body<Data = Bytes, Error = Status> + Send + 'static,
+    {
+        if request.uri().path() != PATH {
+            let answering = self.rest.call(request.map(Body::new));
+            return Box::pin(async move { answering.await.map(exhausted) });
+        }
+        let messages = self.messages;
         let mut grpc =
-            Grpc::new(SmallMessages::default()).max_decoding_message_size(self.max_message_bytes);
+            Grpc::new(SmallMessages::default()).max_decoding_message_size(messages.max_bytes);
+        for encoding in messages.answer_encodings() {
+            grpc = grpc.send_compressed(encoding);
+        }
         let controller = Arc::clone(&self.controller);
         Box::pin(async move {
             let handler = Handler(|request| controller.answer(request));
-            Ok(trailing(grpc.unary(handler, request).await))
+            Ok(trailing(grpc.unary(handler, request).await, messages.compress_answers))
         })
     }
 }
@@ -114,16 +170,19 @@ where
     }
 }
 
-/// Moves the headers, but for the content's type, behind the body.
-fn trailing(mut response: Response<Body>) -> Response<Body> {
+/// Moves the headers, but for what a client has to know before it reads, behind the body.
+fn trailing(mut response: Response<Body>, may_be_compressed: bool) -> Response<Body> {
     let headers = response.headers_mut();
     // A refusal has no body, and says in its headers what it has to say.
     if headers.contains_key(Status::GRPC_STATUS) {
-        return response;
+        return exhausted(response);
     }
     let mut trailers = mem::take(headers);
     if let Some(kind) = trailers.remove(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, kind);
+    }
+    if may_be_compressed && let Some(encoding) = trailers.remove(&GRPC_ENCODING) {
+        headers.insert(&GRPC_ENCODING, encoding);
     }
     response.map(|body| {
         Body::new(body.map_frame(move |frame| match frame.into_trailers() {
@@ -136,3 +195,19 @@ fn trailing(mut response: Response<Body>) -> Response<Body> {
         }))
     })
 }
+
+/// The refusal of a message that is too large has the code that the other implementations of gRPC
+/// give it; tonic's is `OutOfRange`, which nothing here says for another reason.
+fn exhausted(response: Response<Body>) -> Response<Body> {
+    let headers = response.headers();
+    if headers.get(Status::GRPC_STATUS).is_none_or(|code| code != OUT_OF_RANGE) {
+        return response;
+    }
+    let status = Status::from_header_map(headers);
+    let text = status.as_ref().map(Status::message).unwrap_or_default();
+    // Such as "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes".
+    too_large(text.split_once(": ").map_or(text, |(_, numbers)| numbers)).into_http()
+}
+
+/// The code `OutOfRange` in a header.
+const OUT_OF_RANGE: &str = "11";

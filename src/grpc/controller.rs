@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    worker::{Call, Executor, Over, Subscription},
+    worker::{Call, Executor, Over, StartAnswers, Subscription},
 };
 
 /// The service `controller.Controller`, on one thread.
@@ -68,8 +68,12 @@ impl controller_server::Controller for Controller {
         request: Request<common::FunctionId>,
     ) -> Result<Response<StartResponse>, Status> {
         let id = request.into_inner().id;
-        let started = self.0.worker().start(&id, self.0.clock()).await;
+        let worker = self.0.worker();
+        let started = worker.start(&id, self.0.clock()).await;
         let instance = started.map_err(|error| status(&error))?;
+        if worker.config().start_answers == StartAnswers::Ready {
+            worker.ready(&instance).await.map_err(|error| status(&error))?;
+        }
         Ok(Response::new(convert::start_response(&instance)))
     }
 
@@ -129,9 +133,6 @@ impl Stream for StatusUpdates {
                 self.ended = true;
                 match over {
                     Over::Closed => None,
-                    Over::Replaced => {
-                        Some(Err(Status::aborted("the same node listens on another stream now")))
-                    }
                     Over::TooSlow => {
                         Some(Err(Status::resource_exhausted("too many events were left unread")))
                     }

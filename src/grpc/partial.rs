@@ -14,8 +14,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tonic::{Status, body::Body};
+
+use super::compression::{PREFIX, prefix};
 
 /// The bytes of all requests that have not arrived whole, and the most that they may be.
 #[derive(Debug)]
@@ -43,6 +45,21 @@ impl Counted {
     pub(super) fn new(body: Body, partial: Arc<Partial>) -> Self {
         Self { body, partial, bytes: 0 }
     }
+
+    /// Counts a message that was decompressed instead of the bytes that it came in.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for it, unless the request has arrived whole.
+    pub(super) fn replace(&mut self, compressed: usize, message: usize) -> Result<(), Status> {
+        self.bytes = self.bytes + message - compressed;
+        let all = self.partial.bytes.fetch_add(message, Ordering::Relaxed) + message;
+        self.partial.bytes.fetch_sub(compressed, Ordering::Relaxed);
+        if all - compressed > self.partial.limit && !self.body.is_end_stream() {
+            return Err(no_room());
+        }
+        Ok(())
+    }
 }
 
 impl http_body::Body for Counted {
@@ -63,9 +80,7 @@ impl http_body::Body for Counted {
         let first = self.bytes == 0;
         self.bytes += data.len();
         if all > self.partial.limit && !(first && is_whole(data)) {
-            return Poll::Ready(Some(Err(Status::resource_exhausted(
-                "--max-partial-size: too many bytes of requests that have not arrived whole",
-            ))));
+            return Poll::Ready(Some(Err(no_room())));
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -79,10 +94,15 @@ impl http_body::Body for Counted {
     }
 }
 
-/// Whether this is a message: a byte that says how it is compressed, four for its length, and itself.
+/// Whether this is a message with its prefix.
 fn is_whole(data: &[u8]) -> bool {
-    let length = data.get(1..5).and_then(|length| length.try_into().ok()).map(u32::from_be_bytes);
-    length.is_some_and(|length| data.len() - 5 >= length as usize)
+    prefix(data).is_some_and(|(_, length)| data.len() - PREFIX >= length)
+}
+
+fn no_room() -> Status {
+    Status::resource_exhausted(
+        "--max-partial-size: too many bytes of requests that have not arrived whole",
+    )
 }
 
 impl Drop for Counted {

@@ -4,15 +4,12 @@ use std::{io, sync::Arc, time::Duration};
 
 use hyperfake_proto::controller::controller_server::ControllerServer;
 use tonic::service::RoutesBuilder;
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::HealthServer,
-    server::{HealthReporter, HealthService},
-};
+use tonic_health::pb::health_server::HealthServer;
 
 use super::{
     Controller,
-    calls::Calls,
+    calls::{Calls, Messages},
+    health::Health,
     partial::Partial,
     sockets::Bound,
     threads::{Settings, Threads},
@@ -34,11 +31,9 @@ pub struct Server {
 #[derive(Debug)]
 struct Member {
     worker: Arc<Worker>,
-    health: HealthReporter,
+    health: Health,
 }
 
-/// The names that the health service answers for.
-const SERVICES: [&str; 2] = ["worker", ""];
 /// When calls were cut off, the last events get this long to be sent.
 const LINGER: Duration = Duration::from_millis(100);
 
@@ -57,15 +52,13 @@ impl Server {
     ) -> io::Result<Self> {
         let (mut members, mut sockets) = (Vec::new(), Vec::new());
         for (worker, socket) in workers {
-            let member = Member { worker, health: HealthReporter::new() };
-            member.report(ServingStatus::Serving).await;
-            members.push(member);
+            members.push(Member { worker, health: Health::serving() });
             sockets.push(socket);
         }
         let members: Arc<[_]> = members.into();
         let threads = {
-            let (members, tools) = (Arc::clone(&members), reflection());
-            let max_message_bytes = settings.max_message_bytes;
+            let messages = settings.messages;
+            let (members, tools) = (Arc::clone(&members), reflection(messages));
             let partial = Partial::up_to(settings.max_partial_bytes);
             Threads::start(settings, move |clock| {
                 let (members, tools) = (Arc::clone(&members), tools.clone());
@@ -78,12 +71,18 @@ impl Server {
                     let sessions = Arc::clone(sessions);
                     let executor = Executor::new(worker, clock.clone(), sessions);
                     let controller = Arc::new(Controller::new(executor));
-                    let others = ControllerServer::from_arc(Arc::clone(&controller))
-                        .max_decoding_message_size(max_message_bytes);
-                    let health = HealthService::from_health_reporter(member.health.clone());
+                    let mut others = ControllerServer::from_arc(Arc::clone(&controller))
+                        .max_decoding_message_size(messages.max_bytes);
+                    let mut health = HealthServer::new(member.health.service())
+                        .max_decoding_message_size(messages.max_bytes);
+                    for encoding in messages.answer_encodings() {
+                        others = others.send_compressed(encoding);
+                        health = health.send_compressed(encoding);
+                    }
                     let mut routes = tools.clone();
-                    routes.add_service(others).add_service(HealthServer::new(health));
-                    Calls::new(controller, max_message_bytes, Arc::clone(&partial), routes.routes())
+                    routes.add_service(others).add_service(health);
+                    let (partial, clock) = (Arc::clone(&partial), clock.clone());
+                    Calls::new(controller, messages, partial, clock, routes.routes())
                 }
             })
         };
@@ -112,7 +111,7 @@ impl Server {
     /// off.
     pub async fn shut_down(mut self, grace: Duration, hurry: impl Future<Output = ()>) -> Lateness {
         for member in &*self.members {
-            member.report(ServingStatus::NotServing).await;
+            member.health.not_serving();
             member.worker.close();
         }
         self.threads.stop();
@@ -123,7 +122,8 @@ impl Server {
             }
             for member in &*self.members {
                 member.worker.shut_down().await;
-                member.forget().await;
+                // Those who watch it have been told, and would keep their connections open.
+                member.health.end();
             }
             self.threads.ended().await;
         };
@@ -143,24 +143,9 @@ impl Server {
     }
 }
 
-impl Member {
-    async fn report(&self, status: ServingStatus) {
-        for service in SERVICES {
-            self.health.set_service_status(service, status).await;
-        }
-    }
-
-    /// Whoever watches its health has been told, and would keep the connection open.
-    async fn forget(&self) {
-        for service in SERVICES {
-            self.health.clone().clear_service_status(service).await;
-        }
-    }
-}
-
 /// How tools find out which services there are; both versions of the protocol are asked for by
 /// those in use.
-fn reflection() -> RoutesBuilder {
+fn reflection(messages: Messages) -> RoutesBuilder {
     let mut routes = RoutesBuilder::default();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -168,7 +153,13 @@ fn reflection() -> RoutesBuilder {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     match (reflection().build_v1(), reflection().build_v1alpha()) {
-        (Ok(v1), Ok(v1alpha)) => {
+        (Ok(mut v1), Ok(mut v1alpha)) => {
+            v1 = v1.max_decoding_message_size(messages.max_bytes);
+            v1alpha = v1alpha.max_decoding_message_size(messages.max_bytes);
+            for encoding in messages.answer_encodings() {
+                v1 = v1.send_compressed(encoding);
+                v1alpha = v1alpha.send_compressed(encoding);
+            }
             routes.add_service(v1).add_service(v1alpha);
         }
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no server reflection"),

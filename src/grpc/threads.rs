@@ -23,7 +23,10 @@ use tokio_util::task::TaskTracker;
 use tonic::{body::Body, transport::Server as Transport};
 use tower_service::Service;
 
-use super::sockets::{Arrival, Bound, Connection};
+use super::{
+    calls::Messages,
+    sockets::{Arrival, Bound, Connection},
+};
 use crate::clock::{Clock, precise};
 
 /// What a server is held to.
@@ -31,8 +34,8 @@ use crate::clock::{Clock, precise};
 pub struct Settings {
     /// Threads that run calls.
     pub threads: usize,
-    /// The largest message that is taken, in bytes.
-    pub max_message_bytes: usize,
+    /// What messages may be.
+    pub messages: Messages,
     /// The most bytes of requests that have not arrived whole, all together; what is beyond is
     /// refused.
     pub max_partial_bytes: usize,

@@ -25,8 +25,10 @@ pub static COLD_START: HeaderName = HeaderName::from_static("coldstarttime");
 pub(super) fn write(outcome: &Outcome, clock: &Clock) -> MetadataMap {
     let prediction = &outcome.prediction;
     let mut trailers = Writer::default();
-    trailers.timestamp(&CALL_QUEUED, clock.since_epoch(outcome.arrived));
-    trailers.timestamp(&GOT_RESPONSE, clock.since_epoch(outcome.ended));
+    // By one reading of the date: it may be set at any time, and the call took what it took.
+    let (ended, took) = (clock.since_epoch(outcome.ended), outcome.ended - outcome.arrived);
+    trailers.timestamp(&CALL_QUEUED, ended.saturating_sub(took));
+    trailers.timestamp(&GOT_RESPONSE, ended);
     trailers.number(&PROCESSING_TIME, nanoseconds(prediction.runtime));
     trailers.millionths(&CPU, (prediction.cpu_cores * 1e6).round() as u64);
     trailers.number(&RAM, prediction.ram_bytes);
@@ -145,7 +147,37 @@ fn number<T: FromStr>(trailers: &MetadataMap, key: &HeaderName) -> Option<T> {
 mod tests {
     use proptest::prelude::*;
 
+    use hyperfake_predictor::Prediction;
+
     use super::*;
+    use crate::{clock::manual::ManualClock, worker::InstanceId};
+
+    #[test]
+    fn a_call_took_what_it_took_although_the_date_was_set_meanwhile() {
+        let second = Duration::from_secs(1);
+        let hand = ManualClock::new();
+        let clock = hand.clock();
+        // 2026-01-01 00:00 UTC: 20,454 days of 86,400 s.
+        let new_year = Duration::from_secs(1_767_225_600);
+        for set in [new_year, new_year + 3600 * second, new_year - 3600 * second] {
+            let arrived = clock.now();
+            hand.set_date(set);
+            hand.advance(2 * second);
+            let outcome = Outcome {
+                instance: InstanceId::random(),
+                data: bytes::Bytes::new(),
+                prediction: Prediction { runtime: second, cpu_cores: 0.0, ram_bytes: 0 },
+                arrived,
+                ended: clock.now(),
+                cold_start: Duration::ZERO,
+            };
+            let trailers = write(&outcome, &clock);
+            let date = |key| Duration::from_nanos(number(&trailers, key).unwrap());
+            assert_eq!(date(&GOT_RESPONSE), set + 2 * second);
+            assert_eq!(date(&CALL_QUEUED), set);
+            assert_eq!(Trailers::read(&trailers).unwrap().took, 2 * second);
+        }
+    }
 
     #[test]
     fn millionths_are_written_without_zeros_that_say_nothing() {

@@ -3,32 +3,39 @@
 pub mod metrics;
 pub mod panics;
 
-use std::{fs::OpenOptions, io};
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::cli::{LogArgs, LogFormat};
 
-/// Starts the log. Keep the guard: what is logged last is written when it is dropped.
+/// The log. Keep it: what is logged last is written when it is dropped.
+#[derive(Debug)]
+pub struct Log {
+    file: Option<LogFile>,
+    _guard: WorkerGuard,
+}
+
+/// Starts the log.
 ///
 /// # Errors
 ///
 /// When the log's file cannot be opened.
-pub fn start(args: &LogArgs) -> Result<WorkerGuard> {
-    let (writer, guard) = match &args.log_file {
+pub fn start(args: &LogArgs) -> Result<Log> {
+    let file = args.log_file.clone().map(LogFile::open).transpose()?;
+    let (writer, guard) = match file.clone() {
         None => non_blocking(io::stderr()),
-        Some(path) => {
-            let opened = OpenOptions::new().create(true).append(true).open(path);
-            non_blocking(opened.map_err(|error| {
-                Error::new(ErrorKind::Unavailable, "cannot open the log file")
-                    .with_source(error)
-                    .at(format!("--log-file {}", path.display()))
-            })?)
-        }
+        Some(file) => non_blocking(file),
     };
-    let colours = args.log_file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
+    let colours = file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
     let lines = fmt::layer().with_writer(writer).with_ansi(colours);
     let lines = match args.log_format {
         LogFormat::Text => lines.boxed(),
@@ -37,7 +44,60 @@ pub fn start(args: &LogArgs) -> Result<WorkerGuard> {
     // A second log in one process, as in tests, is the first one.
     let _ =
         tracing_subscriber::registry().with(lines.with_filter(args.log_level.clone())).try_init();
-    Ok(guard)
+    Ok(Log { file, _guard: guard })
+}
+
+impl Log {
+    /// Whether it goes to a file.
+    #[must_use]
+    pub fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Opens the file anew by its path: what had this name before may have been moved away.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened; the log goes on in the old one.
+    pub fn reopen(&self) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let opened = append(&file.path)?;
+        *file.file.lock() = opened;
+        Ok(())
+    }
+}
+
+/// The file of the log. A clone writes to the same one.
+#[derive(Debug, Clone)]
+struct LogFile {
+    path: PathBuf,
+    /// The log's own thread writes, and a signal changes the file.
+    file: Arc<Mutex<File>>,
+}
+
+impl LogFile {
+    fn open(path: PathBuf) -> Result<Self> {
+        let file = append(&path)?;
+        Ok(Self { path, file: Arc::new(Mutex::new(file)) })
+    }
+}
+
+fn append(path: &Path) -> Result<File> {
+    OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+        Error::new(ErrorKind::Unavailable, "cannot open the log file")
+            .with_source(error)
+            .at(format!("--log-file {}", path.display()))
+    })
+}
+
+impl io::Write for LogFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.lock().flush()
+    }
 }
 
 /// The lines that wait to be written, at most. The queue is as large from the start: of its usual

@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -55,14 +55,26 @@ pub struct Event {
 
 /// Hands every event to every listener.
 ///
-/// Each listener has a buffer. When it is full, events of calls are left out and counted, while
-/// events of instances still go in. A listener that is away keeps its buffer for a while, so
-/// that it finds there what it missed.
+/// A listener is a `Status` stream. It has a buffer of its own: when that is full, events of calls
+/// are left out and counted, while events of instances still go in.
+///
+/// Streams are named by the node that opens them, and several may have one name, as two leaves of
+/// the platform do: all stay open, and each gets every event. A stream that ends leaves its buffer
+/// behind, which goes on to take in events for
+/// [`Config::listener_timeout`](super::Config::listener_timeout). A stream that is opened under
+/// that name takes over one such buffer, and so finds what happened while it was away; without one
+/// it begins with what happens from then on. As a buffer is taken over once, no event is sent twice
+/// for one that was missed, and none is lost because another stream of the name stayed open.
+///
+/// Which of two nodes of one name comes back cannot be told. Of several buffers, the one that was
+/// left last is taken over: it is the right one for a node that comes back while the end of an
+/// earlier stream of its own, over a line that was cut, was noticed late.
 #[derive(Debug)]
 pub struct Events {
     /// What the log calls the worker.
     worker: String,
-    listeners: RwLock<HashMap<String, Arc<Listener>>>,
+    /// Those that are open, and those whose buffers wait for a return. Calls only read the list.
+    listeners: RwLock<Vec<Arc<Listener>>>,
     /// The number of listeners: without any, an event costs one load.
     count: AtomicUsize,
     /// Events that a buffer holds before calls are left out.
@@ -71,9 +83,9 @@ pub struct Events {
     patience: Duration,
 }
 
-/// The most listeners at once, so that no client can fill the memory by inventing names.
+/// The most listeners at once, so that no client can fill the memory by opening streams.
 const MAX_LISTENERS: usize = 256;
-/// The most events that wait for a listener which never reads; then it is given up.
+/// The most events that wait for a listener which never reads; then it is disconnected.
 const MAX_BACKLOG: usize = 100_000;
 
 impl Events {
@@ -85,8 +97,7 @@ impl Events {
         Self { worker, listeners, count, capacity, patience }
     }
 
-    /// Listens as this node: from now on or, for one that comes back in time, from where it
-    /// left. Whoever listened under the same name before is sent away.
+    /// Listens as this node: from now on or, for one that comes back in time, from where it left.
     ///
     /// # Errors
     ///
@@ -94,27 +105,28 @@ impl Events {
     pub fn subscribe(&self, node: &str, clock: &Clock) -> Result<Subscription> {
         let now = clock.now();
         let mut listeners = self.listeners.write();
-        listeners.retain(|_, listener| !listener.queue.lock().is_gone(now, self.patience));
-        if listeners.len() >= MAX_LISTENERS && !listeners.contains_key(node) {
-            forget_the_longest_away(&mut listeners);
-        }
-        if listeners.len() >= MAX_LISTENERS && !listeners.contains_key(node) {
-            let message = format!("{MAX_LISTENERS} nodes listen already");
-            return Err(Error::new(ErrorKind::Exhausted, message));
-        }
-        let listener = listeners.entry(node.to_owned()).or_insert_with(|| {
-            Arc::new(Listener { node: node.to_owned(), queue: Mutex::default() })
-        });
-        let listener = Arc::clone(listener);
-        self.count.store(listeners.len(), Ordering::Release);
-        let turn = {
-            let mut queue = listener.queue.lock();
-            queue.away_since = None;
-            queue.turn += 1;
-            queue.wake();
-            queue.turn
+        listeners.retain(|listener| !listener.queue.lock().is_gone(now, self.patience));
+        let left = listeners.iter().filter(|listener| listener.node == node);
+        let left = left.filter_map(|left| Some((left.queue.lock().away_since?, left)));
+        let listener = match left.max_by_key(|(since, _)| *since) {
+            Some((_, left)) => Arc::clone(left),
+            None => {
+                if listeners.len() >= MAX_LISTENERS {
+                    forget_the_longest_away(&mut listeners);
+                }
+                if listeners.len() >= MAX_LISTENERS {
+                    let message = format!("{MAX_LISTENERS} listeners are connected already");
+                    return Err(Error::new(ErrorKind::Exhausted, message));
+                }
+                let new = Listener { node: node.to_owned(), queue: Mutex::default() };
+                let new = Arc::new(new);
+                listeners.push(Arc::clone(&new));
+                new
+            }
         };
-        Ok(Subscription { listener, turn, clock: clock.clone() })
+        listener.queue.lock().away_since = None;
+        self.count.store(listeners.len(), Ordering::Release);
+        Ok(Subscription { listener, clock: clock.clone() })
     }
 
     /// Tells every listener. Without any, nothing is computed, not even the time.
@@ -131,12 +143,12 @@ impl Events {
         let at = at();
         let event = Event { kind, failed, instance: Arc::clone(instance), at };
         let mut someone_is_gone = false;
-        for listener in self.listeners.read().values() {
+        for listener in self.listeners.read().iter() {
             someone_is_gone |= !listener.push(event.clone(), self);
         }
         if someone_is_gone {
             let mut listeners = self.listeners.write();
-            listeners.retain(|_, listener| !listener.queue.lock().is_gone(at, self.patience));
+            listeners.retain(|listener| !listener.queue.lock().is_gone(at, self.patience));
             self.count.store(listeners.len(), Ordering::Release);
         }
     }
@@ -145,16 +157,16 @@ impl Events {
     /// happens any more.
     pub fn tidy(&self, now: Instant) {
         let mut listeners = self.listeners.write();
-        listeners.retain(|_, listener| !listener.queue.lock().is_gone(now, self.patience));
+        listeners.retain(|listener| !listener.queue.lock().is_gone(now, self.patience));
         self.count.store(listeners.len(), Ordering::Release);
-        for listener in listeners.values() {
+        for listener in listeners.iter() {
             listener.report_lost(&mut listener.queue.lock(), &self.worker, now);
         }
     }
 
     /// Ends every subscription once its listener has read what waits for it.
     pub(super) fn close(&self) {
-        for listener in self.listeners.read().values() {
+        for listener in self.listeners.read().iter() {
             let mut queue = listener.queue.lock();
             queue.over = queue.over.or(Some(Over::Closed));
             queue.wake();
@@ -162,16 +174,17 @@ impl Events {
     }
 }
 
-fn forget_the_longest_away(listeners: &mut HashMap<String, Arc<Listener>>) {
+fn forget_the_longest_away(listeners: &mut Vec<Arc<Listener>>) {
     let away = listeners
         .iter()
-        .filter_map(|(node, listener)| Some((listener.queue.lock().away_since?, node.clone())));
-    if let Some((_, node)) = away.min() {
-        listeners.remove(&node);
+        .enumerate()
+        .filter_map(|(place, listener)| Some((listener.queue.lock().away_since?, place)));
+    if let Some((_, place)) = away.min() {
+        listeners.swap_remove(place);
     }
 }
 
-/// A node that listens, or that did a moment ago.
+/// A stream that is open, or one that ended a moment ago.
 #[derive(Debug)]
 struct Listener {
     node: String,
@@ -184,9 +197,7 @@ struct Queue {
     events: VecDeque<Event>,
     /// Whoever reads.
     waker: Option<Waker>,
-    /// Which of the node's subscriptions is the current one.
-    turn: u64,
-    /// Since when nobody reads.
+    /// When the stream ended; nothing while it is open.
     away_since: Option<Instant>,
     over: Option<Over>,
     /// Events left out since the last report.
@@ -199,8 +210,6 @@ struct Queue {
 pub enum Over {
     /// The worker shuts down.
     Closed,
-    /// The node listens anew elsewhere.
-    Replaced,
     /// The listener left so much unread that it was given up.
     TooSlow,
 }
@@ -261,7 +270,6 @@ impl Listener {
 #[derive(Debug)]
 pub struct Subscription {
     listener: Arc<Listener>,
-    turn: u64,
     clock: Clock,
 }
 
@@ -269,9 +277,6 @@ impl Subscription {
     /// The next event, or why there will be no more.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Over>> {
         let mut queue = self.listener.queue.lock();
-        if queue.turn != self.turn {
-            return Poll::Ready(Err(Over::Replaced));
-        }
         if let Some(event) = queue.events.pop_front() {
             return Poll::Ready(Ok(event));
         }
@@ -286,9 +291,7 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut queue = self.listener.queue.lock();
-        if queue.turn == self.turn {
-            queue.away_since = Some(self.clock.now());
-            queue.waker = None;
-        }
+        queue.away_since = Some(self.clock.now());
+        queue.waker = None;
     }
 }

@@ -28,6 +28,10 @@ pub struct Function {
 impl Function {
     pub(super) fn add(&self, instance: &Arc<Instance>) {
         self.rotation.add(Arc::clone(instance));
+        // A call that named it was faster, and it was not in yet.
+        if instance.is_announced() {
+            self.rotation.set_ready(instance);
+        }
         self.load.instances.fetch_add(1, Ordering::Relaxed);
     }
 

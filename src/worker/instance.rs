@@ -31,7 +31,7 @@ pub struct Instance {
     last_work: AtomicU64,
     /// Its place in the function's rotation.
     pub(super) slot: AtomicUsize,
-    /// Signalled when it is closed and when the last call has left it.
+    /// Signalled when it is ready, when it is closed, and when the last call has left it.
     changed: Notify,
 }
 
@@ -170,9 +170,31 @@ impl Instance {
         }
     }
 
-    /// Sends the RUNNING event, once; nobody goes on before it is sent.
-    pub(super) fn announce(&self, send: impl FnOnce()) {
-        self.announced.get_or_init(send);
+    /// Sends the RUNNING event, once; nobody goes on before it is sent. True for the one that sent
+    /// it.
+    pub(super) fn announce(&self, send: impl FnOnce()) -> bool {
+        let mut first = false;
+        self.announced.get_or_init(|| {
+            send();
+            first = true;
+        });
+        if first {
+            self.changed.notify_waiters();
+        }
+        first
+    }
+
+    /// Whether its RUNNING event was sent.
+    pub(super) fn is_announced(&self) -> bool {
+        self.announced.get().is_some()
+    }
+
+    /// Waits until its RUNNING event was sent; false when it was closed before.
+    pub(super) fn ready(&self) -> impl Future<Output = bool> + Send {
+        self.wait_for(|calls| match self.is_announced() {
+            true => Some(true),
+            false => End::of(calls).map(|_| false),
+        })
     }
 
     /// Waits until it is closed and the last call has left.

@@ -65,6 +65,34 @@ impl FromStr for Runtime {
     }
 }
 
+/// When a request to start an instance is answered.
+///
+/// It matters to a leaf, which has ten starts of a function under way at most and refuses the calls
+/// that would need more: of a burst of 200 calls to a function without instances, its ten starts
+/// let it answer 10 when each takes as long as a container's, and nearly all when they take no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StartAnswers {
+    /// When its cold start is over, as HyperFaaS's worker does, which waits for the function's
+    /// signal that it is ready (`SignalReady`, since commit b1854f9 of 3s-rg-codes/HyperFaaS). As
+    /// there, the instance goes on when the client no longer waits for the answer.
+    #[default]
+    Ready,
+    /// At once; a call waits for what is left of the cold start. So does the Python prototype.
+    Created,
+}
+
+impl FromStr for StartAnswers {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "ready" => Ok(Self::Ready),
+            "created" => Ok(Self::Created),
+            _ => Err("expected ready or created".into()),
+        }
+    }
+}
+
 /// How long a stopped instance is still listed, without `--auto-remove`.
 pub const STOPPED_INSTANCES_STAY: Duration = Duration::from_secs(300);
 

@@ -4,6 +4,7 @@
 //! knows how a call came in (gRPC) or who predicts it (a backend).
 
 mod admission;
+mod config;
 mod events;
 mod execution;
 mod function;
@@ -19,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyperfake_predictor::{Error, ErrorKind, Limits, Result};
+use hyperfake_predictor::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -29,55 +30,21 @@ use self::{
     instance::{End, Visit},
 };
 pub use self::{
+    config::{Config, DEFAULT_IDLE_TIMEOUT},
     events::{Event, EventKind, Events, Over, Subscription},
     execution::{Call, Executor, Outcome, Sessions},
     function::{FeatureScope, Function},
     id::{InstanceId, NotAnId},
     instance::{Instance, InstanceState},
     ledger::{Ledger, Reservation},
-    lifecycle::{Runtime, STOPPED_INSTANCES_STAY},
+    lifecycle::{Runtime, STOPPED_INSTANCES_STAY, StartAnswers},
     scheduler::Rotation,
 };
 use crate::{
     catalog::{Catalog, Model, Response},
     clock::Clock,
-    duration::Scale,
     functions::FunctionRegistry,
 };
-
-/// How a worker behaves.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The worker's simulated CPUs.
-    pub cpus: usize,
-    /// The worker's simulated memory, in bytes.
-    pub memory_bytes: u64,
-    /// The most calls at once, if there is a limit.
-    pub max_calls: Option<usize>,
-    /// The container runtime whose cold start is imitated.
-    pub runtime: Runtime,
-    /// The cold start of every instance, whatever runtime and model say.
-    pub cold_start: Option<Duration>,
-    /// How long an instance may be idle, whatever its function says.
-    pub idle_timeout: Option<Duration>,
-    /// Whether a stopped instance is forgotten at once.
-    pub auto_remove: bool,
-    /// The answers' bodies, when the model does not say.
-    pub response: Response,
-    /// What predictions are held to.
-    pub limits: Limits,
-    /// A factor for all run times and cold starts.
-    pub time_scale: Scale,
-    /// Whose instances and calls the models are told of.
-    pub feature_scope: FeatureScope,
-    /// Events that a listener's buffer holds.
-    pub event_buffer: usize,
-    /// How long a listener may be away without missing anything.
-    pub listener_timeout: Duration,
-}
-
-/// How long an instance may be idle when neither the worker nor its function says.
-pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest id that is looked at, in bytes. A function's is a UUID of 36.
 const MAX_ID: usize = 256;
@@ -164,8 +131,8 @@ impl Worker {
         &self.catalog
     }
 
-    /// Starts an instance of a function. It exists from now on; its first call waits for what is
-    /// left of its cold start.
+    /// Starts an instance of a function. It exists from now on, and [`Worker::ready`] says when its
+    /// cold start is over; a call that comes earlier waits for what is left of it.
     ///
     /// # Errors
     ///
@@ -201,6 +168,22 @@ impl Worker {
         function.add(&instance);
         self.lives.spawn(lifecycle::live(Arc::clone(self), Arc::clone(&instance), clock.clone()));
         Ok(instance)
+    }
+
+    /// Waits until the cold start of an instance is over and its RUNNING event was sent. When the
+    /// wait is given up, the instance goes on all the same.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the instance ended before it was ready, and when the worker shuts down.
+    pub async fn ready(&self, instance: &Instance) -> Result<()> {
+        let was_ready = instance.ready().await;
+        self.admission.check_open()?;
+        if was_ready {
+            return Ok(());
+        }
+        let message = format!("the instance '{}' was stopped before it was ready", instance.id);
+        Err(Error::new(ErrorKind::Unavailable, message))
     }
 
     /// Ends an instance, once the calls that run on it have ended.
@@ -339,11 +322,15 @@ impl Worker {
             })
     }
 
-    /// Sends the RUNNING event of an instance whose cold start is over, once.
+    /// Sends the RUNNING event of an instance whose cold start is over, once, and lets it take its
+    /// turn.
     fn announce(&self, instance: &Arc<Instance>) {
-        instance.announce(|| {
+        let first = instance.announce(|| {
             self.events.emit(EventKind::Running, false, instance, || instance.ready_at);
         });
+        if first {
+            instance.function.rotation.set_ready(instance);
+        }
     }
 
     /// Ends when instances shall not wait for their calls any longer.
@@ -376,8 +363,8 @@ impl Worker {
         self.config.idle_timeout.or(function.idle_timeout).unwrap_or(DEFAULT_IDLE_TIMEOUT)
     }
 
-    fn response(&self, model: &Model) -> Response {
-        model.response.unwrap_or(self.config.response)
+    fn response<'a>(&'a self, model: &'a Model) -> &'a Response {
+        model.response.as_ref().unwrap_or(&self.config.response)
     }
 }
 

@@ -8,43 +8,86 @@ use parking_lot::RwLock;
 use super::{Instance, instance::Visit};
 use crate::clock::Clock;
 
-/// A function's live instances, which take the calls in turn.
+/// A function's live instances, which take the calls in turn. One that is in its cold start takes
+/// calls only while none is ready, as the platform's own worker balances calls over the instances
+/// that it is connected to.
 ///
 /// The lock is the function's own, and calls only read.
 #[derive(Debug, Default)]
 pub struct Rotation {
-    instances: RwLock<Vec<Arc<Instance>>>,
+    instances: RwLock<Instances>,
     /// Whose turn it is.
     turn: AtomicUsize,
 }
 
+/// Each instance knows its place in the list.
+#[derive(Debug, Default)]
+struct Instances {
+    /// The ready ones first.
+    list: Vec<Arc<Instance>>,
+    /// How many are ready.
+    ready: usize,
+}
+
 impl Rotation {
+    /// Puts in an instance that is in its cold start.
     pub(super) fn add(&self, instance: Arc<Instance>) {
         let mut instances = self.instances.write();
-        instance.slot.store(instances.len(), Ordering::Relaxed);
-        instances.push(instance);
+        instance.slot.store(instances.list.len(), Ordering::Relaxed);
+        instances.list.push(instance);
     }
 
-    /// Takes an instance out, if it is in; the last one takes over its turn.
+    /// Takes note that an instance is ready, if it is in.
+    pub(super) fn set_ready(&self, instance: &Instance) {
+        let mut instances = self.instances.write();
+        if let Some(slot) = instances.slot(instance).filter(|slot| *slot >= instances.ready) {
+            let first_starting = instances.ready;
+            instances.swap(slot, first_starting);
+            instances.ready += 1;
+        }
+    }
+
+    /// Takes an instance out, if it is in.
     pub(super) fn remove(&self, instance: &Instance) -> bool {
         let mut instances = self.instances.write();
-        let slot = instance.slot.swap(usize::MAX, Ordering::Relaxed);
-        let found = instances.get(slot).is_some_and(|found| found.id == instance.id);
-        if found {
-            instances.swap_remove(slot);
-            if let Some(moved) = instances.get(slot) {
-                moved.slot.store(slot, Ordering::Relaxed);
-            }
+        let Some(mut slot) = instances.slot(instance) else { return false };
+        if slot < instances.ready {
+            instances.ready -= 1;
+            let last_ready = instances.ready;
+            instances.swap(slot, last_ready);
+            slot = last_ready;
         }
-        found
+        let last = instances.list.len() - 1;
+        instances.swap(slot, last);
+        instances.list.pop();
+        instance.slot.store(usize::MAX, Ordering::Relaxed);
+        true
     }
 
     /// Lets a call into the instance whose turn it is, passing over those that just closed.
     pub(super) fn enter<'a>(&self, clock: &'a Clock) -> Option<Visit<'a>> {
         let instances = self.instances.read();
-        (0..instances.len()).find_map(|_| {
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            instances[turn % instances.len()].enter(clock)
+        let (ready, starting) = instances.list.split_at(instances.ready);
+        [ready, starting].into_iter().find_map(|list| {
+            (0..list.len()).find_map(|_| {
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+                list[turn % list.len()].enter(clock)
+            })
         })
+    }
+}
+
+impl Instances {
+    /// Where an instance is, if it is in.
+    fn slot(&self, instance: &Instance) -> Option<usize> {
+        let slot = instance.slot.load(Ordering::Relaxed);
+        self.list.get(slot).filter(|found| found.id == instance.id).map(|_| slot)
+    }
+
+    fn swap(&mut self, one: usize, other: usize) {
+        self.list.swap(one, other);
+        for slot in [one, other] {
+            self.list[slot].slot.store(slot, Ordering::Relaxed);
+        }
     }
 }

@@ -24,12 +24,13 @@ async fn a_worker_with_a_model_of_every_kind_answers_mixed_calls_without_an_erro
     let mut options = "--max-runtime 1us --max-rpcs 0 ".to_owned();
     options += &option(&onnx, "dense:", "dense");
     options += &option(&onnx, "tract:", "tract");
+    options += &option(&repository("predictors/tract/tests/models/forest.onnx"), "", "trees");
     options += &option(&tensors, "", "candle");
     options += &option(plugin.path(), "", "plugin");
     let zero = constant(std::time::Duration::ZERO);
     let worker = TestWorker::start(&[("json", &zero)], &options).await;
 
-    let images = ["json", "dense", "tract", "candle", "plugin"];
+    let images = ["json", "dense", "tract", "trees", "candle", "plugin"];
     let mut functions = Vec::new();
     for image in images {
         let function = worker.register(image).await;
@@ -55,7 +56,7 @@ async fn a_worker_with_a_model_of_every_kind_answers_mixed_calls_without_an_erro
     let models = worker.worker().catalog().models();
     let mut backends: Vec<_> = models.iter().map(|model| model.predictor.info().backend).collect();
     backends.sort_unstable();
-    assert_eq!(backends, ["candle", "dense", "json", "plugin", "tract"]);
+    assert_eq!(backends, ["candle", "dense", "json", "plugin", "tract", "trees"]);
 }
 
 #[tokio::test]

@@ -159,8 +159,12 @@ async fn a_message_over_the_limit_is_refused_and_the_connection_goes_on() {
     let model = constant(Duration::ZERO);
     let (worker, function, _) = TestWorker::with_instance(&model, "--max-message-size 64KiB").await;
     let status = worker.call(&function, &vec![0; 100_000]).await.unwrap_err();
-    assert_eq!(status.code(), Code::OutOfRange);
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().starts_with("--max-message-size: found 100"), "{status}");
     assert!(status.message().contains("65536"), "{status}");
+    let start = worker.start_instance(&"x".repeat(100_000)).await.unwrap_err();
+    assert_eq!(start.code(), Code::ResourceExhausted);
+    assert!(start.message().starts_with("--max-message-size: found 100"), "{start}");
     worker.call(&function, &vec![0; 60_000]).await.unwrap();
 }
 

@@ -45,6 +45,26 @@ fn the_server_shows_what_it_loaded_and_a_call_shows_what_happened() {
     assert_eq!(json["calls"], 20);
     assert!(json["difference_ns"]["p50"].as_f64().unwrap() > 0.0, "{json}");
     assert_eq!(json["instance_id"].as_str().unwrap().len(), 12);
+    // The cold start is the time that Start takes, and what a call still waits when the worker
+    // answers earlier: how much that is depends on how soon the call comes.
+    for (options, least) in [("", 200_000_000), ("--start-answers created", 1)] {
+        let server = Served::start(&format!("--cold-start 200ms {options}"));
+        let output = call(&server, "hyperfaas-echo --json").success().get_output().stdout.clone();
+        let json: serde_json::Value = serde_json::from_slice(&output).unwrap();
+        let cold_start = json["cold_start_ns"].as_u64().unwrap();
+        assert!(cold_start >= least, "{options}: {json}");
+        let Served { address, database, .. } = &server;
+        for warm_up in ["", "--no-warm-up"] {
+            let output = run(&format!(
+                "load --rate 10 --duration 500ms --json {warm_up} --address {address} \
+                 --database-address {database}"
+            ));
+            let json: serde_json::Value =
+                serde_json::from_slice(&output.get_output().stdout).unwrap();
+            let cold_start = json["functions"][0]["cold_start_ns"].as_u64().unwrap();
+            assert!(cold_start >= least, "{options}: {json}");
+        }
+    }
     call(&server, "unknown").failure().stderr(predicate::str::contains("hyperfaas-echo"));
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use hyperfake_proto::controller::{Event, StatusUpdate};
-use tonic::{Code, Streaming};
+use hyperfake_proto::controller::{Event, StatusRequest, StatusUpdate};
+use tonic::Streaming;
 
 use crate::support::{TestWorker, connect, constant, eventually};
 
@@ -83,15 +83,103 @@ async fn a_listener_that_returns_too_late_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_node_that_listens_twice_is_heard_on_its_newest_stream() {
+async fn streams_under_one_name_all_live_and_all_hear_everything() {
     let zero = constant(Duration::ZERO);
-    let (worker, function, _) = TestWorker::with_instance(&zero, "").await;
-    let mut old = worker.listen("leaf").await;
+    let worker = TestWorker::start(&[("image", &zero)], "--idle-timeout 50ms").await;
+    // As two leaves of the platform listen: both under this name, each on a connection of its own.
+    let other = connect(&worker.app).await;
+    let request = StatusRequest { node_id: "todo".into() };
+    let mut listeners = [
+        worker.listen("todo").await,
+        other.clone().status(request).await.unwrap().into_inner(),
+        worker.listen("todo").await,
+    ];
+    let function = worker.register("image").await;
+    for _ in 0..3 {
+        worker.start_instance(&function).await.unwrap();
+        worker.call(&function, b"").await.unwrap();
+        for listener in &mut listeners {
+            let events = until(listener, Event::Timeout).await;
+            let expected =
+                [Event::Start, Event::Running, Event::Call, Event::Response, Event::Timeout];
+            assert_eq!(events, expected);
+        }
+    }
+}
+
+/// Starts and stops instances, and returns their ids.
+async fn start_and_stop(worker: &TestWorker, function: &str, count: usize) -> Vec<String> {
+    let mut instances = Vec::new();
+    for _ in 0..count {
+        let instance = worker.start_instance(function).await.unwrap();
+        worker.stop_instance(&instance).await.unwrap();
+        instances.push(instance);
+    }
+    instances
+}
+
+/// The instances whose STOP comes, up to that of `last`.
+async fn stops(stream: &mut Streaming<StatusUpdate>, last: &str) -> Vec<String> {
+    let mut stopped = Vec::new();
+    while stopped.last().is_none_or(|id| id != last) {
+        let update = stream.message().await.unwrap().unwrap();
+        if update.event() == Event::Stop {
+            stopped.push(update.instance_id.unwrap().id);
+        }
+    }
+    stopped
+}
+
+#[tokio::test]
+async fn one_of_two_streams_of_a_name_returns_and_neither_misses_or_repeats_an_event() {
+    let worker = TestWorker::start(&[("image", &constant(Duration::ZERO))], "").await;
+    let function = worker.register("image").await;
+    let (mut stays, mut leaves) = (worker.listen("todo").await, worker.listen("todo").await);
+    let mut all = start_and_stop(&worker, &function, 2).await;
+    assert_eq!(stops(&mut leaves, &all[1]).await, all);
+    drop(leaves);
+    // On the same connection the worker hears of it first; from then on events wait.
+    all.extend(start_and_stop(&worker, &function, 2).await);
+    let mut returns = worker.listen("todo").await;
+    all.extend(start_and_stop(&worker, &function, 2).await);
+    assert_eq!(stops(&mut returns, &all[5]).await, all[2..]);
+    assert_eq!(stops(&mut stays, &all[5]).await, all);
+    // What was kept was kept for one: the next stream of the name begins anew.
+    let mut new = worker.listen("todo").await;
+    all.extend(start_and_stop(&worker, &function, 1).await);
+    for stream in [&mut new, &mut returns, &mut stays] {
+        assert_eq!(stops(stream, &all[6]).await, all[6..]);
+    }
+}
+
+#[tokio::test]
+async fn two_streams_of_a_name_that_both_return_both_hear_what_they_missed_and_hear_it_once() {
+    let worker = TestWorker::start(&[("image", &constant(Duration::ZERO))], "").await;
+    let function = worker.register("image").await;
+    drop((worker.listen("todo").await, worker.listen("todo").await));
+    let mut all = start_and_stop(&worker, &function, 2).await;
+    let (mut one, mut two) = (worker.listen("todo").await, worker.listen("todo").await);
+    let mut third = worker.listen("todo").await;
+    all.extend(start_and_stop(&worker, &function, 1).await);
+    assert_eq!(stops(&mut one, &all[2]).await, all);
+    assert_eq!(stops(&mut two, &all[2]).await, all);
+    assert_eq!(stops(&mut third, &all[2]).await, all[2..]);
+}
+
+#[tokio::test]
+async fn a_stream_that_lost_its_line_does_not_make_its_node_hear_events_twice() {
+    let worker = TestWorker::start(&[("image", &constant(Duration::ZERO))], "").await;
+    let function = worker.register("image").await;
+    // The node opens a stream anew before the worker has noticed the end of the old one.
+    let old = worker.listen("leaf").await;
     let mut new = worker.listen("leaf").await;
-    let status = old.message().await.unwrap_err();
-    assert_eq!(status.code(), Code::Aborted);
-    worker.call(&function, b"").await.unwrap();
-    assert_eq!(next(&mut new).await, Event::Call);
+    drop(old);
+    let mut all = start_and_stop(&worker, &function, 2).await;
+    assert_eq!(stops(&mut new, &all[1]).await, all);
+    drop(new);
+    all.extend(start_and_stop(&worker, &function, 1).await);
+    let mut returns = worker.listen("leaf").await;
+    assert_eq!(stops(&mut returns, &all[2]).await, all[2..]);
 }
 
 #[tokio::test]
@@ -145,7 +233,7 @@ async fn an_instance_that_is_stopped_lets_its_calls_finish_first() {
 #[tokio::test]
 async fn an_instance_is_running_before_its_first_call_begins() {
     let model = constant(Duration::ZERO);
-    let options = "--runtime docker --cold-start 20ms";
+    let options = "--runtime docker --cold-start 20ms --start-answers created";
     let worker = TestWorker::start(&[("image", &model)], options).await;
     let mut listener = worker.listen("a").await;
     // On connections of their own, and so on other threads than the instance's life.

@@ -5,15 +5,19 @@ use std::{
     time::Duration,
 };
 
-use hyperfake_proto::controller::MetricsRequest;
+use hyperfake_proto::{common::InstanceId, controller::MetricsRequest};
+use prost::Message;
 use tonic::Code;
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
+    health_client::HealthClient,
+};
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::support::{TestWorker, channel, code, constant, request};
+use crate::support::{TestWorker, channel, code, constant, framed, raw, request};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -168,8 +172,27 @@ async fn a_deadline_ends_a_call_at_once_and_gives_its_resources_back() {
     let (worker, function, _) = TestWorker::with_instance(&constant(600_000 * MS), "").await;
     let mut request = tonic::Request::new(request(&function, &function, b""));
     request.set_timeout(50 * MS);
-    let status = crate::support::call(worker.client.clone(), request).await.unwrap_err();
-    assert!([Code::DeadlineExceeded, Code::Cancelled].contains(&status.code()), "{status}");
+    crate::support::call(worker.client.clone(), request).await.unwrap_err();
+    worker.is_idle().await;
+}
+
+#[tokio::test]
+async fn a_missed_deadline_is_called_so_on_every_method() {
+    let (worker, function, instance) = TestWorker::with_instance(&constant(600_000 * MS), "").await;
+    let call = request(&function, &function, b"").encode_to_vec();
+    // It waits for the running call to end.
+    let stop = InstanceId { id: instance }.encode_to_vec();
+    let running = tokio::spawn(crate::support::call(
+        worker.client.clone(),
+        request(&function, &function, b""),
+    ));
+    crate::support::eventually("the call runs", || worker.worker().usage().calls == 1).await;
+    for (method, message) in [("Call", call), ("Stop", stop)] {
+        let headers = [("grpc-timeout", "20m")];
+        let answer = raw(&worker, method, &headers, &framed(false, &message)).await;
+        assert_eq!(answer.header("grpc-status"), Some("4"), "{method}: {answer:?}");
+    }
+    running.abort();
     worker.is_idle().await;
 }
 
@@ -203,6 +226,45 @@ async fn the_answers_data_is_what_the_worker_or_the_model_says() {
 }
 
 #[tokio::test]
+async fn a_function_with_a_fixed_answer_always_gives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // One in the model itself, as that of the platform's example function; one in the sidecar;
+    // and one behind the model's path.
+    let hello = constant(Duration::ZERO).replace('{', r#"{"response": "text:HELLO WORLD!", "#);
+    for (name, json) in [("hello", &hello), ("beside", &hello), ("behind", &hello)] {
+        std::fs::write(folder.path().join(format!("{name}.json")), json).unwrap();
+    }
+    let sidecar = folder.path().join("beside.json.settings");
+    std::fs::write(sidecar, "response = text:a = b, c: d\n").unwrap();
+    let bytes = folder.path().join("bytes");
+    std::fs::write(&bytes, [0, 255, 10]).unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let options = format!(
+        "-m {} hello -m {} beside -m {}?response=file:{} behind --response hex:00ff0a0d",
+        path("hello.json"),
+        path("beside.json"),
+        path("behind.json"),
+        bytes.display()
+    );
+    let worker = TestWorker::start(&[("plain", &constant(Duration::ZERO))], &options).await;
+    // It was read at the start.
+    std::fs::remove_file(bytes).unwrap();
+    for (image, expected) in [
+        ("hello", &b"HELLO WORLD!"[..]),
+        ("beside", b"a = b, c: d"),
+        ("behind", &[0, 255, 10]),
+        ("plain", &[0, 255, 10, 13]),
+    ] {
+        let function = worker.register(image).await;
+        worker.start_instance(&function).await.unwrap();
+        for request in [&b""[..], b"other"] {
+            let answer = worker.call(&function, request).await.unwrap();
+            assert_eq!(answer.response.data, expected, "{image}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_prediction_out_of_bounds_is_cut_and_counted() {
     let model = r#"{"kind": "linear", "runtime_ns": {"intercept": 1e18},
         "cpu_cores": {"intercept": -3}, "ram_bytes": {"intercept": 5}}"#;
@@ -215,16 +277,36 @@ async fn a_prediction_out_of_bounds_is_cut_and_counted() {
 }
 
 #[tokio::test]
-async fn health_answers_for_the_worker_and_for_the_empty_name() {
+async fn health_answers_for_the_worker_the_service_and_the_empty_name() {
     let worker = TestWorker::start(&[("image", &constant(MS))], "").await;
     let mut health = HealthClient::new(channel(&worker.app).await);
-    for service in ["worker", ""] {
+    for service in ["worker", "controller.Controller", ""] {
         let request = HealthCheckRequest { service: service.into() };
         let response = health.check(request).await.unwrap().into_inner();
-        assert_eq!(response.status, 1, "{service}");
+        assert_eq!(response.status(), ServingStatus::Serving, "{service}");
     }
     let request = HealthCheckRequest { service: "other".into() };
     assert_eq!(code(health.check(request).await), Code::NotFound);
+}
+
+#[tokio::test]
+async fn watching_the_health_of_an_unknown_name_says_so_and_stays_open() {
+    let worker = TestWorker::start(&[("image", &constant(MS))], "").await;
+    let mut health = HealthClient::new(channel(&worker.app).await);
+    let mut watch = async |service: &str| {
+        let request = HealthCheckRequest { service: service.into() };
+        health.watch(request).await.unwrap().into_inner()
+    };
+    let (mut known, mut unknown) = (watch("controller.Controller").await, watch("other").await);
+    let state = |response: Option<HealthCheckResponse>| response.map(|response| response.status());
+    assert_eq!(state(known.message().await.unwrap()), Some(ServingStatus::Serving));
+    assert_eq!(state(unknown.message().await.unwrap()), Some(ServingStatus::ServiceUnknown));
+    // The worker stops: the one is told of it, and both are open until then.
+    let stopping = tokio::spawn(worker.app.shut_down(std::future::pending()));
+    assert_eq!(state(known.message().await.unwrap()), Some(ServingStatus::NotServing));
+    assert_eq!(state(known.message().await.unwrap()), None);
+    assert_eq!(state(unknown.message().await.unwrap()), None);
+    stopping.await.unwrap();
 }
 
 #[tokio::test]

@@ -133,6 +133,65 @@ async fn the_first_call_waits_for_what_is_left_of_the_cold_start() {
 }
 
 #[tokio::test]
+async fn an_instance_is_ready_when_its_cold_start_is_over_and_it_was_said_to_run() {
+    let hand = ManualClock::new();
+    let bench = Bench::new(&Hand::Manual(hand.clone()), MS, "--cold-start 60ms");
+    let mut events = bench.worker.subscribe("test", &bench.clock).unwrap();
+    let instance = bench.start().await;
+    let ready = {
+        let (worker, instance) = (Arc::clone(&bench.worker), Arc::clone(&instance));
+        tokio::spawn(async move { worker.ready(&instance).await })
+    };
+    assert_eq!(next(&mut events).await, EventKind::Start);
+    Hand::Manual(hand.clone()).pass(59 * MS).await;
+    assert!(!ready.is_finished());
+    hand.advance(MS);
+    ready.await.unwrap().unwrap();
+    assert_eq!(next(&mut events).await, EventKind::Running);
+    // Also for one who asks later, and who asks after it has ended.
+    bench.worker.ready(&instance).await.unwrap();
+    bench.worker.stop(&instance.id.to_string()).await.unwrap();
+    bench.worker.ready(&instance).await.unwrap();
+    let unready = bench.start().await;
+    bench.worker.stop(&unready.id.to_string()).await.unwrap();
+    let error = bench.worker.ready(&unready).await.unwrap_err().to_string();
+    assert!(error.contains("was stopped before it was ready"), "{error}");
+}
+
+#[tokio::test]
+async fn an_instance_in_its_cold_start_takes_no_turn_while_another_one_is_ready() {
+    let hand = Hand::Manual(ManualClock::new());
+    let bench = Bench::new(&hand, Duration::ZERO, "--cold-start 60ms");
+    // None is ready: a call waits for one.
+    let first = bench.start().await;
+    let call = bench.call();
+    hand.pass(60 * MS).await;
+    let outcome = call.await.unwrap().unwrap();
+    assert_eq!((outcome.instance, outcome.cold_start), (first.id, 60 * MS));
+    // One is ready and two start.
+    let (second, third) = (bench.start().await, bench.start().await);
+    for _ in 0..6 {
+        let outcome = bench.call().await.unwrap().unwrap();
+        assert_eq!((outcome.instance, outcome.cold_start), (first.id, Duration::ZERO));
+    }
+    // All are ready and take turns; and so do those that remain.
+    hand.pass(60 * MS).await;
+    let mut left = vec![first, second, third];
+    while !left.is_empty() {
+        let mut served = Vec::new();
+        for _ in 0..2 * left.len() {
+            served.push(bench.call().await.unwrap().unwrap().instance);
+        }
+        for instance in &left {
+            assert_eq!(served.iter().filter(|id| **id == instance.id).count(), 2);
+        }
+        let stopped = left.remove(0);
+        bench.worker.stop(&stopped.id.to_string()).await.unwrap();
+        settle().await;
+    }
+}
+
+#[tokio::test]
 async fn time_can_be_scaled_and_a_call_says_how_long_it_took_then() {
     for hand in Hand::both() {
         let bench = Bench::new(&hand, 400 * MS, "--cold-start 200ms --time-scale 0.1");

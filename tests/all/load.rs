@@ -7,7 +7,7 @@ use crate::support::{TestWorker, call, constant, request};
 #[tokio::test]
 async fn a_thousand_calls_at_once_on_one_connection_all_succeed_and_leave_nothing_behind() {
     let runtime = Duration::from_millis(200);
-    let (worker, function, _) = TestWorker::with_instance(&constant(runtime), "--max-rpcs 0").await;
+    let (worker, function, _) = TestWorker::with_instance(&constant(runtime), "").await;
     #[expect(clippy::disallowed_methods, reason = "the test looks from outside")]
     let began = Instant::now();
     let calls: Vec<_> = (0..1000)
@@ -31,8 +31,7 @@ async fn a_thousand_calls_at_once_on_one_connection_all_succeed_and_leave_nothin
 
 #[tokio::test]
 async fn twenty_thousand_calls_at_once_on_one_connection_are_no_attack() {
-    let (worker, function, _) =
-        TestWorker::with_instance(&constant(Duration::ZERO), "--max-rpcs 0").await;
+    let (worker, function, _) = TestWorker::with_instance(&constant(Duration::ZERO), "").await;
     let calls: Vec<_> = (0..20_000)
         .map(|_| tokio::spawn(call(worker.client.clone(), request(&function, &function, b"x"))))
         .collect();

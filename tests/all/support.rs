@@ -172,6 +172,38 @@ pub fn deaf_port() -> (socket2::Socket, u16) {
     (socket, port)
 }
 
+/// A message as gRPC frames it (the flag says that it is compressed).
+pub fn framed(compressed: bool, message: &[u8]) -> Vec<u8> {
+    let length = (message.len() as u32).to_be_bytes();
+    [&[u8::from(compressed)], &length[..], message].concat()
+}
+
+/// What the worker answered, as it came.
+#[derive(Debug)]
+pub struct Raw {
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Bytes,
+}
+
+impl Raw {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+/// Sends this body to a method of the worker, with these headers.
+pub async fn raw(worker: &TestWorker, method: &str, headers: &[(&str, &str)], body: &[u8]) -> Raw {
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let url = format!("http://{}/controller.Controller/{method}", worker.app.address());
+    let mut request = client.post(url).header("content-type", "application/grpc");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.header("te", "trailers").body(body.to_vec()).send().await.unwrap();
+    let headers = answer.headers().clone();
+    Raw { headers, body: answer.bytes().await.unwrap() }
+}
+
 /// Waits, for as long as a slow machine may need, until something holds.
 #[expect(clippy::disallowed_methods, reason = "a look every few milliseconds is exact enough")]
 pub async fn eventually(what: &str, holds: impl Fn() -> bool) {

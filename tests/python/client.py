@@ -3,7 +3,8 @@
     python tests/python/client.py HOST:PORT DATABASE_URL IMAGE
 
 It does Start, 200 Calls, Status, Metrics and Stop, and prints for the calls how much longer than
-predicted they took. Needs grpcio and grpcio-tools.
+predicted they took. It compresses requests, sends one that is too large and one with too short a deadline,
+and watches the health of a name that there is not. Needs grpcio and grpcio-tools.
 """
 
 import json
@@ -45,6 +46,58 @@ def register(database: str, image: str) -> str:
         return json.load(answer)["function_id"]
 
 
+def refusal(call) -> grpc.StatusCode:
+    """The code that a call is refused with."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        return error.code()
+    raise AssertionError("it was not refused")
+
+
+def check_compression(address: str, function, common, controller, stub) -> None:
+    for compression in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+        # The channel compresses every request, and takes answers either way.
+        with grpc.insecure_channel(address, compression=compression) as channel:
+            worker = stub(channel)
+            started = worker.Start(function)
+            data = bytes(100_000)
+            request = common.CallRequest(function_id=function, instance_id=started.instance_id, data=data)
+            response, call = worker.Call.with_call(request)
+            assert len(response.data) in (10, len(data)), len(response.data)
+            assert "functionprocessingtime" in dict(call.trailing_metadata())
+            worker.Metrics(controller.MetricsRequest(nodeID="python" * 100))
+            assert worker.Stop(started.instance_id) == started.instance_id
+
+
+def check_codes(address: str, function, common, stub) -> None:
+    with grpc.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]) as channel:
+        worker = stub(channel)
+        large = common.CallRequest(function_id=function, data=bytes(5 << 20))
+        for compression in (None, grpc.Compression.Gzip):
+            code = refusal(lambda: worker.Call(large, compression=compression))
+            assert code == grpc.StatusCode.RESOURCE_EXHAUSTED, (compression, code)
+        small = common.CallRequest(function_id=function)
+        code = refusal(lambda: worker.Call(small, timeout=1e-4))
+        assert code == grpc.StatusCode.DEADLINE_EXCEEDED, code
+
+
+def check_health(address: str) -> None:
+    # A request is a name in field 1, an answer a state in field 1.
+    serving, unknown = b"\x08\x01", b"\x08\x03"
+    with grpc.insecure_channel(address) as channel:
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        for name in (b"", b"worker", b"controller.Controller"):
+            request = b"\x0a" + bytes([len(name)]) + name
+            assert check(request) == next(watch(request)) == serving, name
+        assert refusal(lambda: check(b"\x0a\x06nobody")) == grpc.StatusCode.NOT_FOUND
+        watching = watch(b"\x0a\x06nobody", timeout=1)
+        assert next(watching) == unknown
+        # It stays open until its client has seen enough.
+        assert refusal(lambda: next(watching)) == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
 def main(address: str, database: str, image: str) -> None:
     from common import common_pb2 as common
     from controller import controller_pb2 as controller
@@ -67,7 +120,7 @@ def main(address: str, database: str, image: str) -> None:
         assert response.request_id == number
         assert response.instance_id.id == started.instance_id.id
         assert trailers["gotresponsetimestamp"] > trailers["callqueuedtimestamp"]
-        # The first one waited for the cold start.
+        # The first one also warms the client up.
         if number > 0:
             late.append(took - trailers["functionprocessingtime"])
 
@@ -107,6 +160,11 @@ def main(address: str, database: str, image: str) -> None:
         raise AssertionError("a stopped instance was stopped again")
     except grpc.RpcError as error:
         assert error.code() == grpc.StatusCode.NOT_FOUND, error
+
+    check_compression(address, function, common, controller, controller_pb2_grpc.ControllerStub)
+    worker.Start(function)
+    check_codes(address, function, common, controller_pb2_grpc.ControllerStub)
+    check_health(address)
 
     median = statistics.median(late) / 1e6
     p99 = sorted(late)[int(0.99 * CALLS)] / 1e6

@@ -15,10 +15,7 @@ import sys
 import numpy
 from skl2onnx import to_onnx
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
-from sklearn.linear_model import LinearRegression
 from sklearn.multioutput import MultiOutputRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 # Whole numbers up to 2^24, which single precision holds exactly: ONNX computes in it.
 LARGEST = [1_000_000, 40, 100, 32, 16_000_000]
@@ -26,7 +23,6 @@ LARGEST = [1_000_000, 40, 100, 32, 16_000_000]
 MODELS = {
     "forest": RandomForestRegressor(n_estimators=20, max_depth=8, random_state=1),
     "boosting": MultiOutputRegressor(GradientBoostingRegressor(n_estimators=30, random_state=1)),
-    "linear": make_pipeline(StandardScaler(), LinearRegression()),
 }
 
 

@@ -9,7 +9,8 @@ use crate::{Error, ErrorKind, Feature, ModelUri, Range, Result, Units, file};
 /// 1. in the model file, where its format has room for it (ONNX metadata under `hyperfake.NAME`,
 ///    safetensors metadata under `hyperfake.NAME`, fields of a JSON model);
 /// 2. in a *sidecar*: a text file beside the model, called like it with `.settings` added
-///    (`echo.onnx.settings`), of lines `name = value`, where `#` begins a comment;
+///    (`echo.onnx.settings`), of lines `name = value`; `#` begins a comment at the beginning of a
+///    line or behind white space;
 /// 3. in the parameters of the model's URI (`echo.onnx?response=echo`).
 ///
 /// The names are those of [`Settings::NAMES`].
@@ -29,7 +30,7 @@ impl Settings {
     /// | `cpu_unit` | `cores`, `millicores`, `percent` | of the model's CPU output |
     /// | `features` | `request_bytes,active_calls` | the model's inputs, in its order |
     /// | `ram_unit` | `bytes`, `kB`, `KiB`, `MB`, `MiB`, `GB`, `GiB` | of its RAM output |
-    /// | `response` | `echo`, `empty`, `random:N` | the answers' data |
+    /// | `response` | `echo`, `empty`, `random:N`, `text:…`, `hex:…`, `file:…` | the answers' data; a file is not taken from inside the model |
     /// | `runtime_unit` | `ns`, `us`, `ms`, `s` | of its run time output |
     /// | `trained_max` | `1e6,100,500` | the largest input it was trained on, for each feature |
     /// | `trained_min` | `0,1,0` | the smallest |
@@ -49,9 +50,12 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// When there is a sidecar that cannot be read.
+    /// When there is a sidecar that cannot be read, and when the model file itself says that the
+    /// answers are those of another file: a model that somebody else made must not make the
+    /// worker hand out this machine's files.
     pub fn read(uri: &ModelUri, from_file: BTreeMap<String, String>) -> Result<Self> {
         let mut settings = from_file;
+        refuse_file(&settings)?;
         let mut sidecar = OsString::from(uri.path());
         sidecar.push(".settings");
         let sidecar = PathBuf::from(sidecar);
@@ -177,6 +181,19 @@ impl Settings {
     }
 }
 
+fn refuse_file(from_file: &BTreeMap<String, String>) -> Result<()> {
+    match from_file.get("response") {
+        Some(response) if response.starts_with("file:") => {
+            let message = format!(
+                "found '{response}' inside the model, where no file can be named; name it in the \
+                 model's .settings file or as in 'PATH?response={response}'"
+            );
+            Err(Error::new(ErrorKind::Invalid, message).at("response"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn unnamed_inputs(inputs: usize) -> String {
     let all = Feature::ALL.map(Feature::name).join(",");
     let example: Vec<_> = match inputs {
@@ -210,11 +227,15 @@ fn parse_sidecar(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
     let invalid = |line: usize, message: &str| {
         Error::new(ErrorKind::Invalid, format!("line {line}: {message}"))
     };
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Error::new(ErrorKind::Invalid, "not UTF-8").with_source(error))?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Error::new(ErrorKind::Invalid, "expected text in UTF-8").with_source(error)
+    })?;
+    // Lines end as on Linux, on Windows, or as on an old Mac.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut settings = BTreeMap::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default().trim();
+    for (index, line) in text.split('\n').enumerate() {
+        let line = without_comment(line).trim();
         if line.is_empty() {
             continue;
         }
@@ -228,6 +249,13 @@ fn parse_sidecar(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
         }
     }
     Ok(settings)
+}
+
+/// The line up to a `#` at its beginning or behind white space: any other belongs to a value.
+fn without_comment(line: &str) -> &str {
+    let begins = |at: &usize| line[..*at].chars().next_back().is_none_or(char::is_whitespace);
+    let comment = line.match_indices('#').map(|(at, _)| at).find(begins);
+    &line[..comment.unwrap_or(line.len())]
 }
 
 #[cfg(test)]
@@ -257,6 +285,21 @@ mod tests {
     }
 
     #[test]
+    fn a_model_cannot_name_a_file_for_its_answers_but_its_user_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("a.onnx");
+        let uri: ModelUri = format!("{}?response=file:/b", model.display()).parse().unwrap();
+        assert_eq!(Settings::read(&uri, BTreeMap::new()).unwrap().get("response"), Some("file:/b"));
+        std::fs::write(folder.path().join("a.onnx.settings"), "response = file:/a = b").unwrap();
+        let uri = ModelUri::from_path(&model);
+        let settings = Settings::read(&uri, BTreeMap::new()).unwrap();
+        assert_eq!(settings.get("response"), Some("file:/a = b"));
+        let inside = BTreeMap::from([("response".to_owned(), "file:/etc/passwd".to_owned())]);
+        let error = Settings::read(&uri, inside).unwrap_err().to_string();
+        assert!(error.contains("response: found 'file:/etc/passwd' inside the model"), "{error}");
+    }
+
+    #[test]
     fn a_bad_sidecar_is_an_error_with_its_name_and_line() {
         let folder = tempfile::tempdir().unwrap();
         let uri = ModelUri::from_path(folder.path().join("a.onnx"));
@@ -269,6 +312,25 @@ mod tests {
             let error = Settings::read(&uri, BTreeMap::new()).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_sidecar_is_read_as_editors_of_all_systems_write_it() {
+        for (text, config, response) in [
+            ("config = a#1.json\nresponse = echo", "a#1.json", "echo"),
+            ("config = a.json # the first\nresponse = echo#", "a.json", "echo#"),
+            ("#config = b\n \t# response\nconfig=c\t#\nresponse=##", "c", "##"),
+            ("\u{feff}config = d\nresponse = echo\n", "d", "echo"),
+            ("\u{feff}# saved by an editor\r\nconfig = e\r\nresponse = echo\r\n", "e", "echo"),
+            ("config = f\rresponse = echo", "f", "echo"),
+        ] {
+            let settings = parse_sidecar(text.as_bytes()).unwrap();
+            let found = (settings["config"].as_str(), settings["response"].as_str());
+            assert_eq!(found, (config, response), "{text:?}");
+        }
+        let utf_16 = b"\xff\xfec\0o\0n\0f\0i\0g\0=\0a\0";
+        let error = parse_sidecar(utf_16).unwrap_err().to_string();
+        assert!(error.starts_with("expected text in UTF-8"), "{error}");
     }
 
     #[test]

@@ -12,9 +12,15 @@ use crate::{Error, ErrorKind};
 /// `[scheme:]path[?key=value[&key=value…]][#name]`
 ///
 /// - The scheme chooses a backend; without one the file's extension does. A scheme is two or
-///   more lower-case letters, digits or `-`, so that `C:\echo.onnx` is a path.
-/// - The parameters override what the file says of itself.
+///   more lower-case letters, digits or `-`, so that `C:\echo.onnx` is a path. Behind the scheme
+///   `file` everything is the path, whatever characters it has, and the extension chooses.
+/// - The parameters override what the file says of itself. In a value, `%26` is `&`, `%23` is `#`
+///   and `%25` is `%`, as any byte can be written (RFC 3986, section 2.1); a `%` without two
+///   hexadecimal digits behind it is taken as it is.
 /// - The name picks one model of a file that holds several.
+///
+/// A file that there is comes before every other reading: of `a?b.onnx#c`, the longest beginning that
+/// is the path of a file is the path.
 ///
 /// ```
 /// use hyperfake_predictor::ModelUri;
@@ -75,28 +81,35 @@ impl FromStr for ModelUri {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let invalid = |message: String| Error::new(ErrorKind::Invalid, message).at(text);
-        let (rest, name) = match text.split_once('#') {
-            Some((_, "")) => return Err(invalid("expected a model's name behind '#'".into())),
-            Some((rest, name)) => (rest, Some(name.to_owned())),
-            None => (text, None),
+        if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
+            return Ok(Self::from_path(path));
+        }
+        let (scheme, location) = match text.split_once(':') {
+            _ if file_length(text).is_some() => (None, text),
+            Some((scheme, location)) if is_scheme(scheme) => (Some(scheme.to_owned()), location),
+            _ => (None, text),
         };
-        let (location, query) = match rest.split_once('?') {
-            Some((location, query)) => (location, Some(query)),
-            None => (rest, None),
-        };
-        let (scheme, path) = match location.split_once(':') {
-            Some((scheme, path)) if is_scheme(scheme) => (Some(scheme.to_owned()), path),
-            _ => (None, location),
-        };
+        let length =
+            file_length(location).or_else(|| location.find(['?', '#'])).unwrap_or(location.len());
+        let (path, rest) = location.split_at(length);
         if path.is_empty() {
             return Err(invalid("expected the path of a model file".into()));
         }
+        let (query, name) = match rest.split_once('#') {
+            Some((_, "")) => return Err(invalid("expected a model's name behind '#'".into())),
+            Some((query, name)) => (query, Some(name.to_owned())),
+            None => (rest, None),
+        };
+        let query = query.strip_prefix('?');
         let mut parameters = BTreeMap::new();
         for pair in query.into_iter().flat_map(|query| query.split('&')) {
             let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
                 return Err(invalid(format!("expected key=value behind '?', found '{pair}'")));
             };
-            if parameters.insert(key.to_owned(), value.to_owned()).is_some() {
+            let value = decode(value).ok_or_else(|| {
+                invalid(format!("the value of '{key}' is not UTF-8 when its %XX are read"))
+            })?;
+            if parameters.insert(key.to_owned(), value).is_some() {
                 return Err(invalid(format!("the parameter '{key}' is given twice")));
             }
         }
@@ -111,6 +124,7 @@ impl fmt::Display for ModelUri {
         }
         write!(f, "{}", self.path.display())?;
         for (index, (key, value)) in self.parameters.iter().enumerate() {
+            let value = value.replace('%', "%25").replace('&', "%26").replace('#', "%23");
             write!(f, "{}{key}={value}", if index == 0 { '?' } else { '&' })?;
         }
         match &self.name {
@@ -118,6 +132,36 @@ impl fmt::Display for ModelUri {
             None => Ok(()),
         }
     }
+}
+
+/// Reads `%XX`; nothing if what comes out is no text.
+fn decode(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let digit = |at: usize| tail.get(at).and_then(|digit| (*digit as char).to_digit(16));
+        match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high << 4 | low) as u8);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The bytes of the longest beginning that is the path of a file, if the rest may be parameters and a
+/// name.
+fn file_length(text: &str) -> Option<usize> {
+    let is_file = |length: &usize| {
+        Path::new(&text[..*length]).metadata().is_ok_and(|metadata| !metadata.is_dir())
+    };
+    let marks = text.match_indices(['?', '#']).map(|(at, _)| at);
+    marks.chain([text.len()]).rfind(is_file)
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -151,6 +195,22 @@ mod tests {
     }
 
     #[test]
+    fn a_value_can_hold_any_text() {
+        let value =
+            |text: &str| text.parse::<ModelUri>().map(|uri| uri.parameters()["response"].clone());
+        for (uri, expected) in [
+            ("a.json?response=text:a=b: c?d, 100%", "text:a=b: c?d, 100%"),
+            ("a.json?response=text:a%26b%23c&x=1#img", "text:a&b#c"),
+            ("a.json?response=text:%2526%zz%4", "text:%26%zz%4"),
+            ("a.json?response=text:Gr%C3%BC%C3%9Fe", "text:Grüße"),
+        ] {
+            assert_eq!(value(uri).unwrap(), expected, "{uri}");
+        }
+        let error = value("a.json?response=text:%FF").unwrap_err().to_string();
+        assert!(error.contains("the value of 'response' is not UTF-8"), "{error}");
+    }
+
+    #[test]
     fn a_malformed_name_says_what_was_expected() {
         for (text, expected) in [
             ("", "expected the path"),
@@ -165,12 +225,56 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_file_that_there_is_comes_before_the_reading_as_a_uri() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for name in ["what?.onnx", "a#b.json", "50%25.onnx", "a?x=1", "a"] {
+            std::fs::write(path(name), "").unwrap();
+            assert_eq!(path(name).parse::<ModelUri>().unwrap(), ModelUri::from_path(path(name)));
+        }
+        let uri: ModelUri =
+            format!("tract:{}?response=echo#img", path("what?.onnx")).parse().unwrap();
+        assert_eq!(uri.path(), Path::new(&path("what?.onnx")));
+        assert_eq!((uri.scheme(), uri.name()), (Some("tract"), Some("img")));
+        assert_eq!(uri.parameters()["response"], "echo");
+        // The longest one is meant.
+        let uri: ModelUri = path("a?x=1#img").parse().unwrap();
+        assert_eq!((uri.path(), uri.name()), (Path::new(&path("a?x=1")), Some("img")));
+        let uri: ModelUri = path("a?x=2").parse().unwrap();
+        assert_eq!((uri.path(), &*uri.parameters()["x"]), (Path::new(&path("a")), "2"));
+        // A folder is no file.
+        std::fs::create_dir(path("folder?x=1")).unwrap();
+        assert_eq!(path("folder?x=1").parse::<ModelUri>().unwrap().parameters()["x"], "1");
+    }
+
+    #[test]
+    fn a_file_whose_name_looks_like_a_scheme_is_that_file() {
+        // The tests run in the folder of this package.
+        let name = format!("scheme-{}:x.onnx", std::process::id());
+        std::fs::write(&name, "").unwrap();
+        let found = name.parse::<ModelUri>();
+        std::fs::remove_file(&name).unwrap();
+        assert_eq!(found.unwrap(), ModelUri::from_path(&name));
+        assert!(name.parse::<ModelUri>().unwrap().scheme().is_some());
+    }
+
+    #[test]
+    fn behind_the_scheme_file_everything_is_the_path() {
+        for path in ["tract:x.onnx", "what?.onnx", "a.json#b", "/a b.onnx", "file:x", "///a.onnx"] {
+            let uri: ModelUri = format!("file:{path}").parse().unwrap();
+            assert_eq!(uri, ModelUri::from_path(path));
+        }
+        let error = "file:".parse::<ModelUri>().unwrap_err().to_string();
+        assert!(error.contains("expected the path"), "{error}");
+    }
+
     proptest! {
         #[test]
         fn printing_and_parsing_are_opposites(
-            scheme in prop::option::of("[a-z][a-z0-9-]{1,8}"),
+            scheme in prop::option::of("[a-eg-z][a-z0-9-]{1,8}"),
             path in "[A-Za-z0-9_./-]{1,30}",
-            parameters in prop::collection::btree_map("[a-z_]{1,8}", "[a-z0-9,.=]{0,8}", 0..4),
+            parameters in prop::collection::btree_map("[a-z_]{1,8}", ".{0,8}", 0..4),
             name in prop::option::of("[a-z0-9:/@.-]{1,20}"),
         ) {
             let uri = ModelUri { scheme, path: path.into(), parameters, name };

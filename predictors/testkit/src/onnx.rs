@@ -93,10 +93,7 @@ impl Model {
     /// Adds a constant; no dims make it a scalar. The values are in row-major order.
     #[must_use]
     pub fn initializer<T: Element>(mut self, name: &str, dims: &[i64], values: &[T]) -> Self {
-        let raw_data = values.iter().flat_map(|value| value.bytes()).collect();
-        self.graph()
-            .initializer
-            .push(proto::Tensor { raw_data: Some(raw_data), ..tensor(T::TYPE, name, dims) });
+        self.graph().initializer.push(filled(name, dims, values));
         self
     }
 
@@ -188,6 +185,8 @@ pub enum Dim<'a> {
 pub enum ElementType {
     /// `float`
     F32 = 1,
+    /// `uint8`
+    U8 = 2,
     /// `int32`
     I32 = 6,
     /// `int64`
@@ -222,6 +221,7 @@ macro_rules! element {
 }
 
 element!(f32, F32);
+element!(u8, U8);
 element!(f64, F64);
 element!(i64, I64);
 element!(i32, I32);
@@ -235,8 +235,18 @@ pub enum Attribute<'a> {
     Float(f32),
     /// Integers.
     Ints(&'a [i64]),
+    /// Floats.
+    Floats(&'a [f32]),
     /// Text.
     Text(&'a str),
+    /// Texts.
+    Texts(&'a [&'a str]),
+    /// A tensor of one dimension, of `float`.
+    FloatTensor(&'a [f32]),
+    /// A tensor of one dimension, of `double`.
+    DoubleTensor(&'a [f64]),
+    /// A tensor of one dimension, of `uint8`.
+    ByteTensor(&'a [u8]),
 }
 
 impl From<i64> for Attribute<'_> {
@@ -265,12 +275,28 @@ impl<'a> From<&'a str> for Attribute<'a> {
 
 fn attribute(name: &str, value: Attribute<'_>) -> proto::Attribute {
     let empty = proto::Attribute { name: Some(name.into()), ..Default::default() };
+    let tensor = |tensor| proto::Attribute { t: Some(tensor), r#type: Some(4), ..empty.clone() };
     match value {
+        Attribute::FloatTensor(values) => tensor(filled("", &[values.len() as i64], values)),
+        Attribute::DoubleTensor(values) => tensor(filled("", &[values.len() as i64], values)),
+        Attribute::ByteTensor(values) => tensor(filled("", &[values.len() as i64], values)),
+        Attribute::Floats(floats) => {
+            proto::Attribute { floats: floats.to_vec(), r#type: Some(6), ..empty }
+        }
+        Attribute::Texts(texts) => {
+            let strings = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+            proto::Attribute { strings, r#type: Some(8), ..empty }
+        }
         Attribute::Float(f) => proto::Attribute { f: Some(f), r#type: Some(1), ..empty },
         Attribute::Int(i) => proto::Attribute { i: Some(i), r#type: Some(2), ..empty },
         Attribute::Text(s) => proto::Attribute { s: Some(s.into()), r#type: Some(3), ..empty },
         Attribute::Ints(ints) => proto::Attribute { ints: ints.to_vec(), r#type: Some(7), ..empty },
     }
+}
+
+fn filled<T: Element>(name: &str, dims: &[i64], values: &[T]) -> proto::Tensor {
+    let raw_data = values.iter().flat_map(|value| value.bytes()).collect();
+    proto::Tensor { raw_data: Some(raw_data), ..tensor(T::TYPE, name, dims) }
 }
 
 fn tensor(element: ElementType, name: &str, dims: &[i64]) -> proto::Tensor {
@@ -310,6 +336,18 @@ mod tests {
             .initializer("shape", &[2], &[1_i64, -1])
             .external_initializer("w", &[5, 3], "weights.bin")
             .node_of("org.example", "Blur", &["x"], &["y"], &[("mode", "fast".into())])
+            .node(
+                "Trees",
+                &["y"],
+                &["z"],
+                &[
+                    ("floats", Attribute::Floats(&[0.5, -1.0])),
+                    ("texts", Attribute::Texts(&["LEAF", "BRANCH_LEQ"])),
+                    ("single", Attribute::FloatTensor(&[0.25])),
+                    ("double", Attribute::DoubleTensor(&[0.1])),
+                    ("bytes", Attribute::ByteTensor(&[0, 255])),
+                ],
+            )
             .output_of(ElementType::F64, "y", &[Dim::Fixed(3)])
             .metadata("key", "value")
     }

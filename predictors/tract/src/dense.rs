@@ -5,9 +5,9 @@ use hyperfake_predictor::{
     Result, Session,
 };
 use hyperfake_predictor_dense::{Isa, Network, Runner};
-use hyperfake_predictor_onnx::{OnnxFile, Signature};
+use hyperfake_predictor_onnx::Signature;
 
-use crate::{MAX_FILE_BYTES, lower, plan::Plan, proof, session::TractSession, without_panic};
+use crate::{lower, plan::Plan, proof, read, session::TractSession, without_panic};
 
 /// Opens the `.onnx` files that hold a plain feed-forward network, and runs them with a kernel
 /// of our own; chosen with `dense:`.
@@ -31,7 +31,7 @@ impl Backend for DenseBackend {
     }
 
     fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
-        let file = OnnxFile::read(uri, MAX_FILE_BYTES)?;
+        let file = read(uri)?;
         let load = || {
             let lowered = lower::network(&file)?;
             let isa = Isa::detect();

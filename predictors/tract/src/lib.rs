@@ -16,13 +16,20 @@
 //! Most predictors are a short chain of dense layers, on which a general runtime spends far more
 //! time than their multiplications need. [`DenseBackend`] takes those, and leaves all others to
 //! [`TractBackend`].
+//!
+//! # Decision trees
+//!
+//! tract does not know the operators of random forests and gradient boosting. [`TreesBackend`]
+//! takes those.
 
 mod dense;
 mod graph;
 mod lower;
 mod plan;
 mod proof;
+mod scaler;
 mod session;
+mod trees;
 
 use std::sync::Arc;
 
@@ -31,7 +38,7 @@ use hyperfake_predictor::{
 };
 use hyperfake_predictor_onnx::OnnxFile;
 
-pub use crate::dense::DenseBackend;
+pub use crate::{dense::DenseBackend, trees::TreesBackend};
 use crate::{plan::Plan, session::TractSession};
 
 /// Larger files are refused: 256 MiB, far more than a model of five inputs and three outputs needs.
@@ -47,7 +54,7 @@ impl Backend for TractBackend {
     }
 
     fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
-        let file = OnnxFile::read(uri, MAX_FILE_BYTES)?;
+        let file = read(uri)?;
         let plan = without_panic(ErrorKind::Invalid, || Plan::load(&file))
             .map_err(|error| error.at(uri.path().display()))?;
         Ok(Arc::new(TractPredictor { info: file.info(self.formats().name), plan }))
@@ -70,6 +77,13 @@ impl Predictor for TractPredictor {
             .map(|session| Box::new(session) as Box<dyn Session>)
             .map_err(|error| error.at(self.info.path.display()))
     }
+}
+
+/// Reads a file as all backends of this crate do.
+fn read(uri: &ModelUri) -> Result<OnnxFile> {
+    let mut file = OnnxFile::read(uri, MAX_FILE_BYTES)?;
+    scaler::expand(&mut file.model);
+    Ok(file)
 }
 
 /// tract indexes without a check here and there, and so panics on some files that contradict

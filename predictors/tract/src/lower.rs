@@ -3,18 +3,25 @@
 //! and constants.
 
 mod constants;
+mod graph;
 mod inputs;
+mod linear;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use hyperfake_predictor::{Error, ErrorKind, Feature, Output, Result};
 use hyperfake_predictor_dense::{Activation, Dense, Network, Step};
 use hyperfake_predictor_onnx::{
     Element, OnnxFile,
-    pb::{GraphProto, NodeProto, tensor_proto::DataType},
+    pb::{NodeProto, tensor_proto::DataType},
 };
 
-use self::constants::{Constants, Numbers, float, integer, unread_attribute};
+use self::constants::{Numbers, broadcast, float};
+pub(crate) use self::{
+    constants::{Constants, integer, unread_attribute},
+    graph::{consumers, described, keeps_rows, needed},
+    inputs::Start,
+};
 
 /// A larger network waits for memory in any runtime, and would take seconds to prove.
 const MAX_MULTIPLICATIONS: usize = 1 << 20;
@@ -62,19 +69,23 @@ pub(crate) fn steps(file: &OnnxFile) -> Result<Steps> {
     let [output] = &*file.signature.outputs else {
         return Err(unsupported("it gives three tensors, expected one".to_owned()));
     };
-    let consumers = consumers(graph, output);
-    let (mut value, columns, element) = inputs::begin(file, &consumers)?;
+    let consumers = consumers(graph, &[output]);
+    let Start { mut value, columns, element } = Start::of(file, &consumers)?;
     let mut chain = Chain {
         file,
         constants: Constants::of(graph),
         consumers,
         width: columns.len(),
         element,
+        double: false,
         steps: Vec::new(),
     };
     // A chain that is longer than the graph is a cycle.
     for _ in 0..=graph.node.len() {
         if value == output {
+            if chain.double {
+                linear::single_precision_suffices(&chain.steps).map_err(unsupported)?;
+            }
             return Ok(Steps { steps: chain.steps, columns });
         }
         value = chain.follow(value)?;
@@ -92,6 +103,8 @@ struct Chain<'a> {
     width: usize,
     /// The value's element type.
     element: Element,
+    /// Whether anything was computed in double precision so far.
+    double: bool,
     steps: Vec<Step>,
 }
 
@@ -102,10 +115,13 @@ impl<'a> Chain<'a> {
         match consumers[..] {
             [] => Err(unsupported(format!("nothing leads from '{value}' to the output"))),
             [node] => self.node(node, value).map_err(|why| refusal(node, &why)),
-            [node, ref others @ ..] => self.softplus(&consumers, value).ok_or_else(|| {
-                let others: Vec<_> = others.iter().map(|other| described(other)).collect();
-                refusal(node, &format!("'{value}' also goes to node {}", others.join(", ")))
-            }),
+            [node, ref others @ ..] => self
+                .softplus(&consumers, value)
+                .or_else(|| self.side_by_side(&consumers, value))
+                .ok_or_else(|| {
+                    let others: Vec<_> = others.iter().map(|other| described(other)).collect();
+                    refusal(node, &format!("'{value}' also goes to node {}", others.join(", ")))
+                }),
         }
         .map(|(steps, next)| {
             self.steps.extend(steps);
@@ -116,7 +132,8 @@ impl<'a> Chain<'a> {
     /// What one node does to the value. The error is a reason.
     fn node(&mut self, node: &'a NodeProto, value: &str) -> Result<(Vec<Step>, &'a str), String> {
         let next = node.output.first().ok_or("it gives nothing")?.as_str();
-        if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+        let linear = node.domain == "ai.onnx.ml" && node.op_type == "LinearRegressor";
+        if !linear && !matches!(node.domain.as_str(), "" | "ai.onnx") {
             return Err(format!("it is of the domain {}", node.domain));
         }
         if node.input.iter().filter(|input| *input == value).count() != 1 {
@@ -126,9 +143,14 @@ impl<'a> Chain<'a> {
         if let Some(attribute) = unread_attribute(node) {
             return Err(format!("it has the attribute '{attribute}'"));
         }
-        let single = self.element == Element::F32;
-        if !single && !matches!(op, "Cast" | "Identity" | "Dropout" | "Flatten" | "Reshape") {
-            return Err("it computes in double precision".to_owned());
+        if self.element == Element::F64 {
+            match op {
+                "Cast" | "Identity" | "Dropout" | "Flatten" | "Reshape" => {}
+                "Add" | "Sub" | "Mul" | "Div" | "MatMul" | "Relu" | "LinearRegressor" => {
+                    self.double = true;
+                }
+                _ => return Err("it computes in double precision".to_owned()),
+            }
         }
         let first = node.input.first().is_some_and(|input| input == value);
         if !first && !matches!(op, "Add" | "Sub" | "Mul") {
@@ -148,6 +170,7 @@ impl<'a> Chain<'a> {
             "Neg" => vec![Step::Mul(vec![-1.0; self.width])],
             "Gemm" => self.gemm(node)?,
             "MatMul" => self.product(node)?,
+            "LinearRegressor" if linear => self.linear_regressor(node)?,
             "BatchNormalization" => self.normalization(node)?,
             "Relu" => vec![Step::Activation(Activation::Relu)],
             "LeakyRelu" => {
@@ -233,7 +256,7 @@ impl<'a> Chain<'a> {
     /// The second input as `[outputs, inputs]`; the outputs are the new width.
     fn weights(&mut self, node: &NodeProto, transposed: bool) -> Result<Vec<f32>, String> {
         let Numbers { dims, values } =
-            self.constants.numbers(node.input.get(1).map_or("", |name| name))?;
+            self.constants.rounded(node.input.get(1).map_or("", |name| name))?;
         let (inputs, outputs) = match dims[..] {
             [outputs, inputs] if transposed => (inputs, outputs),
             [inputs, outputs] if !transposed => (inputs, outputs),
@@ -295,20 +318,11 @@ impl<'a> Chain<'a> {
     /// A shape that leaves each row as it is.
     fn reshape(&self, node: &NodeProto) -> Result<Vec<Step>, String> {
         let name = node.input.get(1).map_or("", |name| name);
-        let width = self.width as f32;
-        // Whole numbers of this size are exact.
         let shape = self.constants.numbers(name)?.values;
-        let rows = self.file.signature.rows.unwrap_or(1) as f32;
-        match shape[..] {
-            [columns] if columns == width && rows == 1.0 => Ok(Vec::new()),
-            [first, columns]
-                if (columns == width || (columns == -1.0 && first != -1.0))
-                    && [rows, 0.0, -1.0].contains(&first) =>
-            {
-                Ok(Vec::new())
-            }
-            _ => Err(format!("it reshapes to {shape:?}")),
+        if keeps_rows(node, &shape, self.width, self.file.signature.rows) {
+            return Ok(Vec::new());
         }
+        Err(format!("it reshapes to {shape:?}"))
     }
 
     /// A constant input as a number for each column.
@@ -317,13 +331,8 @@ impl<'a> Chain<'a> {
             return Err(format!("it has an axis, {axis}"));
         }
         let name = node.input.get(index).map_or("", |name| name);
-        let Numbers { dims, values } = self.constants.numbers(name)?;
-        let leading_ones = dims.iter().rev().skip(1).all(|size| *size == 1);
-        match values[..] {
-            [value] if dims.len() <= 2 => Ok(vec![value; self.width]),
-            _ if dims.len() <= 2 && leading_ones && values.len() == self.width => Ok(values),
-            _ => Err(format!("'{name}' has the shape {dims:?}, its input has {}", self.width)),
-        }
+        let Numbers { dims, values } = self.constants.rounded(name)?;
+        broadcast(name, &dims, &values, self.width)
     }
 
     /// The version of the standard operators.
@@ -334,31 +343,6 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// Who takes each value, among the nodes from which a way leads to the output.
-fn consumers<'a>(graph: &'a GraphProto, output: &'a str) -> HashMap<&'a str, Vec<&'a NodeProto>> {
-    let mut makers = HashMap::new();
-    for (index, node) in graph.node.iter().enumerate() {
-        makers.extend(node.output.iter().map(|output| (output.as_str(), index)));
-    }
-    let mut needed = BTreeSet::new();
-    let mut open = vec![output];
-    while let Some(value) = open.pop() {
-        if let Some(&index) = makers.get(value)
-            && needed.insert(index)
-        {
-            open.extend(graph.node[index].input.iter().map(String::as_str));
-        }
-    }
-    let mut consumers: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
-    for node in needed.into_iter().map(|index| &graph.node[index]) {
-        let inputs: BTreeSet<&str> = node.input.iter().map(String::as_str).collect();
-        for input in inputs {
-            consumers.entry(input).or_default().push(node);
-        }
-    }
-    consumers
-}
-
 fn negated(mut numbers: Vec<f32>) -> Vec<f32> {
     numbers.iter_mut().for_each(|number| *number = -*number);
     numbers
@@ -367,15 +351,6 @@ fn negated(mut numbers: Vec<f32>) -> Vec<f32> {
 fn refusal(node: &NodeProto, why: &str) -> Error {
     let separator = if why.is_empty() { "" } else { ": " };
     unsupported(format!("dense cannot lower node {}{separator}{why}", described(node)))
-}
-
-/// `'name' (Operator)`
-fn described(node: &NodeProto) -> String {
-    let name = match (node.name.as_str(), node.output.first()) {
-        ("", Some(output)) => output,
-        (name, _) => name,
-    };
-    format!("'{name}' ({})", node.op_type)
 }
 
 fn unsupported(message: String) -> Error {

@@ -92,7 +92,7 @@ fn in_order(file: &OnnxFile, numbers: &[f64]) -> [f64; 3] {
     file.signature.prediction(numbers).to_array()
 }
 
-fn described(features: &Features, columns: &[Feature]) -> String {
+pub(crate) fn described(features: &Features, columns: &[Feature]) -> String {
     let values = columns.iter().map(|column| format!("{column} = {:e}", features.value(*column)));
     values.collect::<Vec<_>>().join(", ")
 }

@@ -173,6 +173,11 @@ pub(crate) fn stream(number: u32) -> u32 {
 
 /// A request for one of the worker's methods, up to its message.
 pub(crate) fn request(stream: u32, method: &str) -> Vec<u8> {
+    request_with(stream, method, &[])
+}
+
+/// The same with more headers.
+pub(crate) fn request_with(stream: u32, method: &str, more: &[(&str, &str)]) -> Vec<u8> {
     // POST and http are in the table of HPACK (RFC 7541), everything else is written out.
     let mut block = vec![0x83, 0x86];
     let path = format!("/controller.Controller/{method}");
@@ -182,7 +187,7 @@ pub(crate) fn request(stream: u32, method: &str) -> Vec<u8> {
         ("content-type", "application/grpc"),
         ("te", "trailers"),
     ];
-    for (name, value) in fields {
+    for (name, value) in fields.iter().chain(more) {
         block.push(0);
         for text in [name, value] {
             block.push(text.len() as u8);

@@ -18,3 +18,4 @@ mod places;
 mod refusals;
 mod shapes;
 mod sklearn;
+mod trees;

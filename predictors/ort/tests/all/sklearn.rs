@@ -8,11 +8,18 @@ use crate::file::{open_registered, runtime};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/python/export_sklearn.py");
 
-/// A Python that can run the script: the one that `HYPERFAKE_TEST_PYTHON` names, or `python3`.
+/// A Python that can run the script: the one that `HYPERFAKE_TEST_PYTHON` names, which must be
+/// able to, or `python3`, if it is.
 fn python() -> Option<OsString> {
-    let python = env::var_os("HYPERFAKE_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let named = env::var_os("HYPERFAKE_TEST_PYTHON");
+    let python = named.clone().unwrap_or_else(|| "python3".into());
     let check = Command::new(&python).args(["-c", "import sklearn, skl2onnx"]).output();
-    check.is_ok_and(|output| output.status.success()).then_some(python)
+    let able = check.is_ok_and(|output| output.status.success());
+    assert!(
+        able || named.is_none(),
+        "HYPERFAKE_TEST_PYTHON is {python:?}, which cannot import sklearn and skl2onnx"
+    );
+    able.then_some(python)
 }
 
 /// Eight numbers a line: features, and what scikit-learn predicts.
@@ -46,7 +53,7 @@ fn a_forest_of_scikit_learn_and_boosted_trees_answer_as_in_python() {
     let folder = tempfile::tempdir().unwrap();
     let status = Command::new(python).arg(SCRIPT).arg(folder.path()).status().unwrap();
     assert!(status.success(), "{status}");
-    for name in ["forest", "boosting", "linear"] {
+    for name in ["forest", "boosting"] {
         check(&folder.path().join(name).with_extension("onnx"));
     }
 }

@@ -78,9 +78,15 @@ pub(super) struct Attribute {
     pub(super) i: Option<i64>,
     #[prost(bytes, optional, tag = 4)]
     pub(super) s: Option<Vec<u8>>,
+    #[prost(message, optional, tag = 5)]
+    pub(super) t: Option<Tensor>,
+    #[prost(float, repeated, packed = "false", tag = 7)]
+    pub(super) floats: Vec<f32>,
     #[prost(int64, repeated, packed = "false", tag = 8)]
     pub(super) ints: Vec<i64>,
-    /// `AttributeType`: 1 float, 2 int, 3 string, 7 ints.
+    #[prost(bytes, repeated, tag = 9)]
+    pub(super) strings: Vec<Vec<u8>>,
+    /// `AttributeType`: 1 float, 2 int, 3 string, 4 tensor, 6 floats, 7 ints, 8 strings.
     #[prost(int32, optional, tag = 20)]
     pub(super) r#type: Option<i32>,
 }

@@ -261,9 +261,10 @@ fn a_graph_that_is_no_chain_is_refused_by_the_node_that_breaks_it() {
             Model::new()
                 .input_of(ElementType::F64, "input", ONE_FIVE)
                 .initializer("weights", &[5, 3], &[1.0_f64; 15])
-                .node("MatMul", &["input", "weights"], &["output"], &[])
+                .node("MatMul", &["input", "weights"], &["sums"], &[])
+                .node("Tanh", &["sums"], &["output"], &[])
                 .output_of(ElementType::F64, "output", ONE_THREE),
-            "dense cannot lower node 'node_output' (MatMul): it computes in double precision",
+            "dense cannot lower node 'node_output' (Tanh): it computes in double precision",
         ),
         (
             Model::new()

@@ -1,0 +1,100 @@
+//! Variables of the environment that stand for options.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::{OsStr, OsString},
+};
+
+use clap::{
+    ArgMatches, Command,
+    builder::Resettable,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
+};
+
+/// The options that were given by a variable and not on the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Those of the command that was given.
+    pub(super) fn of(mut command: &Command, mut matches: &ArgMatches) -> Self {
+        let mut given = BTreeMap::new();
+        while let Some((name, inner)) = matches.subcommand() {
+            let Some(found) = command.find_subcommand(name) else { break };
+            (command, matches) = (found, inner);
+            for arg in command.get_arguments() {
+                let source = matches.value_source(arg.get_id().as_str());
+                let variable = arg.get_env().filter(|_| source == Some(ValueSource::EnvVariable));
+                if let (Some(variable), Some(flag)) = (variable, arg.get_long()) {
+                    given.insert(format!("--{flag}"), variable.to_string_lossy().into_owned());
+                }
+            }
+        }
+        Self(given)
+    }
+
+    pub(super) fn add(&mut self, flag: &str, variable: &str) {
+        self.0.insert(flag.to_owned(), variable.to_owned());
+    }
+
+    /// An error that begins with the flag of an option, with the variable that gave it before it.
+    #[must_use]
+    pub fn name(&self, error: &str) -> String {
+        let flag = error.split([':', ' ']).next().unwrap_or_default();
+        match self.0.get(flag) {
+            Some(variable) => format!("{variable} ({flag}){}", &error[flag.len()..]),
+            None => error.to_owned(),
+        }
+    }
+}
+
+/// The command without the variables that are set to nothing: they count as not set.
+pub(super) fn without_empty(command: Command) -> Command {
+    without(command, &|variable| value(variable).is_some_and(|value| value.is_empty()))
+}
+
+/// The error, with the name of the variable that it is about, if it is about one. `read` reads the
+/// command line by a command.
+pub(super) fn name_variable(
+    mut error: clap::Error,
+    command: &Command,
+    read: impl Fn(Command) -> Result<ArgMatches, clap::Error>,
+) -> clap::Error {
+    let mut variables = BTreeSet::new();
+    collect(command, &mut variables);
+    let said = error.to_string();
+    let is_wrong = |variable: &OsString| {
+        let others = without(command.clone(), &|other| other == variable);
+        read(others).map_or_else(|error| error.to_string() != said, |_| true)
+    };
+    let Some(variable) = variables.into_iter().find(is_wrong) else { return error };
+    let variable = variable.to_string_lossy();
+    let named = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(arg)) => format!("{variable}, which stands for {arg}"),
+        _ => variable.into_owned(),
+    };
+    error.insert(ContextKind::InvalidArg, ContextValue::String(named));
+    error
+}
+
+fn without(command: Command, is_left_out: &dyn Fn(&OsStr) -> bool) -> Command {
+    command
+        .mut_args(|arg| match arg.get_env() {
+            Some(variable) if is_left_out(variable) => arg.env(Resettable::Reset),
+            _ => arg,
+        })
+        .mut_subcommands(|command| without(command, is_left_out))
+}
+
+/// The variables of options that are set.
+fn collect(command: &Command, variables: &mut BTreeSet<OsString>) {
+    let all = command.get_arguments().filter_map(|arg| arg.get_env());
+    variables.extend(all.filter(|variable| value(variable).is_some()).map(OsStr::to_owned));
+    command.get_subcommands().for_each(|command| collect(command, variables));
+}
+
+/// What a variable is set to.
+pub(super) fn value(variable: &OsStr) -> Option<OsString> {
+    std::env::var_os(variable)
+}

@@ -1,0 +1,42 @@
+use std::time::Duration;
+
+use hyperfake_predictor::Limits;
+
+use super::{FeatureScope, Runtime, StartAnswers};
+use crate::{catalog::Response, duration::Scale};
+
+/// How a worker behaves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The worker's simulated CPUs.
+    pub cpus: usize,
+    /// The worker's simulated memory, in bytes.
+    pub memory_bytes: u64,
+    /// The most calls at once, if there is a limit.
+    pub max_calls: Option<usize>,
+    /// The container runtime whose cold start is imitated.
+    pub runtime: Runtime,
+    /// The cold start of every instance, whatever runtime and model say.
+    pub cold_start: Option<Duration>,
+    /// When a request to start an instance is answered.
+    pub start_answers: StartAnswers,
+    /// How long an instance may be idle, whatever its function says.
+    pub idle_timeout: Option<Duration>,
+    /// Whether a stopped instance is forgotten at once.
+    pub auto_remove: bool,
+    /// The answers' bodies, when the model does not say.
+    pub response: Response,
+    /// What predictions are held to.
+    pub limits: Limits,
+    /// A factor for all run times and cold starts.
+    pub time_scale: Scale,
+    /// Whose instances and calls the models are told of.
+    pub feature_scope: FeatureScope,
+    /// Events that a listener's buffer holds.
+    pub event_buffer: usize,
+    /// How long a listener may be away without missing anything.
+    pub listener_timeout: Duration,
+}
+
+/// How long an instance may be idle when neither the worker nor its function says.
+pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
