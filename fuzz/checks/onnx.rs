@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyperfake_predictor::{Backend, Backends, Features, ModelUri, RawPrediction};
-use hyperfake_predictor_tract::{DenseBackend, TractBackend};
+use hyperfake_predictor_tract::{DenseBackend, TractBackend, TreesBackend};
 
 #[path = "questions.rs"]
 mod questions;
@@ -15,8 +15,11 @@ use questions::{ODD, QUESTIONS};
 pub(crate) fn check(bytes: &[u8]) {
     let path = scratch::write("model.onnx", bytes);
     let uri = ModelUri::from_path(&path);
-    let backends =
-        Backends::new([Arc::new(DenseBackend) as Arc<dyn Backend>, Arc::new(TractBackend)]);
+    let backends = Backends::new([
+        Arc::new(DenseBackend) as Arc<dyn Backend>,
+        Arc::new(TreesBackend),
+        Arc::new(TractBackend),
+    ]);
     let mut answers = Vec::new();
     for (name, opened) in backends.open_each(&uri).unwrap() {
         match opened {
@@ -30,8 +33,11 @@ pub(crate) fn check(bytes: &[u8]) {
             }
         }
     }
-    if let [("dense", dense), ("tract", tract)] = &answers[..] {
-        compare(dense, tract);
+    let find = |name: &str| answers.iter().find(|(opened, _)| *opened == name);
+    for ((_, lowered), (_, tract)) in
+        ["dense", "trees"].map(find).into_iter().flatten().zip(find("tract").into_iter().cycle())
+    {
+        compare(lowered, tract);
     }
     // The whole way of a file, with its trial at typical points. What serves was opened above.
     if let Ok(loaded) = backends.open(&uri) {
@@ -77,21 +83,24 @@ fn questions() -> impl Iterator<Item = Features> {
 
 /// A wrong lowering differs in more than rounding, at more than a point or two. Where tract does
 /// not answer with a number, there is nothing to compare with.
-fn compare(dense: &Answers, tract: &Answers) {
+fn compare(lowered: &Answers, tract: &Answers) {
     for column in 0..3 {
         let value = |answer: &Option<RawPrediction>| answer.map(|answer| answer.to_array()[column]);
-        let pairs: Vec<(f64, f64)> = dense
+        let pairs: Vec<(f64, f64)> = lowered
             .iter()
             .zip(tract)
-            .filter_map(|(dense, tract)| Some((value(dense)?, value(tract)?)))
+            .filter_map(|(lowered, tract)| Some((value(lowered)?, value(tract)?)))
             .filter(|(_, tract)| tract.abs() < 1e30)
             .collect();
         let size = pairs.iter().fold(0.0_f64, |size, (_, tract)| size.max(tract.abs()));
-        let differs = |(dense, tract): &&(f64, f64)| {
-            let difference = (dense - tract).abs();
+        let differs = |(lowered, tract): &&(f64, f64)| {
+            let difference = (lowered - tract).abs();
             !(difference <= 0.01 * tract.abs() || difference <= 1e-3 * size)
         };
         let wrong: Vec<_> = pairs.iter().filter(differs).collect();
-        assert!(wrong.len() < 3, "dense and tract differ in column {column}: {wrong:?}");
+        assert!(
+            wrong.len() < 3,
+            "the lowered model and tract differ in column {column}: {wrong:?}"
+        );
     }
 }
