@@ -81,3 +81,13 @@ models:
 # Licences, bans and sources of the dependencies (needs cargo-deny)
 deny:
     cargo deny check bans licenses sources
+
+# Fuzz one of json, settings, uri, plugin and onnx for so many seconds (needs cargo-fuzz and a C++ compiler)
+fuzz target seconds *args:
+    mkdir -p fuzz/target/corpus/{{target}}
+    RUSTC_BOOTSTRAP=1 cargo fuzz run \
+        --sanitizer {{ if target == "plugin" { "address" } else { "none" } }} \
+        {{ if target == "onnx" { "--features onnx" } else { "" } }} \
+        {{target}} fuzz/target/corpus/{{target}} fuzz/corpus/{{target}} -- \
+        -max_total_time={{seconds}} -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=1024 \
+        $([ ! -f fuzz/dictionaries/{{target}}.dict ] || echo -dict=fuzz/dictionaries/{{target}}.dict) {{args}}

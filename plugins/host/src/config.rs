@@ -37,7 +37,7 @@ fn locate(uri: &ModelUri, named: &Path) -> Result<PathBuf> {
 }
 
 /// The contract promises the plugin one JSON object in UTF-8 without a zero byte.
-fn parse(bytes: Vec<u8>) -> Result<CString> {
+pub(crate) fn parse(bytes: Vec<u8>) -> Result<CString> {
     let invalid = |message: &str| Error::new(ErrorKind::Invalid, message);
     let text = String::from_utf8(bytes).map_err(|_| invalid("not UTF-8"))?;
     serde_json::from_str::<BTreeMap<String, IgnoredAny>>(&text)

@@ -20,7 +20,7 @@ pub(crate) fn check(file: &mut (impl Read + Seek), bytes: u64) -> Result<()> {
     if !header.starts_with(b"\x7fELF") {
         return invalid("not a shared library: the file does not begin as ELF".into());
     }
-    let expected = end(&header, file)?;
+    let expected = end(&header, file, bytes)?;
     if expected > bytes {
         return invalid(format!(
             "the library is cut short: it has {bytes} bytes, expected at least {expected}"
@@ -33,11 +33,16 @@ pub(crate) fn check(file: &mut (impl Read + Seek), bytes: u64) -> Result<()> {
 const HEADER_64: u64 = 64;
 const HEADER_32: u64 = 52;
 
+/// The length of a program header, `sizeof (Elf64_Phdr)` and `sizeof (Elf32_Phdr)`.
+const SEGMENT_64: u64 = 56;
+const SEGMENT_32: u64 = 32;
+
 /// A segment that the loader maps.
 const PT_LOAD: u64 = 1;
 
-/// Where the last byte ends that a header points to, or that is needed to know.
-fn end(header: &[u8], file: &mut (impl Read + Seek)) -> Result<u64> {
+/// Where the last byte ends that a header points to, or that is needed to know, in a file of so many
+/// bytes.
+fn end(header: &[u8], file: &mut (impl Read + Seek), bytes: u64) -> Result<u64> {
     // The class and the byte order of this process: for others the loader has a message.
     let native = [
         if cfg!(target_pointer_width = "64") { 2 } else { 1 },
@@ -66,10 +71,21 @@ fn end(header: &[u8], file: &mut (impl Read + Seek)) -> Result<u64> {
     // Section headers are of no use to the loader, but they mostly stand at the very end.
     let mut end = header_bytes.max(table_end).max(sections_at.saturating_add(sections_bytes));
 
+    if end > bytes {
+        return Ok(end);
+    }
+    // The loader takes no other length, and a table of longer headers would be up to 4 GiB to read.
+    let expected = if wide { SEGMENT_64 } else { SEGMENT_32 };
+    if segments > 0 && segment_bytes != expected {
+        let message =
+            format!("its program headers have {segment_bytes} bytes each, expected {expected}");
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
+
     let mut table = Vec::new();
     file.seek(SeekFrom::Start(segments_at)).map_err(unreadable)?;
     file.take(segment_bytes * segments).read_to_end(&mut table).map_err(unreadable)?;
-    for segment in table.chunks_exact((segment_bytes as usize).max(1)) {
+    for segment in table.chunks_exact(expected as usize) {
         let field = |at_32: usize, at_64: usize, width: usize| {
             segment.get(if wide { at_64 } else { at_32 }..)?.get(..width).map(number)
         };
@@ -122,6 +138,54 @@ mod tests {
             let refusal = refusal(&whole[..cut]).unwrap();
             assert!(refusal.starts_with("the library is cut short: it has"), "{cut}: {refusal}");
         }
+    }
+
+    /// 65,535 program headers of 65,535 bytes each are 4 GiB, and a sparse file has them for free.
+    /// The loader takes headers of 56 bytes (`sizeof (Elf64_Phdr)`) alone.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn of_a_large_file_no_more_is_read_than_the_program_headers() {
+        struct Counted(Cursor<Vec<u8>>, usize);
+        impl Read for Counted {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                let read = self.0.read(buffer)?;
+                self.1 += read;
+                Ok(read)
+            }
+        }
+        impl Seek for Counted {
+            fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+                self.0.seek(to)
+            }
+        }
+        let native = if cfg!(target_endian = "little") { 1 } else { 2 };
+        let mut file = vec![0x7f, b'E', b'L', b'F', 2, native];
+        file.resize(16 << 20, 0);
+        file[54..58].fill(0xff);
+        file[56..58].copy_from_slice(&16_u16.to_ne_bytes());
+        let bytes = file.len() as u64;
+        let mut file = Counted(Cursor::new(file), 0);
+        let refusal = check(&mut file, bytes).unwrap_err().to_string();
+        assert_eq!(refusal, "its program headers have 65535 bytes each, expected 56");
+        assert!(file.1 <= 64, "read {}", file.1);
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_table_of_headers_behind_the_end_of_the_file_is_a_file_that_was_cut_short() {
+        let native = if cfg!(target_endian = "little") { 1 } else { 2 };
+        let mut header = vec![0x7f, b'E', b'L', b'F', 2, native];
+        header.resize(64, 0);
+        // Further than a system can seek.
+        header[32..40].copy_from_slice(&(u64::MAX - 3).to_ne_bytes());
+        header[54..56].copy_from_slice(&56_u16.to_ne_bytes());
+        header[56..58].copy_from_slice(&1_u16.to_ne_bytes());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &header).unwrap();
+        let error = check(&mut std::fs::File::open(file.path()).unwrap(), 64).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let text = error.to_string();
+        assert!(text.starts_with("the library is cut short: it has 64 bytes"), "{text}");
     }
 
     #[test]

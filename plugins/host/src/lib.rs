@@ -23,6 +23,8 @@
 //! none: a plugin that does not return holds its thread, at start-up the start.
 
 mod config;
+#[cfg(all(test, not(miri)))]
+mod corpus;
 mod descriptor;
 mod elf;
 mod error_buffer;

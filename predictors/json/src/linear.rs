@@ -28,6 +28,10 @@ pub(crate) const HYPERFAAS_FIELDS: [&str; 8] = [
 /// HyperFaaS's coefficients, in the order of [`Output::ALL`].
 const HYPERFAAS_COEFFICIENTS: [&str; 3] = ["runtime_coeffs", "cpu_coeffs", "ram_coeffs"];
 
+/// A larger coefficient is a mistake, and two of them could give infinity less infinity, which is no
+/// number. With this one the answer is finite for every feature up to 1e200.
+const MAX_COEFFICIENT: f64 = 1e100;
+
 impl Linear {
     /// Reads an object of named coefficients for each result.
     pub(crate) fn read(model: &Object<'_>, inputs: &[Feature]) -> Result<Self, Problem> {
@@ -39,7 +43,7 @@ impl Linear {
             let ours: Vec<_> = inputs.iter().map(|feature| feature.name()).collect();
             coefficients.only(&[&["intercept"], &ours, &named])?;
             if let Some(intercept) = coefficients.find("intercept") {
-                linear.intercepts[index] = intercept.number()?;
+                linear.intercepts[index] = coefficient(intercept)?;
             }
             let mut weighed = Vec::new();
             for field in &coefficients.fields {
@@ -50,7 +54,7 @@ impl Linear {
                 }
                 weighed.push(feature);
                 linear.weights[index][feature as usize] =
-                    field.value.named(feature.name()).number()?;
+                    coefficient(field.value.named(feature.name()))?;
             }
         }
         Ok(linear)
@@ -78,6 +82,15 @@ impl Linear {
     }
 }
 
+fn coefficient(node: Node<'_>) -> Result<f64, Problem> {
+    match node.number()? {
+        number if number.abs() <= MAX_COEFFICIENT => Ok(number),
+        number => Err(node.problem(format!(
+            "the coefficient {number:e} is too large, expected at most {MAX_COEFFICIENT:e}"
+        ))),
+    }
+}
+
 /// The feature that a coefficient is named after.
 fn weighs(name: &str, inputs: &[Feature]) -> Option<Feature> {
     Feature::named(name).filter(|feature| inputs.contains(feature))
@@ -93,7 +106,7 @@ fn six_numbers(node: Node<'_>) -> Result<[f64; 6], Problem> {
     }
     let mut numbers = [0.0; 6];
     for (number, item) in numbers.iter_mut().zip(items) {
-        *number = item.number()?;
+        *number = coefficient(item)?;
     }
     Ok(numbers)
 }
@@ -149,6 +162,26 @@ mod tests {
         let refusal = |runtime| hyperfaas(runtime).unwrap_err().message;
         assert!(refusal("[1, 2]").starts_with("found 2 coefficients, expected 6"));
         assert!(refusal("[1, 2, 3, 4, 5, 6, 7]").starts_with("found 7 coefficients, expected 6"));
+        assert!(refusal("[1, 2, 3, 4, 5, 1e305]").starts_with("the coefficient 1e305 is too large"));
+    }
+
+    /// 1e308 times 10 less 1e308 times 10 would be infinity less infinity.
+    #[test]
+    fn coefficients_that_could_make_an_answer_that_is_no_number_are_refused() {
+        let refused = linear(
+            r#"{"runtime_ns": {"request_bytes": 1e308,
+                "active_calls": -1e308}, "cpu_cores": {}, "ram_bytes": {}}"#,
+        );
+        let expected = Problem {
+            line: 1,
+            message: "the coefficient 1e308 is too large, expected at most 1e100".into(),
+        };
+        assert_eq!(refused.unwrap_err(), expected);
+        let refused = linear(r#"{"runtime_ns": {"intercept": -2e100}}"#).unwrap_err().message;
+        assert!(refused.starts_with("the coefficient -2e100 is too large"), "{refused}");
+        let most = r#"{"runtime_ns": {"intercept": 1e100, "request_bytes": -1e100},
+                       "cpu_cores": {}, "ram_bytes": {}}"#;
+        assert_eq!(linear(most).unwrap().predict(&[2.0, 0.0, 0.0, 0.0, 0.0])[0], -1e100);
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! Rows anywhere in space: the nearest one, and a mean that weighs the nearer ones more.
 
+use std::cmp::Ordering;
+
 use crate::{
     document::{Node, Problem},
     table::{Range, Row},
@@ -12,9 +14,12 @@ pub(crate) const MAX_ROWS: usize = 50_000;
 /// A distance is a share of the table's range.
 const SAME_POINT: f64 = 1e-200;
 
-/// The rows of a table, with scaled points.
+/// The rows of a table.
 #[derive(Debug)]
 pub(crate) struct Points {
+    /// As they stand in the file, sorted.
+    rows: Vec<[f64; 5]>,
+    /// Scaled. Two rows may become one point here.
     points: Vec<[f64; 5]>,
     results: Vec<[f64; 3]>,
 }
@@ -30,9 +35,16 @@ impl Points {
             )));
         }
         Ok(Self {
+            rows: rows.iter().map(|row| row.point).collect(),
             points: rows.iter().map(|row| range.scale(&row.point)).collect(),
             results: rows.iter().map(|row| row.result).collect(),
         })
+    }
+
+    /// The row with exactly these features, which are not scaled.
+    pub(crate) fn row(&self, features: &[f64; 5]) -> Option<[f64; 3]> {
+        let order = |row: &[f64; 5]| row.partial_cmp(features).unwrap_or(Ordering::Less);
+        self.rows.binary_search_by(order).ok().map(|index| self.results[index])
     }
 
     /// The row with the smallest distance; the first of several.
@@ -47,8 +59,8 @@ impl Points {
         nearest.0
     }
 
-    /// The mean of all rows, weighed by the inverse of the squared distance; a row that is hit
-    /// is the answer.
+    /// The mean of all rows, weighed by the inverse of the squared distance; a row that is as good
+    /// as hit is the answer.
     pub(crate) fn mean(&self, at: &[f64; 5]) -> [f64; 3] {
         let mut sums = [0.0; 3];
         let mut weights = 0.0;

@@ -80,9 +80,13 @@ impl Table {
     pub(crate) fn predict(&self, features: &[f64; 5]) -> [f64; 3] {
         let point = self.features.clamp(features);
         let result = match &self.lookup {
-            Lookup::Nearest(points) => points.nearest(&self.features.scale(&point)),
+            Lookup::Nearest(points) => {
+                points.row(&point).unwrap_or_else(|| points.nearest(&self.features.scale(&point)))
+            }
             Lookup::Linear(grid) => grid.interpolate(&point),
-            Lookup::InverseDistance(points) => points.mean(&self.features.scale(&point)),
+            Lookup::InverseDistance(points) => {
+                points.row(&point).unwrap_or_else(|| points.mean(&self.features.scale(&point)))
+            }
         };
         // Rounding must not carry a mean out of what it is a mean of.
         self.results.clamp(&result)
@@ -243,6 +247,17 @@ mod tests {
                 let found = ask(&table, question);
                 assert!(found.iter().all(|value| value.is_finite()), "{interpolation} {found:?}");
             }
+        }
+    }
+
+    /// 1 and 0 request bytes are the same share of 1.7e308.
+    #[test]
+    fn a_row_that_is_asked_for_answers_also_where_another_is_as_near_by_rounding() {
+        let rows = "[[1, 0, 10, 1, 5], [0, 1.7e308, 30, 1, 5], [1, 1, 50, 2, 5]]";
+        for interpolation in ["nearest", "inverse-distance"] {
+            let table = read(rows, interpolation).unwrap();
+            assert_eq!(ask(&table, [1.0, 0.0]), [10.0, 1.0, 5.0], "{interpolation}");
+            assert_eq!(ask(&table, [1.0, 1.0]), [50.0, 2.0, 5.0], "{interpolation}");
         }
     }
 

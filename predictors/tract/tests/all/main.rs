@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
 mod conformance;
+mod corpus;
 mod dense;
 mod file;
 mod forms;
