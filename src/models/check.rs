@@ -281,7 +281,10 @@ fn text(finding: &Finding) -> String {
             .inputs
             .iter()
             .map(|input| match (input.trained_low, input.trained_high) {
-                (Some(low), Some(high)) => format!("{} ({low:.4} to {high:.4})", input.feature),
+                (Some(low), Some(high)) => match Range::new(low, high) {
+                    Some(range) => format!("{} ({range})", input.feature),
+                    None => input.feature.to_owned(),
+                },
                 _ => input.feature.to_owned(),
             })
             .collect();

@@ -162,7 +162,9 @@ mod tests {
         let refusal = |runtime| hyperfaas(runtime).unwrap_err().message;
         assert!(refusal("[1, 2]").starts_with("found 2 coefficients, expected 6"));
         assert!(refusal("[1, 2, 3, 4, 5, 6, 7]").starts_with("found 7 coefficients, expected 6"));
-        assert!(refusal("[1, 2, 3, 4, 5, 1e305]").starts_with("the coefficient 1e305 is too large"));
+        assert!(
+            refusal("[1, 2, 3, 4, 5, 1e305]").starts_with("the coefficient 1e305 is too large")
+        );
     }
 
     /// 1e308 times 10 less 1e308 times 10 would be infinity less infinity.
