@@ -1,5 +1,7 @@
 //! The inputs that the fuzzers found worth keeping.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::{fs, path::Path};
 
 #[path = "scratch.rs"]

@@ -1,5 +1,7 @@
 //! A JSON model is refused with the line that is wrong, or it answers what its numbers say.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::sync::Arc;
 
 use hyperfake_predictor::{Backend, Backends, Feature, Features, ModelUri, Output, RawPrediction};

@@ -1,5 +1,7 @@
 //! An ONNX file is refused in one line, or the backends that open it agree.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::sync::Arc;
 
 use hyperfake_predictor::{Backend, Backends, Features, ModelUri, RawPrediction};

@@ -3,6 +3,8 @@
 //! The first byte of an input chooses: `f` is a library's file, `l` the same with a long hole behind
 //! it, `d` a descriptor, `c` a configuration, `e` what a plugin left in its error buffer.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::{
     ffi::{c_char, c_void},
     io::{self, Read, Seek, SeekFrom},

@@ -1,5 +1,7 @@
 //! What models are asked.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use hyperfake_predictor::Features;
 
 /// An idle worker, an ordinary one, a busy one, a very busy one, fractions, and one of every feature.

@@ -1,5 +1,6 @@
 //! Files for code that opens nothing but files.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 // Not every program that contains this module uses all of it.
 #![allow(dead_code)]
 

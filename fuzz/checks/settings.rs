@@ -3,6 +3,8 @@
 //! The input has three parts with lines of `---` between them: what stands behind the path in the
 //! URI, the metadata of the file as lines `name=value`, and the sidecar.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use hyperfake_predictor::{

@@ -1,5 +1,7 @@
 //! A URI is refused in one line, or it means the same after it was printed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use hyperfake_predictor::ModelUri;
 
 pub(crate) fn check(bytes: &[u8]) {

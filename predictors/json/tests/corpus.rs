@@ -1,6 +1,7 @@
 //! The fuzzer's corpus of JSON models, on a stable compiler; see `fuzz/`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::duplicate_mod, reason = "two checks share what they write files with")]
 
 #[path = "../../../fuzz/checks/corpus.rs"]
 mod corpus;

@@ -1,5 +1,7 @@
 //! The fuzzer's corpus of ONNX files, on a stable compiler; see `fuzz/`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 #[path = "../../../../fuzz/checks/onnx.rs"]
 mod onnx;
 #[path = "../../../../fuzz/checks/corpus.rs"]

@@ -1,4 +1,5 @@
 //! The backend from outside: real files, opened as the worker opens them.
+#![allow(clippy::duplicate_mod, reason = "two checks share what they write files with")]
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
 mod conformance;
