@@ -250,17 +250,6 @@ mod tests {
         }
     }
 
-    /// 1 and 0 request bytes are the same share of 1.7e308.
-    #[test]
-    fn a_row_that_is_asked_for_answers_also_where_another_is_as_near_by_rounding() {
-        let rows = "[[1, 0, 10, 1, 5], [0, 1.7e308, 30, 1, 5], [1, 1, 50, 2, 5]]";
-        for interpolation in ["nearest", "inverse-distance"] {
-            let table = read(rows, interpolation).unwrap();
-            assert_eq!(ask(&table, [1.0, 0.0]), [10.0, 1.0, 5.0], "{interpolation}");
-            assert_eq!(ask(&table, [1.0, 1.0]), [50.0, 2.0, 5.0], "{interpolation}");
-        }
-    }
-
     #[test]
     fn a_bad_row_is_refused_with_its_line() {
         for (rows, interpolation, expected) in [

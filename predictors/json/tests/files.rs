@@ -106,6 +106,24 @@ fn a_stated_unit_is_the_unit_of_the_file_and_nothing_is_converted_twice() {
     assert_eq!(ask("?cpu_unit=percent&runtime_unit=ms"), [2_510_000.0, 0.48, 7_902_000.0]);
 }
 
+/// 1 and 0 request bytes are the same share of 1.7e308.
+#[test]
+fn a_row_of_a_table_answers_also_where_another_is_as_near_by_rounding() {
+    for interpolation in ["nearest", "inverse-distance"] {
+        let file = File::new(format!(
+            r#"{{"kind": "table", "features": ["request_bytes", "active_calls"],
+                "interpolation": "{interpolation}",
+                "rows": [[1, 0, 10, 1, 5], [0, 1.7e308, 30, 1, 5], [1, 1, 50, 2, 5]]}}"#
+        ));
+        let mut session = JsonBackend.open(&file.uri("")).unwrap().session().unwrap();
+        for (calls, expected) in [(0.0, [10.0, 1.0, 5.0]), (1.0, [50.0, 2.0, 5.0])] {
+            let features = Features { request_bytes: 1.0, active_calls: calls, ..Features::IDLE };
+            let answer = session.predict(&features).unwrap().to_array();
+            assert_eq!(answer, expected, "{interpolation}");
+        }
+    }
+}
+
 #[test]
 fn a_single_model_may_name_its_image() {
     let file = File::new(SINGLE);
