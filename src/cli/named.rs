@@ -88,7 +88,7 @@ fn words(entry: &str) -> Vec<&str> {
     let mut rest = entry;
     while !rest.is_empty() {
         let ends = ends(rest);
-        let file = ends.iter().rev().find(|end| is_model(&rest[..**end]));
+        let file = ends.iter().rev().find(|end| is_word(&rest[..**end]));
         let (word, behind) = rest.split_at(*file.unwrap_or(&ends[0]));
         words.push(word);
         rest = behind.trim_start();
@@ -108,6 +108,15 @@ fn words(entry: &str) -> Vec<&str> {
         _ if entry.is_empty() => Vec::new(),
         _ => vec![entry],
     }
+}
+
+/// Whether this names a file that there is, with parameters that have no white space: behind them an
+/// image may stand.
+fn is_word(text: &str) -> bool {
+    text.parse::<ModelUri>().is_ok_and(|uri| {
+        let spaced = |value: &String| value.contains(char::is_whitespace);
+        is_file(uri.path()) && !uri.parameters().values().any(spaced)
+    })
 }
 
 /// Whether this names a file that there is, perhaps with parameters behind it.
