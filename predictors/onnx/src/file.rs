@@ -9,7 +9,7 @@ use hyperfake_predictor::{
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
-use crate::{Port, Signature, external, numbers, ports, signature::Targets};
+use crate::{Port, Signature, external, numbers, ports, signature::Targets, sizes};
 
 /// The most bytes of external data that a model may have: 256 MiB, far more than a model of five
 /// inputs and three outputs needs.
@@ -48,7 +48,8 @@ impl OnnxFile {
     /// # Errors
     ///
     /// `Invalid` for what is not an ONNX model and for external data that cannot be brought
-    /// inside; those of [`Signature::of`] and [`Settings::read`]. They do not name the file.
+    /// inside; `Unsupported` for a graph that would need much memory; those of [`Signature::of`] and
+    /// [`Settings::read`]. They do not name the file.
     pub fn parse(uri: &ModelUri, mut bytes: Vec<u8>) -> Result<Self> {
         let path = uri.path();
         let mut model = ModelProto::decode(&*bytes).map_err(|error| {
@@ -64,6 +65,7 @@ impl OnnxFile {
         let (inputs, outputs) = Port::of_graph(graph);
         let signature = Signature::of(&inputs, &outputs, &settings, targets)?;
         check_outputs_exist(graph, &signature)?;
+        sizes::check(graph)?;
         let trained = trained_ranges(signature.columns().count(), |name| {
             let found = graph.initializer.iter().find(|tensor| tensor.name == name)?;
             numbers(found).ok().map(|numbers| numbers.values)

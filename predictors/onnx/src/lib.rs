@@ -22,6 +22,11 @@
 //!   [`Output`](hyperfake_predictor::Output)), or in this order if none of them has such a name.
 //!   Names of which only some are known are refused.
 //!
+//! # Sizes
+//!
+//! A graph whose nodes would give more than 2^26 numbers for a row, as far as that follows from the
+//! constants in the file, is refused: an engine would take gigabytes when it opens it.
+//!
 //! # Element types
 //!
 //! Numbers are `float`, `double`, `float16`, `int64` or `int32`, and [`Element`] states how a
@@ -33,10 +38,12 @@ mod file;
 mod numbers;
 mod ports;
 mod signature;
+mod sizes;
 
 pub use element::Element;
 pub use file::{MAX_EXTERNAL_BYTES, OnnxFile, info, said, trained_ranges};
 pub use numbers::{Numbers, numbers};
 pub use ports::{Port, Size, open_inputs};
 pub use signature::{Input, MAX_ROWS, Signature, Targets};
+pub use sizes::shapes;
 pub use tract_onnx::pb;
