@@ -7,6 +7,7 @@
 //! `tests/onnx/generate.py` and by the tests of this crate. Anything else is declined in one line.
 
 mod functions;
+mod ranks;
 mod table;
 mod types;
 
@@ -191,7 +192,8 @@ pub(crate) fn check(model: &ModelProto) -> Result<()> {
         let names = Vec::from_iter(unknown).join(", ");
         return Err(unsupported(format!("tract does not support the operator {names}; {HELP}")));
     }
-    nodes(graph, &opsets, &mut Types::default())
+    nodes(graph, &opsets, &mut Types::default())?;
+    ranks::check(graph)
 }
 
 /// The operators for which the table has no row at all.

@@ -12,6 +12,7 @@ mod linear;
 mod lowering;
 mod networks;
 mod operators;
+mod ranks;
 mod refusals;
 mod shapes;
 mod sklearn;
