@@ -122,7 +122,13 @@ impl fmt::Display for ModelUri {
         if let Some(scheme) = &self.scheme {
             write!(f, "{scheme}:")?;
         }
-        write!(f, "{}", self.path.display())?;
+        let path = self.path.to_string_lossy();
+        // Else a part of the path would be read as something else.
+        let literal = self.scheme.is_none() && self.parameters.is_empty() && self.name.is_none();
+        if literal && !is_plain(&path) {
+            f.write_str("file:")?;
+        }
+        f.write_str(&path)?;
         for (index, (key, value)) in self.parameters.iter().enumerate() {
             let value = value.replace('%', "%25").replace('&', "%26").replace('#', "%23");
             write!(f, "{}{key}={value}", if index == 0 { '?' } else { '&' })?;
@@ -155,13 +161,20 @@ fn decode(value: &str) -> Option<String> {
 }
 
 /// The bytes of the longest beginning that is the path of a file, if the rest may be parameters and a
-/// name.
+/// name. Of many marks the first ones are looked at: each costs a look at the disk.
 fn file_length(text: &str) -> Option<usize> {
     let is_file = |length: &usize| {
         Path::new(&text[..*length]).metadata().is_ok_and(|metadata| !metadata.is_dir())
     };
-    let marks = text.match_indices(['?', '#']).map(|(at, _)| at);
-    marks.chain([text.len()]).rfind(is_file)
+    let mut marks: Vec<_> = text.match_indices(['?', '#']).map(|(at, _)| at).take(64).collect();
+    marks.push(text.len());
+    marks.into_iter().rfind(is_file)
+}
+
+/// Whether a text can only be read as a path.
+fn is_plain(text: &str) -> bool {
+    let scheme = text.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme));
+    !scheme && !text.contains(['?', '#'])
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -267,6 +280,18 @@ mod tests {
         }
         let error = "file:".parse::<ModelUri>().unwrap_err().to_string();
         assert!(error.contains("expected the path"), "{error}");
+    }
+
+    #[test]
+    fn a_path_that_looks_like_something_else_is_printed_behind_the_scheme_file() {
+        for path in ["what?.onnx", "a.json#b", "tract:x.onnx", "file:x", "a?x=1"] {
+            let uri: ModelUri = format!("file:{path}").parse().unwrap();
+            assert_eq!(uri.to_string(), format!("file:{path}"));
+            assert_eq!(uri.to_string().parse::<ModelUri>().unwrap(), uri);
+        }
+        for path in ["models/echo.onnx", "/a/b:c.json", r"C:\models\echo.onnx"] {
+            assert_eq!(ModelUri::from_path(path).to_string(), path);
+        }
     }
 
     proptest! {
