@@ -10,9 +10,9 @@ use std::{hint::black_box, path::Path, sync::Arc};
 use bytes::Bytes;
 use hyperfake_predictor::Features;
 use hyperfake_worker::{
+    args::{Cli, Command},
     backends,
     catalog::{Catalog, Source},
-    cli::{Cli, Command},
     clock::manual::ManualClock,
     config::Config,
     functions::embedded::EmbeddedRegistry,

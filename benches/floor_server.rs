@@ -17,12 +17,16 @@ use hyperfake_proto::{
 };
 use hyperfake_worker::{
     clock::Clock,
-    grpc::{
-        calls::{Answer, Answered, Calls, Messages},
-        partial::Partial,
-        sockets::bind,
-        threads::{Settings, Threads},
-        trailers,
+    wire::{
+        controller::{
+            fast_path::{Answer, Answered, Calls, Messages},
+            trailers,
+        },
+        transport::{
+            inflight::Partial,
+            sockets::bind,
+            threads::{Settings, Threads},
+        },
     },
 };
 use tonic::{

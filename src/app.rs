@@ -8,23 +8,23 @@ use reqwest::Url;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
+    admin::metrics,
+    args::DatabaseType,
     backends,
     catalog::{self, Catalog, Extrapolation, Model},
-    cli::DatabaseType,
     clock::{Clock, Lateness, LatenessWatch, precise},
     config::{Config, Database, Models},
     duration::Scale,
-    format,
     functions::{
         FunctionRegistry,
         embedded::{self, EmbeddedRegistry},
         http::HttpRegistry,
     },
-    grpc::{
+    report::format,
+    wire::{
         server::Server,
-        sockets::{self, Bound},
+        transport::sockets::{self, Bound},
     },
-    telemetry::metrics,
     worker::Worker,
 };
 
@@ -66,9 +66,9 @@ impl App {
             serving.push((worker, socket));
         }
         let server = Server::start(serving, &config.server, config.stagger);
-        let server = server.await.map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "cannot start to serve").with_source(error)
-        })?;
+        let server = server
+            .await
+            .map_err(|error| Error::unavailable("cannot start to serve").with_source(error))?;
         let metrics = page.as_ref().and_then(|page| page.local_addr().ok());
         if let Some(page) = page {
             metrics::serve(page, snapshots(server.clocks(), &workers, &addresses));
@@ -203,7 +203,7 @@ pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Cata
              --models-dir",
             known.join(", ")
         );
-        return Err(Error::new(ErrorKind::NotFound, message));
+        return Err(Error::not_found(message));
     }
     Ok(catalog)
 }
@@ -247,7 +247,7 @@ fn snapshots(
 
 fn bind_page(address: SocketAddr) -> Result<TcpListener> {
     sockets::bind(address).and_then(Bound::listen).map_err(|error| {
-        Error::new(ErrorKind::Unavailable, format!("cannot serve on {address}"))
+        Error::unavailable(format!("cannot serve on {address}"))
             .with_source(error)
             .at("--metrics-address")
     })
@@ -271,7 +271,7 @@ fn bind(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, Bound)>> {
     }
     if let Some((_, error)) = refused.into_iter().next() {
         let message = format!("cannot serve on {}", names.join(", "));
-        let error = Error::new(ErrorKind::Unavailable, message).with_source(error);
+        let error = Error::unavailable(message).with_source(error);
         return Err(error.at("--address"));
     }
     if let (Some(asked), Some((address, _))) = (addresses.first(), bound.first())
@@ -293,7 +293,7 @@ struct Registry {
 async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegistry>, Registry)> {
     let url = database.url.as_str();
     let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::new(ErrorKind::Unavailable, "no function registry")
+        Error::unavailable("no function registry")
             .with_source(error)
             .at(format!("--database-address {url}"))
     };

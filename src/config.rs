@@ -6,16 +6,17 @@ use std::{
     time::Duration,
 };
 
-use hyperfake_predictor::{Error, ErrorKind, Limits, Result};
+use hyperfake_predictor::{Error, Limits, Result};
 use ipnet::IpNet;
 use reqwest::Url;
 
 use crate::{
+    args::{DatabaseType, EngineArgs, MAX_FLEET, ModelArgs, ServerArgs},
     backends,
     catalog::{Extrapolation, Source},
-    cli::{DatabaseType, EngineArgs, MAX_FLEET, ModelArgs, ServerArgs},
-    grpc::{calls::Messages, threads::Settings},
-    machine, worker,
+    machine,
+    wire::{controller::fast_path::Messages, transport::threads::Settings},
+    worker,
 };
 
 /// All that a worker needs to know before it starts.
@@ -141,7 +142,7 @@ impl Config {
                     None => memory,
                     Some(0) => {
                         let message = "found 0, expected a size such as 16GiB";
-                        return Err(Error::new(ErrorKind::Invalid, message).at("--memory"));
+                        return Err(Error::invalid(message).at("--memory"));
                     }
                     Some(bytes) => bytes,
                 },
@@ -182,7 +183,7 @@ pub fn registry_url(text: &str) -> Result<Url> {
     let invalid = |reason: String| {
         let message =
             format!("found '{text}', expected a URL such as http://localhost:8999{reason}");
-        Error::new(ErrorKind::Invalid, message).at("--database-address")
+        Error::invalid(message).at("--database-address")
     };
     let url: Url = text.parse().map_err(|error| invalid(format!(": {error}")))?;
     match (url.scheme(), url.host_str()) {
@@ -211,7 +212,7 @@ fn addresses(
                 ports.len(),
                 first.port()
             );
-            return Err(Error::new(ErrorKind::Invalid, message).at("--fleet"));
+            return Err(Error::invalid(message).at("--fleet"));
         }
         let ports = ports.cycle().take(workers as usize);
         return Ok(ports.map(|port| SocketAddr::new(first.ip(), port)).collect());
@@ -233,12 +234,12 @@ fn addresses(
         }
         _ => return Ok(addresses),
     };
-    Err(Error::new(ErrorKind::Invalid, problem).at("--fleet-addresses"))
+    Err(Error::invalid(problem).at("--fleet-addresses"))
 }
 
 /// `host:port`, or `:port` for every address of this machine.
 fn socket_address(text: &str) -> Result<SocketAddr> {
-    let invalid = || Error::new(ErrorKind::Invalid, format!("found '{text}', expected HOST:PORT"));
+    let invalid = || Error::invalid(format!("found '{text}', expected HOST:PORT"));
     let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
     let mut found = full.to_socket_addrs().map_err(|error| invalid().with_source(error))?;
     found.next().ok_or_else(invalid)
@@ -254,13 +255,13 @@ fn max_partial_bytes(args: &ServerArgs, memory: u64) -> Result<usize> {
     let message = args.max_message_size;
     if message.as_u64() == 0 {
         let message = "found 0, expected a size such as 4MiB";
-        return Err(Error::new(ErrorKind::Invalid, message).at("--max-message-size"));
+        return Err(Error::invalid(message).at("--max-message-size"));
     }
     match args.max_partial_size {
         None => Ok(MAX_PARTIAL_BYTES.min(memory / 4).max(message.as_u64()) as usize),
         Some(found) if found < message => {
             let message = format!("found {found}, expected at least --max-message-size, {message}");
-            Err(Error::new(ErrorKind::Invalid, message).at("--max-partial-size"))
+            Err(Error::invalid(message).at("--max-partial-size"))
         }
         Some(found) => Ok(found.as_u64() as usize),
     }
@@ -273,7 +274,7 @@ const MAX_PARTIAL_BYTES: u64 = 1 << 30;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::args::{Cli, Command};
 
     fn config(line: &str) -> Result<Config> {
         let words = ["hyperfake", "server"].into_iter().chain(line.split_whitespace());

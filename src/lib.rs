@@ -2,22 +2,21 @@
 //! worker behaves as if it had happened.
 //!
 //! This library is the whole program; the binary `hyperfake` only reads the command line. See
-//! `ARCHITECTURE.md` for the way of a call through it.
+//! `ARCHITECTURE.md` for the request path.
 
+pub mod admin;
 pub mod app;
+pub mod args;
 pub mod backends;
 pub mod catalog;
-pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod commands;
 pub mod config;
-pub mod doctor;
 pub mod duration;
-pub mod format;
 pub mod functions;
-pub mod grpc;
 pub mod machine;
-pub mod models;
-pub mod predict;
+pub mod report;
 pub mod telemetry;
+pub mod wire;
 pub mod worker;

@@ -6,14 +6,13 @@ use std::{
     process::ExitCode,
 };
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use hyperfake_worker::{
     app::App,
-    backends,
-    cli::{self, Cli, Command, ModelsCommand, ServerArgs},
-    client,
+    args::{self, Cli, Command, ModelsCommand, ServerArgs},
+    backends, client,
+    commands::{doctor, models, predict},
     config::Config,
-    doctor, models, predict,
     telemetry::{self, Log},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -58,7 +57,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Doctor(args) => print(&runtime.block_on(doctor::examine(&args)))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut cli::parser(), "hyperfake", &mut script);
+            clap_complete::generate(shell, &mut args::parser(), "hyperfake", &mut script);
             write(&script)?;
         }
     }
@@ -141,7 +140,7 @@ fn ignores_hangup() -> bool {
 }
 
 fn failed(what: &str) -> impl Fn(io::Error) -> Error {
-    move |error| Error::new(ErrorKind::Internal, what).with_source(error)
+    move |error| Error::internal(what).with_source(error)
 }
 
 /// Shows help, or what is wrong with the command line.
@@ -172,5 +171,5 @@ fn closed(error: io::Error) -> io::Result<()> {
 }
 
 fn unwritten(error: io::Error) -> Error {
-    Error::new(ErrorKind::Unavailable, "cannot write to standard output").with_source(error)
+    Error::unavailable("cannot write to standard output").with_source(error)
 }

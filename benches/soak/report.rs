@@ -1,7 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
-use hyperfake_worker::format;
+use hyperfake_worker::report::format;
 use serde_json::json;
 
 use super::clients::Counts;

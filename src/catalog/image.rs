@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use hyperfake_predictor::{Error, ErrorKind};
+use hyperfake_predictor::Error;
 
 /// A container image's name: `[registry/]path[:tag][@digest]`.
 ///
@@ -64,11 +64,11 @@ impl FromStr for Image {
         if text.len() > MAX_LENGTH {
             let message =
                 format!("an image's name has {} bytes, expected at most {MAX_LENGTH}", text.len());
-            return Err(Error::new(ErrorKind::Invalid, message));
+            return Err(Error::invalid(message));
         }
         let invalid = |what: &str| {
             let message = format!("'{text}' is not the name of an image: {what}");
-            Error::new(ErrorKind::Invalid, message)
+            Error::invalid(message)
         };
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),

@@ -94,7 +94,7 @@ impl Catalog {
                  them with '#image'",
                 loaded.models.len()
             );
-            return Err(Error::new(ErrorKind::Invalid, message).at(uri));
+            return Err(Error::invalid(message).at(uri));
         }
         let first_new = self.models.len();
         let added = loaded.models.into_iter().try_for_each(|opened| self.insert(source, opened));
@@ -124,7 +124,7 @@ impl Catalog {
                 known += &format!(" and {more} more");
             }
             let message = format!("no model stands for the image '{image}'; there are {known}");
-            Error::new(ErrorKind::NotFound, message)
+            Error::not_found(message)
         })
     }
 
@@ -151,7 +151,7 @@ impl Catalog {
                 "two models for the image '{image}': {other} and {}; name one of them with -m",
                 uri.path().display()
             );
-            return Err(Error::new(ErrorKind::Conflict, message));
+            return Err(Error::conflict(message));
         }
         let served = Served::by(&*opened.predictor).map_err(|error| error.at(uri))?;
         let predictor = opened.predictor;
@@ -223,7 +223,7 @@ struct Served {
 impl Served {
     fn by(predictor: &dyn Predictor) -> Result<Self> {
         let setting = |name: &str| predictor.info().settings.get(name);
-        let invalid = |name, message| Error::new(ErrorKind::Invalid, message).at(name);
+        let invalid = |name, message| Error::invalid(message).at(name);
         let response = setting("response").map(|text| text.parse());
         let cold_start = setting("cold_start")
             .map(|text| duration::parse(text).map_err(|error| format!("found '{text}', {error}")));

@@ -8,13 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use hyperfake_proto::common::{CallRequest, FunctionId, InstanceId};
 use parking_lot::Mutex;
 use serde_json::json;
 
 use super::{Sample, Started, connect, one_call, start};
-use crate::{cli::CallArgs, clock::precise, format};
+use crate::{args::CallArgs, clock::precise, report::format};
 
 /// What came of the calls.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub async fn call(args: &CallArgs) -> Result<Report> {
     let data = match &args.data_file {
         None => Bytes::copy_from_slice(args.data.as_bytes()),
         Some(path) => std::fs::read(path).map(Bytes::from).map_err(|error| {
-            Error::new(ErrorKind::NotFound, "cannot read the request's data")
+            Error::not_found("cannot read the request's data")
                 .with_source(error)
                 .at(format!("--data-file {}", path.display()))
         })?,
@@ -82,9 +82,7 @@ pub async fn call(args: &CallArgs) -> Result<Report> {
         })
         .collect();
     for caller in callers {
-        caller.await.map_err(|error| {
-            Error::new(ErrorKind::Internal, "a caller ended early").with_source(error)
-        })?;
+        caller.await.map_err(|error| Error::internal("a caller ended early").with_source(error))?;
     }
     let took = clock.now() - began;
     // What was asked for is done; an instance that is left over grows idle and goes.

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use hyperfake_proto::{
     common::{CallRequest, FunctionId, InstanceId},
     controller::controller_client::ControllerClient,
@@ -19,9 +19,9 @@ use tonic::{Status, transport::Channel};
 
 use super::{Sample, Started, connect, one_call, refused, schedule::Schedule, start};
 use crate::{
-    cli::LoadArgs,
+    args::LoadArgs,
     clock::{Clock, precise},
-    format,
+    report::format,
 };
 
 /// A run is no result when more than this share of its calls was sent later than `LATE` after
@@ -142,9 +142,10 @@ async fn start_all(
         .collect();
     let mut started = Vec::new();
     for one in starting {
-        started.push(one.await.map_err(|error| {
-            Error::new(ErrorKind::Internal, "a start ended early").with_source(error)
-        })??);
+        started.push(
+            one.await
+                .map_err(|error| Error::internal("a start ended early").with_source(error))??,
+        );
     }
     Ok(started)
 }
@@ -199,7 +200,7 @@ fn create(path: &PathBuf) -> Result<Csv> {
 }
 
 fn unwritable(path: &std::path::Path, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Unavailable, "cannot write the file")
+    Error::unavailable("cannot write the file")
         .with_source(error)
         .at(format!("--csv {}", path.display()))
 }

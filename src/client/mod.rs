@@ -6,7 +6,7 @@ mod schedule;
 
 use std::{error::Error as _, time::Duration};
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use hyperfake_proto::{
     common::{CallRequest, FunctionId, InstanceId},
     controller::controller_client::ControllerClient,
@@ -21,7 +21,8 @@ pub use self::{
     load::{LoadReport, load},
 };
 use crate::{
-    clock::Clock, config, format, functions::http::HttpRegistry, grpc::trailers::Trailers,
+    clock::Clock, config, functions::http::HttpRegistry, report::format,
+    wire::controller::trailers::Trailers,
 };
 
 /// One call that succeeded.
@@ -41,7 +42,7 @@ struct Sample {
 async fn connect(address: &str) -> Result<ControllerClient<Channel>> {
     let failed = |error: tonic::transport::Error| {
         let message = format!("no worker answers at {address}; start one with 'hyperfake server'");
-        Error::new(ErrorKind::Unavailable, message).with_source(error).at("--address")
+        Error::unavailable(message).with_source(error).at("--address")
     };
     let address = address.strip_prefix("http://").unwrap_or(address);
     // A server's ":50051" and "[::]:50051" are this machine to a client.
@@ -78,7 +79,7 @@ async fn start(
     clock: &Clock,
 ) -> Result<Started> {
     let unregistered = |error| {
-        Error::new(ErrorKind::Unavailable, "cannot register the function")
+        Error::unavailable("cannot register the function")
             .with_source(error)
             .at("--database-address")
     };
@@ -135,5 +136,5 @@ fn missed(status: Status, deadline: Duration) -> Status {
 
 fn refused(what: &str, status: &Status) -> Error {
     let message = format!("the worker refused {what}: {:?}: {}", status.code(), status.message());
-    Error::new(ErrorKind::Unavailable, message)
+    Error::unavailable(message)
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::cli::LoadArgs;
+use crate::args::LoadArgs;
 
 /// The intended moments of the calls: evenly spaced, or with random gaps around the same mean.
 pub(super) struct Schedule {

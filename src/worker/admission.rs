@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use tokio::sync::Notify;
 
 /// The door: how many calls are inside, and whether more may come in.
@@ -34,7 +34,7 @@ impl Admission {
         });
         let admitted = entered.map(|_| Admitted(self)).map_err(|inside| {
             let message = format!("{inside} calls are running, and no more are taken at once");
-            Error::new(ErrorKind::Exhausted, message).at("--max-rpcs")
+            Error::exhausted(message).at("--max-rpcs")
         })?;
         self.check_open()?;
         Ok(admitted)
@@ -42,7 +42,7 @@ impl Admission {
 
     pub(super) fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::Unavailable, "the worker is shutting down"));
+            return Err(Error::unavailable("the worker is shutting down"));
         }
         Ok(())
     }

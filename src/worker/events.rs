@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use parking_lot::{Mutex, RwLock};
 
 use super::Instance;
@@ -116,7 +116,7 @@ impl Events {
                 }
                 if listeners.len() >= MAX_LISTENERS {
                     let message = format!("{MAX_LISTENERS} listeners are connected already");
-                    return Err(Error::new(ErrorKind::Exhausted, message));
+                    return Err(Error::exhausted(message));
                 }
                 let new = Listener { node: node.to_owned(), queue: Mutex::default() };
                 let new = Arc::new(new);

@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyperfake_predictor::{Error, ErrorKind, Features, Prediction, Result, Session};
+use hyperfake_predictor::{Error, Features, Prediction, Result, Session};
 use parking_lot::Mutex;
 
 use super::{EventKind, Instance, InstanceId, Worker};
@@ -162,7 +162,7 @@ impl Executor {
             Err(_) => {
                 *slot = None;
                 let message = format!("the backend '{}' panicked", model.predictor.info().backend);
-                Err(Error::new(ErrorKind::Internal, message).at(&model.image))
+                Err(Error::internal(message).at(&model.image))
             }
         }
     }

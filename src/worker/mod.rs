@@ -151,7 +151,7 @@ impl Worker {
         self.admission.check_open()?;
         if self.instances.len() >= MAX_INSTANCES {
             let message = format!("{MAX_INSTANCES} instances are listed, and no more are started");
-            return Err(Error::new(ErrorKind::Exhausted, message));
+            return Err(Error::exhausted(message));
         }
         let cold_start = self.config.cold_start.or(function.model.cold_start);
         let cold_start = cold_start.unwrap_or(self.config.runtime.cold_start());
@@ -183,7 +183,7 @@ impl Worker {
             return Ok(());
         }
         let message = format!("the instance '{}' was stopped before it was ready", instance.id);
-        Err(Error::new(ErrorKind::Unavailable, message))
+        Err(Error::unavailable(message))
     }
 
     /// Ends an instance, once the calls that run on it have ended.
@@ -200,7 +200,7 @@ impl Worker {
             .filter(|instance| !instance.is_stopped());
         let Some(instance) = found else {
             let message = format!("no live instance has the id '{instance_id}'");
-            return Err(Error::new(ErrorKind::NotFound, message));
+            return Err(Error::not_found(message));
         };
         instance.close(End::Stop);
         instance.function.remove(&instance);
@@ -276,17 +276,16 @@ impl Worker {
         }
         check_id("function", id)?;
         let message = format!("no function with the id '{id}' was started on this worker");
-        Err(Error::new(ErrorKind::NotFound, message))
+        Err(Error::not_found(message))
     }
 
     async fn look_up(&self, id: &str) -> Result<Arc<Function>> {
         let registered = self.registry.lookup(id).await.map_err(|error| {
-            Error::new(ErrorKind::Unavailable, format!("cannot look up the function '{id}'"))
-                .with_source(error)
+            Error::unavailable(format!("cannot look up the function '{id}'")).with_source(error)
         })?;
         let Some(registered) = registered else {
             let message = format!("the function registry knows no function with the id '{id}'");
-            return Err(Error::new(ErrorKind::NotFound, message));
+            return Err(Error::not_found(message));
         };
         let function = Function {
             id: id.into(),
@@ -318,7 +317,7 @@ impl Worker {
             .ok_or_else(|| {
                 let id = &function.id;
                 let message = format!("the function '{id}' has no live instance: start one first");
-                Error::new(ErrorKind::NotFound, message)
+                Error::not_found(message)
             })
     }
 
@@ -372,7 +371,7 @@ impl Worker {
 fn check_id(what: &str, id: &str) -> Result<()> {
     if id.len() > MAX_ID {
         let message = format!("the {what} id has {} bytes, expected at most {MAX_ID}", id.len());
-        return Err(Error::new(ErrorKind::Invalid, message));
+        return Err(Error::invalid(message));
     }
     Ok(())
 }

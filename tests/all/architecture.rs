@@ -7,128 +7,94 @@ use std::{
 
 use crate::support::repository;
 
-/// A module of `src/`, and the modules and crates of ours that it may use.
-const ALLOWED: &[(&str, &[&str])] = &[
-    (
-        "app",
-        &[
-            "backends",
-            "catalog",
-            "cli",
-            "clock",
-            "config",
-            "duration",
-            "format",
-            "functions",
-            "grpc",
-            "telemetry",
-            "worker",
-            "hyperfake_predictor",
-        ],
-    ),
-    (
-        "backends",
-        &[
-            "hyperfake_plugin_host",
-            "hyperfake_predictor",
-            "hyperfake_predictor_candle",
-            "hyperfake_predictor_dense",
-            "hyperfake_predictor_json",
-            "hyperfake_predictor_ort",
-            "hyperfake_predictor_tract",
-        ],
-    ),
-    ("catalog", &["duration", "hyperfake_predictor"]),
-    ("cli", &["backends", "catalog", "duration", "worker", "hyperfake_predictor"]),
-    (
-        "client",
-        &[
-            "cli",
-            "clock",
-            "config",
-            "format",
-            "functions",
-            "grpc",
-            "hyperfake_predictor",
-            "hyperfake_proto",
-        ],
-    ),
-    ("clock", &[]),
-    ("config", &["backends", "catalog", "cli", "grpc", "machine", "worker", "hyperfake_predictor"]),
-    ("doctor", &["backends", "cli", "clock", "format"]),
-    ("duration", &[]),
-    ("format", &["hyperfake_predictor"]),
-    ("functions", &[]),
-    ("grpc", &["clock", "worker", "hyperfake_predictor", "hyperfake_proto"]),
-    ("machine", &[]),
-    (
-        "models",
-        &["app", "backends", "catalog", "cli", "clock", "config", "format", "hyperfake_predictor"],
-    ),
-    ("predict", &["backends", "cli", "config", "format", "hyperfake_predictor"]),
-    ("telemetry", &["cli", "clock", "worker", "hyperfake_predictor"]),
-    ("worker", &["catalog", "clock", "duration", "functions", "hyperfake_predictor"]),
-];
-
 #[test]
-fn every_module_uses_only_what_it_may() {
+fn every_module_uses_only_what_its_row_allows() {
     let mut broken = Vec::new();
-    for (module, allowed) in ALLOWED {
-        for (file, text) in sources(&repository("src"), module) {
-            let used = uses(&text).into_iter().filter(|used| used != module);
-            broken.extend(
-                used.filter(|used| !allowed.contains(&used.as_str()))
-                    .map(|used| format!("{} uses {used}", file.display())),
-            );
+    for (module, allowed) in table() {
+        let Some(name) = module.strip_prefix("src/") else { continue };
+        for (file, text) in sources(&repository("src"), name) {
+            let used = uses(&text).into_iter().filter(|used| *used != module);
+            let used = used.filter(|used| !allowed.contains(used));
+            broken.extend(used.map(|used| format!("{} uses {used}", file.display())));
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
-fn every_module_has_its_line_above() {
-    let lib = fs::read_to_string(repository("src/lib.rs")).unwrap();
-    let modules = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
-    for module in modules {
-        assert!(ALLOWED.iter().any(|(known, _)| *known == module), "{module}");
-    }
-}
-
-#[test]
-fn the_worker_knows_no_transport_and_no_backend() {
-    for (file, text) in sources(&repository("src"), "worker") {
-        for foreign in
-            ["tonic", "prost", "clap", "axum", "reqwest", "libloading", "tract", "candle", " ort"]
-        {
-            let named = code(&text).any(|line| line.contains(foreign));
-            assert!(!named, "{} names {foreign}", file.display());
-        }
-    }
-}
-
-#[test]
-fn predictors_use_nothing_of_ours_but_the_framework() {
-    for backend in fs::read_dir(repository("predictors")).unwrap() {
-        let backend = backend.unwrap().file_name().into_string().unwrap();
-        let backend = backend.as_str();
-        let manifest =
-            fs::read_to_string(repository("predictors").join(backend).join("Cargo.toml")).unwrap();
+fn every_predictor_depends_only_on_what_its_row_allows() {
+    for (module, allowed) in table() {
+        let Some(name) = module.strip_prefix("predictors/") else { continue };
+        let manifest = repository("predictors").join(name).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).unwrap();
         let dependencies = manifest.split("[dev-dependencies]").next().unwrap();
         for line in dependencies.lines().filter(|line| line.starts_with("hyperfake-")) {
-            let name = line.split(['.', ' ', '=']).next().unwrap();
-            let allowed = match backend {
-                "core" => &[][..],
-                "tract" => &[
-                    "hyperfake-predictor",
-                    "hyperfake-predictor-dense",
-                    "hyperfake-predictor-onnx",
-                    "hyperfake-predictor-trees",
-                ],
-                "ort" => &["hyperfake-predictor", "hyperfake-predictor-onnx"],
-                _ => &["hyperfake-predictor"],
-            };
-            assert!(allowed.contains(&name), "predictors/{backend} depends on {name}");
+            let used = folder(&line.split(['.', ' ', '=']).next().unwrap().replace('-', "_"));
+            assert!(allowed.contains(&used), "{module} depends on {used}");
         }
+    }
+}
+
+#[test]
+fn every_module_has_a_row() {
+    let rows = table();
+    let lib = fs::read_to_string(repository("src/lib.rs")).unwrap();
+    let modules = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let modules = modules.map(|module| format!("src/{module}"));
+    let predictors = fs::read_dir(repository("predictors")).unwrap();
+    let predictors = predictors
+        .map(|entry| format!("predictors/{}", entry.unwrap().file_name().into_string().unwrap()));
+    let modules: Vec<_> = modules.chain(predictors).collect();
+    for module in &modules {
+        assert!(rows.iter().any(|(known, _)| known == module), "{module} has no row");
+    }
+    for (row, _) in &rows {
+        assert!(modules.contains(row), "{row} does not exist");
+    }
+}
+
+#[test]
+fn the_domain_knows_no_transport_and_no_backend() {
+    for module in ["worker"] {
+        for (file, text) in sources(&repository("src"), module) {
+            for foreign in [
+                "tonic",
+                "prost",
+                "clap",
+                "axum",
+                "reqwest",
+                "libloading",
+                "tract",
+                "candle",
+                " ort",
+            ] {
+                let named = code(&text).any(|line| line.contains(foreign));
+                assert!(!named, "{} names {foreign}", file.display());
+            }
+        }
+    }
+}
+
+/// The rows of ARCHITECTURE.md's table: a module, and the modules that it may use.
+fn table() -> Vec<(String, Vec<String>)> {
+    let page = fs::read_to_string(repository("ARCHITECTURE.md")).unwrap();
+    let (_, page) = page.split_once("<!-- dependencies:begin -->").unwrap();
+    let (table, _) = page.split_once("<!-- dependencies:end -->").unwrap();
+    let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let mut cells = row.split('|').skip(1);
+        let [module]: [String; 1] = Vec::try_into(names(cells.next().unwrap())).unwrap();
+        (module, names(cells.next().unwrap()))
+    })
+    .collect()
+}
+
+/// The folder of one of our crates.
+fn folder(name: &str) -> String {
+    match name.split_once("hyperfake_").unwrap().1 {
+        "predictor" => "predictors/core".to_owned(),
+        name => name.replacen("predictor_", "predictors/", 1).replacen("plugin_", "plugins/", 1),
     }
 }
 
@@ -178,7 +144,7 @@ fn uses(text: &str) -> Vec<String> {
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
         match rest.strip_prefix('{') {
-            None => found.push(word(rest)),
+            None => found.push(format!("src/{}", word(rest))),
             // The modules are the words at the first level of the braces.
             Some(list) => {
                 let mut depth = 0;
@@ -190,7 +156,7 @@ fn uses(text: &str) -> Vec<String> {
                         '}' => depth -= 1,
                         ',' if depth == 0 => fresh = true,
                         c if fresh && depth == 0 && c.is_alphabetic() => {
-                            found.push(word(&list[at..]));
+                            found.push(format!("src/{}", word(&list[at..])));
                             fresh = false;
                         }
                         _ => {}
@@ -200,9 +166,8 @@ fn uses(text: &str) -> Vec<String> {
         }
     }
     for (at, _) in code.match_indices("hyperfake_") {
-        found.push(word(&code[at..]));
+        found.push(folder(&word(&code[at..])));
     }
-    found.retain(|name| name != "hyperfake_worker");
     found.sort();
     found.dedup();
     found

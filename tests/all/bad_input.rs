@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use hyperfake_predictor_testkit::onnx::{Dim, Model};
 use hyperfake_proto::controller::Event;
-use hyperfake_worker::{app::App, cli::DatabaseType};
+use hyperfake_worker::{app::App, args::DatabaseType};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tonic::Code;
 

@@ -95,7 +95,7 @@ fn variables(command: &clap::Command) -> BTreeSet<String> {
 
 #[test]
 fn a_variable_that_is_set_to_nothing_counts_as_not_set() {
-    let mut all = variables(&hyperfake_worker::cli::parser());
+    let mut all = variables(&hyperfake_worker::args::parser());
     all.insert("HYPERFAKE_MODEL".into());
     assert!(all.len() > 35, "{all:?}");
     let empty = |command: &mut Command| {
@@ -140,7 +140,7 @@ fn the_help_shows_every_variable_even_one_that_is_set_to_nothing() {
 
 #[test]
 fn what_is_wrong_with_a_variable_is_said_with_its_name() {
-    let parser = hyperfake_worker::cli::parser();
+    let parser = hyperfake_worker::args::parser();
     let server = parser.find_subcommand("server").unwrap();
     for name in variables(server) {
         // A library is only looked for when a model needs it.

@@ -11,10 +11,10 @@ use hyperfake_proto::{
 };
 use hyperfake_worker::{
     app::App,
-    cli::{Cli, Command},
+    args::{Cli, Command},
     config::Config,
     functions::http::HttpRegistry,
-    grpc::trailers::Trailers,
+    wire::controller::trailers::Trailers,
     worker::Worker,
 };
 use tempfile::TempDir;

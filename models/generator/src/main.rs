@@ -9,7 +9,7 @@ use std::{
 };
 
 use hyperfake_models::{ModelFile, Sample, report};
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 
 #[allow(clippy::print_stderr, reason = "a program without a log says here why it ends")]
 fn main() -> ExitCode {
@@ -46,22 +46,20 @@ fn run() -> Result<()> {
 }
 
 fn usage() -> Error {
-    Error::new(ErrorKind::Invalid, "usage: hyperfake-models [--check] [FOLDER]")
+    Error::invalid("usage: hyperfake-models [--check] [FOLDER]")
 }
 
 fn write(folder: &Path, file: &ModelFile) -> Result<()> {
     let path = folder.join(&file.path);
     let written = path.parent().map_or(Ok(()), fs::create_dir_all);
     written.and_then(|()| fs::write(&path, &file.bytes)).map_err(|error| {
-        Error::new(ErrorKind::Unavailable, format!("cannot write the file: {error}"))
-            .at(path.display())
+        Error::unavailable(format!("cannot write the file: {error}")).at(path.display())
     })
 }
 
 fn check(folder: &Path, file: &ModelFile) -> Result<()> {
     let path = folder.join(&file.path);
-    let differs =
-        |message: String| Err(Error::new(ErrorKind::Conflict, message).at(path.display()));
+    let differs = |message: String| Err(Error::conflict(message).at(path.display()));
     match fs::read(&path) {
         Ok(bytes) if bytes == file.bytes => Ok(()),
         Ok(_) => differs("the file is not what this program makes of the law".to_owned()),

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hyperfake_predictor::{Error, ErrorKind, ModelUri, Result, Settings, file};
+use hyperfake_predictor::{Error, ModelUri, Result, Settings, file};
 use serde::de::IgnoredAny;
 
 /// The largest configuration that is read, in bytes: 1 MiB.
@@ -29,16 +29,17 @@ fn locate(uri: &ModelUri, named: &Path) -> Result<PathBuf> {
     }
     match [named.to_owned(), beside.clone()].into_iter().find(|path| path.exists()) {
         Some(path) => Ok(path),
-        None => Err(Error::new(
-            ErrorKind::NotFound,
-            format!("found neither {} nor {}", named.display(), beside.display()),
-        )),
+        None => Err(Error::not_found(format!(
+            "found neither {} nor {}",
+            named.display(),
+            beside.display()
+        ))),
     }
 }
 
 /// The contract promises the plugin one JSON object in UTF-8 without a zero byte.
 pub(crate) fn parse(bytes: Vec<u8>) -> Result<CString> {
-    let invalid = |message: &str| Error::new(ErrorKind::Invalid, message);
+    let invalid = |message: &str| Error::invalid(message);
     let text = String::from_utf8(bytes).map_err(|_| invalid("not UTF-8"))?;
     serde_json::from_str::<BTreeMap<String, IgnoredAny>>(&text)
         .map_err(|error| invalid("expected a JSON object").with_source(error))?;

@@ -6,7 +6,7 @@ use hyperfake_plugin_abi::{
     ABI_MAJOR, ABI_MINOR, CreateFn, Descriptor, DestroyFn, MAGIC, MAX_NAME_BYTES, PredictBatchFn,
     PredictFn,
 };
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 
 /// What a descriptor says, once it was found to be sound.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Checked {
 /// The pointer is null, or points to a descriptor of some version of the contract, or at least to a
 /// number that is not the magic one.
 pub(crate) unsafe fn check(descriptor: *const Descriptor) -> Result<Checked> {
-    let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, message));
+    let invalid = |message: String| Err(Error::invalid(message));
     if descriptor.is_null() || !descriptor.is_aligned() {
         return invalid("its function 'hyperfake_plugin' returned no descriptor".into());
     }
@@ -48,13 +48,10 @@ pub(crate) unsafe fn check(descriptor: *const Descriptor) -> Result<Checked> {
         )
     };
     if major != ABI_MAJOR {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "it was built for version {major}.{minor} of the plugin contract, expected \
+        return Err(Error::unsupported(format!(
+            "it was built for version {major}.{minor} of the plugin contract, expected \
                  {ABI_MAJOR}.{ABI_MINOR}: build it again with this worker's header or SDK"
-            ),
-        ));
+        )));
     }
     let expected = size_of::<Descriptor>();
     if (size as usize) < expected {
@@ -63,9 +60,8 @@ pub(crate) unsafe fn check(descriptor: *const Descriptor) -> Result<Checked> {
     // SAFETY: of this major version, and at least as long as what is read. What follows in a longer
     // one is left alone.
     let descriptor = unsafe { &*descriptor };
-    let missing = |member: &str| {
-        Error::new(ErrorKind::Invalid, format!("its descriptor has a null pointer for '{member}'"))
-    };
+    let missing =
+        |member: &str| Error::invalid(format!("its descriptor has a null pointer for '{member}'"));
     Ok(Checked {
         // SAFETY: null or a C string, says the contract.
         name: unsafe { text("name", descriptor.name) }?,
@@ -84,8 +80,7 @@ pub(crate) unsafe fn check(descriptor: *const Descriptor) -> Result<Checked> {
 /// The pointer is null, or bytes can be read from it up to a zero byte or to the length that is
 /// allowed.
 unsafe fn text(member: &str, start: *const c_char) -> Result<String> {
-    let invalid =
-        |message: &str| Err(Error::new(ErrorKind::Invalid, format!("its {member} {message}")));
+    let invalid = |message: &str| Err(Error::invalid(format!("its {member} {message}")));
     if start.is_null() {
         return invalid("is a null pointer");
     }

@@ -8,12 +8,12 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 
 /// An error unless the file is ELF and as long as its headers say. Everything else (the machine, the
 /// type) the loader checks by itself.
 pub(crate) fn check(file: &mut (impl Read + Seek), bytes: u64) -> Result<()> {
-    let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, message));
+    let invalid = |message: String| Err(Error::invalid(message));
     let mut header = Vec::new();
     let read = file.by_ref().take(HEADER_64).read_to_end(&mut header);
     read.map_err(unreadable)?;
@@ -79,7 +79,7 @@ fn end(header: &[u8], file: &mut (impl Read + Seek), bytes: u64) -> Result<u64> 
     if segments > 0 && segment_bytes != expected {
         let message =
             format!("its program headers have {segment_bytes} bytes each, expected {expected}");
-        return Err(Error::new(ErrorKind::Invalid, message));
+        return Err(Error::invalid(message));
     }
 
     let mut table = Vec::new();
@@ -109,12 +109,14 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 fn unreadable(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Unavailable, "cannot read the file").with_source(error)
+    Error::unavailable("cannot read the file").with_source(error)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
+
+    use hyperfake_predictor::ErrorKind;
 
     use super::*;
 

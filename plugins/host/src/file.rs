@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 
 use crate::elf;
 
@@ -20,7 +20,7 @@ pub(crate) struct Stamp {
 
 /// The canonical path of a library that may be opened. Errors do not name the file.
 pub(crate) fn check(path: &Path) -> Result<(PathBuf, Stamp)> {
-    let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, message));
+    let invalid = |message: String| Err(Error::invalid(message));
     let path = fs::canonicalize(path).map_err(unreadable)?;
     let metadata = fs::metadata(&path).map_err(unreadable)?;
     if !metadata.is_file() {
@@ -76,7 +76,7 @@ fn exposed(_: &Path, _: &Metadata) -> Result<Vec<String>> {
 
 fn unreadable(error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, "no such file"),
-        _ => Error::new(ErrorKind::Unavailable, "cannot read the file").with_source(error),
+        io::ErrorKind::NotFound => Error::not_found("no such file"),
+        _ => Error::unavailable("cannot read the file").with_source(error),
     }
 }

@@ -37,7 +37,7 @@ mod session;
 use std::sync::Arc;
 
 use hyperfake_plugin_abi::Descriptor;
-use hyperfake_predictor::{Backend, Error, ErrorKind, Formats, ModelUri, Predictor, Result};
+use hyperfake_predictor::{Backend, Error, Formats, ModelUri, Predictor, Result};
 
 pub use self::config::MAX_CONFIG_BYTES;
 use self::{plugin::Plugin, session::PluginPredictor};
@@ -109,10 +109,9 @@ impl Backend for LinkedPlugin {
 fn open(plugin: Arc<Plugin>, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
     let predictor = match uri.name() {
         None => PluginPredictor::open(plugin, uri),
-        Some(name) => Err(Error::new(
-            ErrorKind::Invalid,
-            format!("a plugin is one model without a name, found '#{name}'"),
-        )),
+        Some(name) => {
+            Err(Error::invalid(format!("a plugin is one model without a name, found '#{name}'")))
+        }
     };
     Ok(Arc::new(predictor.map_err(|error| error.at(uri.path().display()))?))
 }

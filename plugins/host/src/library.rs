@@ -8,7 +8,7 @@ use std::{
 };
 
 use hyperfake_plugin_abi::{Descriptor, EntryFn, SYMBOL};
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use libloading::Library;
 
 use crate::{
@@ -39,7 +39,7 @@ pub(crate) fn open(path: &Path) -> Result<Arc<Plugin>> {
         }
         let message = "the file has changed since it was opened, and a library is never unloaded: \
                        start the worker again to use the new one";
-        return Err(Error::new(ErrorKind::Conflict, message));
+        return Err(Error::conflict(message));
     }
     let descriptor = descriptor(&path)?;
     // The same file under another name is the same library.
@@ -61,14 +61,14 @@ fn descriptor(path: &Path) -> Result<*const Descriptor> {
     // SAFETY: runs the library's initialisers, see above. The file was found to be whole.
     let library = unsafe { load(path) }.map_err(|error| {
         let message = format!("cannot be opened as a library: {}", reason(&error, path));
-        Error::new(ErrorKind::Invalid, message)
+        Error::invalid(message)
     })?;
     // Never unloaded, not even if it is no plugin: threads and destructors of it may still run.
     let library = ManuallyDrop::new(library);
     // SAFETY: a symbol with this name has this type.
     let entry = unsafe { library.get::<EntryFn>(SYMBOL) }.map_err(|_| {
         let message = format!("not a plugin: the library exports no symbol '{SYMBOL}'");
-        Error::new(ErrorKind::Invalid, message)
+        Error::invalid(message)
     })?;
     // SAFETY: by the contract it only returns a pointer.
     Ok(unsafe { entry() })

@@ -1,7 +1,7 @@
 use std::{ffi::c_char, fmt, sync::OnceLock};
 
 use hyperfake_plugin_abi::{Descriptor, ERROR, OK, PANIC, RANDOM, RE_ENTRANT, Status};
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 
 use crate::{
     descriptor::{self, Checked},
@@ -68,7 +68,7 @@ impl Plugin {
     /// An error with the plugin's name.
     pub(crate) fn error(&self, what: impl fmt::Display) -> Error {
         let Checked { name, version, .. } = &self.descriptor;
-        Error::new(ErrorKind::Internal, format!("the plugin '{name}' {version} {what}"))
+        Error::internal(format!("the plugin '{name}' {version} {what}"))
     }
 
     #[cold]
@@ -82,7 +82,7 @@ impl Plugin {
             ERROR if function == Function::Create => {
                 let Checked { name, version, .. } = &self.descriptor;
                 let message = format!("the plugin '{name}' {version} cannot be created: {text}");
-                Error::new(ErrorKind::Invalid, message)
+                Error::invalid(message)
             }
             ERROR => self.error(format_args!("failed in {function}: {text}")),
             other => self.error(format_args!(

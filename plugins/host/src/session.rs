@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyperfake_plugin_abi as abi;
 use hyperfake_predictor::{
-    Error, ErrorKind, Feature, Features, ModelInfo, ModelUri, Predictor, RawPrediction, Result,
-    Session, Settings, Units,
+    Error, Feature, Features, ModelInfo, ModelUri, Predictor, RawPrediction, Result, Session,
+    Settings, Units,
 };
 
 use crate::{
@@ -28,7 +28,7 @@ impl PluginPredictor {
         let settings = Settings::read(uri, [].into())?;
         if settings.get("features").is_some() {
             let message = "a plugin sees all five features, each with its name";
-            return Err(Error::new(ErrorKind::Invalid, message).at("features"));
+            return Err(Error::invalid(message).at("features"));
         }
         let config = config::read(uri, &settings)?;
         let info = ModelInfo {

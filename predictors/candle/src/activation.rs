@@ -1,7 +1,7 @@
 use std::str::FromStr;
 
 use candle_core::Tensor;
-use hyperfake_predictor::{Error, ErrorKind};
+use hyperfake_predictor::Error;
 
 /// What stands between the layers, and at the end. As in PyTorch, with its default parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,7 +92,7 @@ impl FromStr for Activation {
         Self::ALL.into_iter().find(|activation| activation.name() == name).ok_or_else(|| {
             let known = Self::ALL.map(Self::name).join(", ");
             let message = format!("found '{name}', expected one of {known}");
-            Error::new(ErrorKind::Invalid, message)
+            Error::invalid(message)
         })
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor, safetensors::Load};
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use safetensors::{SafeTensors, tensor::TensorView};
 
 /// The bytes before the header: its length.
@@ -19,8 +19,7 @@ pub(crate) struct Contents {
 impl Contents {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         check_length(bytes)?;
-        let malformed =
-            |error| Error::new(ErrorKind::Invalid, "not a safetensors file").with_source(error);
+        let malformed = |error| Error::invalid("not a safetensors file").with_source(error);
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
         let metadata = header.metadata().iter().flatten();
         let settings = metadata.filter_map(|(key, value)| {
@@ -53,12 +52,12 @@ impl Contents {
 pub(crate) fn wrong_shape(name: &str, tensor: &Tensor, expected: &str) -> Error {
     let found = shape(tensor.dims());
     let message = format!("tensor '{name}' has the shape {found}, expected {expected}");
-    Error::new(ErrorKind::Invalid, message)
+    Error::invalid(message)
 }
 
 /// candle itself failed.
 pub(crate) fn failed(error: candle_core::Error) -> Error {
-    Error::new(ErrorKind::Internal, "candle cannot read the tensors").with_source(error)
+    Error::internal("candle cannot read the tensors").with_source(error)
 }
 
 /// A shape as it is written in the file: `[3,5]`.
@@ -70,7 +69,7 @@ pub(crate) fn shape(dims: &[usize]) -> String {
 /// Compares the stated length of the header with the file, so that a refusal says both, and
 /// before anything is done with it.
 fn check_length(bytes: &[u8]) -> Result<()> {
-    let invalid = |message| Err(Error::new(ErrorKind::Invalid, message));
+    let invalid = |message| Err(Error::invalid(message));
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
         return invalid(format!(
             "not a safetensors file: found {} bytes, expected at least the {LENGTH_BYTES} of the \
@@ -90,7 +89,7 @@ fn check_length(bytes: &[u8]) -> Result<()> {
 }
 
 fn load(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
-    let refused = |message| Err(Error::new(ErrorKind::Unsupported, message));
+    let refused = |message| Err(Error::unsupported(message));
     use safetensors::Dtype::{BF16, F16, F32, F64};
     if !matches!(view.dtype(), F32 | F64 | F16 | BF16) {
         return refused(format!(

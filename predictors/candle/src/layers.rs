@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::Tensor;
-use hyperfake_predictor::{Error, ErrorKind, Feature, Output, Result};
+use hyperfake_predictor::{Error, Feature, Output, Result};
 
 use crate::contents::{Contents, shape, wrong_shape};
 
@@ -153,5 +153,5 @@ fn check_gaps(names: &BTreeMap<usize, String>, stated: Option<String>) -> Result
 }
 
 fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Invalid, message)
+    Error::invalid(message)
 }

@@ -49,8 +49,8 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use hyperfake_predictor::{
-    Backend, Error, ErrorKind, Feature, Features, Formats, ModelInfo, ModelUri, Predictor,
-    RawPrediction, Result, Session, Settings, Units, file,
+    Backend, Error, Feature, Features, Formats, ModelInfo, ModelUri, Predictor, RawPrediction,
+    Result, Session, Settings, Units, file,
 };
 
 pub use crate::activation::Activation;
@@ -131,7 +131,7 @@ impl Session for CandleSession {
             *value = features.value(*feature) as f32;
         }
         self.network.run(row).and_then(|output| answer(&output)).map_err(|error| {
-            Error::new(ErrorKind::Internal, "candle cannot run the network")
+            Error::internal("candle cannot run the network")
                 .with_source(error)
                 .at(self.info.path.display())
         })

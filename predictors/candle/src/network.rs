@@ -1,5 +1,5 @@
 use candle_core::{Device, Tensor};
-use hyperfake_predictor::{Error, ErrorKind, Output, Range, Result};
+use hyperfake_predictor::{Error, Output, Range, Result};
 
 use crate::{
     activation::Activation,
@@ -43,13 +43,13 @@ impl Network {
                  supported",
                 shape(tensor.dims())
             );
-            return Err(Error::new(ErrorKind::Unsupported, message));
+            return Err(Error::unsupported(message));
         }
         if let Some(scale) = &network.input_scale
             && let Some(column) = numbers(scale)?.iter().position(|scale| *scale == 0.0)
         {
             let message = format!("input_scale of column {column} is 0, and is divided by");
-            return Err(Error::new(ErrorKind::Invalid, message));
+            return Err(Error::invalid(message));
         }
         Ok(network)
     }

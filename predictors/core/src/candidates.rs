@@ -33,7 +33,7 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     pub(crate) fn new(models: Vec<Opened>) -> Result<Self> {
-        let first = models.first().ok_or_else(|| Error::new(ErrorKind::Invalid, "it is empty"))?;
+        let first = models.first().ok_or_else(|| Error::invalid("it is empty"))?;
         let points = Domain::of_model(first.predictor.info()).typical();
         let trial = Trial::of(&*first.predictor, &points);
         Ok(Self { points, trial, models })

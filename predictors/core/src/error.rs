@@ -19,6 +19,10 @@ pub enum ErrorKind {
     Unavailable,
     /// A limit was reached. Trying again later may help.
     Exhausted,
+    /// It took longer than it was given.
+    Timeout,
+    /// It was given up by the one who asked for it.
+    Cancelled,
     /// A fault of this software or of a model's runtime.
     Internal,
 }
@@ -28,9 +32,9 @@ pub enum ErrorKind {
 /// `Display` is one line, `Debug` is one line for each layer.
 ///
 /// ```
-/// use hyperfake_predictor::{Error, ErrorKind};
+/// use hyperfake_predictor::Error;
 ///
-/// let error = Error::new(ErrorKind::Invalid, "found 4 inputs, expected 5").at("models/a.onnx");
+/// let error = Error::invalid("found 4 inputs, expected 5").at("models/a.onnx");
 /// assert_eq!(error.to_string(), "models/a.onnx: found 4 inputs, expected 5");
 /// assert!(!error.is_retryable());
 /// ```
@@ -48,6 +52,41 @@ impl Error {
     /// An error of this kind. The message says what was found, what was expected and what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, subjects: Vec::new(), message: message.into(), source: None }))
+    }
+
+    /// Something does not exist: [`ErrorKind::NotFound`].
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
+    /// Input breaks a rule: [`ErrorKind::Invalid`].
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    /// Input that this software cannot handle: [`ErrorKind::Unsupported`].
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported, message)
+    }
+
+    /// Two things exclude each other: [`ErrorKind::Conflict`].
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Conflict, message)
+    }
+
+    /// Something outside does not answer: [`ErrorKind::Unavailable`].
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unavailable, message)
+    }
+
+    /// A limit was reached: [`ErrorKind::Exhausted`].
+    pub fn exhausted(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Exhausted, message)
+    }
+
+    /// A fault of this software or of a model's runtime: [`ErrorKind::Internal`].
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
     }
 
     /// Names what the error is about: a file, a flag, a field.
@@ -143,7 +182,7 @@ mod tests {
 
     #[test]
     fn display_is_one_line_with_the_outermost_subject_first() {
-        let error = Error::new(ErrorKind::Invalid, "bad\nnumber")
+        let error = Error::invalid("bad\nnumber")
             .with_source(std::io::Error::other("disk\r\n on fire"))
             .at("a.json")
             .at("--model");
@@ -152,15 +191,15 @@ mod tests {
 
     #[test]
     fn a_source_that_is_already_in_the_text_is_not_repeated() {
-        let error = Error::new(ErrorKind::Internal, "cannot open: no such thing")
+        let error = Error::internal("cannot open: no such thing")
             .with_source(std::io::Error::other("no such thing"));
         assert_eq!(error.to_string(), "cannot open: no such thing");
     }
 
     #[test]
     fn only_outside_trouble_is_worth_a_retry() {
-        assert!(Error::new(ErrorKind::Unavailable, "").is_retryable());
-        assert!(Error::new(ErrorKind::Exhausted, "").is_retryable());
-        assert!(!Error::new(ErrorKind::NotFound, "").is_retryable());
+        assert!(Error::unavailable("").is_retryable());
+        assert!(Error::exhausted("").is_retryable());
+        assert!(!Error::not_found("").is_retryable());
     }
 }

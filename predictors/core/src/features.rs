@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use crate::{Error, ErrorKind};
+use crate::Error;
 
 /// What a model is told about a call and about the worker that it arrives at.
 ///
@@ -136,10 +136,7 @@ impl FromStr for Feature {
     fn from_str(name: &str) -> Result<Self, Error> {
         Self::named(name).ok_or_else(|| {
             let known = Self::ALL.map(Self::name).join(", ");
-            Error::new(
-                ErrorKind::Invalid,
-                format!("no feature is called '{name}'; there are {known}"),
-            )
+            Error::invalid(format!("no feature is called '{name}'; there are {known}"))
         })
     }
 }

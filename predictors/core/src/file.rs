@@ -2,7 +2,7 @@
 
 use std::{fs, io::Read, path::Path};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// Reads a whole model file of at most `max_bytes`.
 ///
@@ -16,18 +16,15 @@ pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
 
 fn open(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, "no such file"),
-        _ => Error::new(ErrorKind::Unavailable, "cannot read the file").with_source(error),
+        std::io::ErrorKind::NotFound => Error::not_found("no such file"),
+        _ => Error::unavailable("cannot read the file").with_source(error),
     };
     let metadata = fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
-        return Err(Error::new(ErrorKind::Invalid, "not a file, but a model file is expected"));
+        return Err(Error::invalid("not a file, but a model file is expected"));
     }
     let too_large = |bytes: u64| {
-        Error::new(
-            ErrorKind::Invalid,
-            format!("the file has {bytes} bytes, and at most {max_bytes} are read"),
-        )
+        Error::invalid(format!("the file has {bytes} bytes, and at most {max_bytes} are read"))
     };
     if metadata.len() > max_bytes {
         return Err(too_large(metadata.len()));
@@ -39,7 +36,7 @@ fn open(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
         .and_then(|file| file.take(limit).read_to_end(&mut bytes))
         .map_err(failed)?;
     match bytes.len() as u64 {
-        0 => Err(Error::new(ErrorKind::Invalid, "the file is empty")),
+        0 => Err(Error::invalid("the file is empty")),
         length if length > max_bytes => Err(too_large(length)),
         _ => Ok(bytes),
     }
@@ -48,6 +45,7 @@ fn open(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
 
     #[test]
     fn what_is_no_model_file_is_refused_by_name() {

@@ -134,7 +134,7 @@ impl Backends {
     }
 
     fn candidates(&self, uri: &ModelUri) -> Result<Vec<&Arc<dyn Backend>>> {
-        let miss = |message| Err(Error::new(ErrorKind::Unsupported, message).at(uri));
+        let miss = |message| Err(Error::unsupported(message).at(uri));
         if let Some(scheme) = uri.scheme() {
             let chosen = self.claiming(|backend| backend.formats().schemes.contains(&scheme));
             if chosen.is_empty() {
@@ -209,7 +209,7 @@ mod tests {
     const SECOND: &Formats = &Formats { name: "second", schemes: &["second"], extensions: &["x"] };
 
     fn refuse(uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
-        Err(Error::new(ErrorKind::Unsupported, "too modern").at(uri))
+        Err(Error::unsupported("too modern").at(uri))
     }
 
     fn open(uri: &ModelUri) -> Result<Arc<dyn Predictor>> {

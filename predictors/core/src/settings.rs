@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
-use crate::{Error, ErrorKind, Feature, ModelUri, Range, Result, Units, file};
+use crate::{Error, Feature, ModelUri, Range, Result, Units, file};
 
 /// What is said about a model besides its numbers.
 ///
@@ -98,10 +98,10 @@ impl Settings {
                 let text = self.get("features").unwrap_or_default();
                 let message =
                     format!("names {} inputs ({text}), but the model takes {inputs}", named.len());
-                Err(Error::new(ErrorKind::Invalid, message).at("features"))
+                Err(Error::invalid(message).at("features"))
             }
             None if inputs == Feature::ALL.len() => Ok(Feature::ALL.to_vec()),
-            None => Err(Error::new(ErrorKind::Invalid, unnamed_inputs(inputs))),
+            None => Err(Error::invalid(unnamed_inputs(inputs))),
         }
     }
 
@@ -119,7 +119,7 @@ impl Settings {
             .map_err(|error: Error| error.at("features"))?;
         if let Some(twice) = (1..named.len()).find(|&at| named[..at].contains(&named[at])) {
             let message = format!("'{}' is named twice", named[twice]);
-            return Err(Error::new(ErrorKind::Invalid, message).at("features"));
+            return Err(Error::invalid(message).at("features"));
         }
         Ok(Some(named))
     }
@@ -147,7 +147,7 @@ impl Settings {
             (Some(min), Some(max)) => (min, max),
             _ => {
                 let message = "trained_min and trained_max are given together or not at all";
-                return Err(Error::new(ErrorKind::Invalid, message));
+                return Err(Error::invalid(message));
             }
         };
         let (min, max) = (numbers("trained_min", min)?, numbers("trained_max", max)?);
@@ -157,12 +157,12 @@ impl Settings {
                 min.len(),
                 max.len()
             );
-            return Err(Error::new(ErrorKind::Invalid, message).at("trained_min, trained_max"));
+            return Err(Error::invalid(message).at("trained_min, trained_max"));
         }
         let ranges = min.into_iter().zip(max).map(|(low, high)| {
             Range::new(low, high).map(Some).ok_or_else(|| {
                 let message = format!("a minimum of {low} is above its maximum of {high}");
-                Error::new(ErrorKind::Invalid, message).at("trained_min")
+                Error::invalid(message).at("trained_min")
             })
         });
         ranges.collect::<Result<_>>().map(Some)
@@ -175,7 +175,7 @@ impl Settings {
             Some(unknown) => {
                 let message =
                     format!("unknown setting '{unknown}'; there are {}", Self::NAMES.join(", "));
-                Err(Error::new(ErrorKind::Invalid, message))
+                Err(Error::invalid(message))
             }
         }
     }
@@ -188,7 +188,7 @@ fn refuse_file(from_file: &BTreeMap<String, String>) -> Result<()> {
                 "found '{response}' inside the model, where no file can be named; name it in the \
                  model's .settings file or as in 'PATH?response={response}'"
             );
-            Err(Error::new(ErrorKind::Invalid, message).at("response"))
+            Err(Error::invalid(message).at("response"))
         }
         _ => Ok(()),
     }
@@ -216,21 +216,17 @@ fn numbers(name: &str, text: &str) -> Result<Vec<f64>> {
     text.split(',')
         .map(|word| {
             parse(word).ok_or_else(|| {
-                Error::new(ErrorKind::Invalid, format!("found '{word}', expected a number"))
-                    .at(name)
+                Error::invalid(format!("found '{word}', expected a number")).at(name)
             })
         })
         .collect()
 }
 
 fn parse_sidecar(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
-    let invalid = |line: usize, message: &str| {
-        Error::new(ErrorKind::Invalid, format!("line {line}: {message}"))
-    };
+    let invalid = |line: usize, message: &str| Error::invalid(format!("line {line}: {message}"));
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        Error::new(ErrorKind::Invalid, "expected text in UTF-8").with_source(error)
-    })?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Error::invalid("expected text in UTF-8").with_source(error))?;
     // Lines end as on Linux, on Windows, or as on an old Mac.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut settings = BTreeMap::new();

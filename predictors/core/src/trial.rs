@@ -111,5 +111,5 @@ fn described(features: &Features) -> String {
 }
 
 fn fault(message: String) -> Error {
-    Error::new(ErrorKind::Unsupported, message)
+    Error::unsupported(message)
 }

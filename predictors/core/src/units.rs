@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// The units of a model's three outputs, as they stand in its file.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,6 +70,6 @@ fn find(setting: &str, name: Option<&str>, known: &[Unit], by_default: Unit) -> 
     known.iter().copied().find(|unit| unit.name == name).ok_or_else(|| {
         let known: Vec<_> = known.iter().map(|unit| unit.name).collect();
         let message = format!("found '{name}', expected one of {}", known.join(", "));
-        Error::new(ErrorKind::Invalid, message).at(setting)
+        Error::invalid(message).at(setting)
     })
 }

@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::{Error, ErrorKind};
+use crate::Error;
 
 /// Names a model: a path, perhaps with a backend before it, parameters and a name behind it.
 ///
@@ -80,7 +80,7 @@ impl FromStr for ModelUri {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let invalid = |message: String| Error::new(ErrorKind::Invalid, message).at(text);
+        let invalid = |message: String| Error::invalid(message).at(text);
         if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
             return Ok(Self::from_path(path));
         }

@@ -92,7 +92,7 @@ fn panics_when_busy(features: &Features) -> Result<RawPrediction> {
 }
 
 fn fails(_: &Features) -> Result<RawPrediction> {
-    Err(Error::new(ErrorKind::Internal, "out of order"))
+    Err(Error::internal("out of order"))
 }
 
 /// As an engine that does not read an attribute.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 
 use crate::{
     Isa, Reference, Runner,
@@ -85,7 +85,7 @@ impl Network {
     /// numbers than there are values at that point; the error names the step, counted from 0.
     pub fn new(inputs: usize, steps: Vec<Step>) -> Result<Self> {
         if inputs == 0 {
-            return Err(Error::new(ErrorKind::Invalid, "a network needs an input"));
+            return Err(Error::invalid("a network needs an input"));
         }
         let mut width = inputs;
         for (index, step) in steps.iter().enumerate() {
@@ -156,7 +156,7 @@ impl Step {
             (found, _) if found == expected => return Ok(after),
             _ => format!("found {found} numbers, expected {expected} for {width} values"),
         };
-        Err(Error::new(ErrorKind::Invalid, message))
+        Err(Error::invalid(message))
     }
 }
 

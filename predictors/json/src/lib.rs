@@ -24,8 +24,8 @@ mod table;
 use std::{fmt, path::Path, sync::Arc};
 
 use hyperfake_predictor::{
-    Backend, Error, ErrorKind, Features, Formats, ModelInfo, ModelUri, Opened, Predictor,
-    RawPrediction, Result, Session, Settings, file,
+    Backend, Error, Features, Formats, ModelInfo, ModelUri, Opened, Predictor, RawPrediction,
+    Result, Session, Settings, file,
 };
 
 use crate::{
@@ -60,10 +60,9 @@ impl Backend for JsonBackend {
         let mut entries = entries.into_iter();
         match (entries.next(), entries.next()) {
             (Some(entry), None) => Ok(Arc::new(JsonPredictor::new(uri, entry)?)),
-            _ => Err(Error::new(
-                ErrorKind::Invalid,
-                format!("the file holds several models, pick one with '#image': {images}"),
-            )
+            _ => Err(Error::invalid(format!(
+                "the file holds several models, pick one with '#image': {images}"
+            ))
             .at(uri.path().display())),
         }
     }
@@ -90,7 +89,7 @@ impl JsonPredictor {
         let settings = Settings::read(uri, entry.settings)?;
         if settings.get("features").is_some() {
             let message = "a JSON model names its inputs itself, in its field 'features'";
-            return Err(Error::new(ErrorKind::Invalid, message).at("features").at(uri));
+            return Err(Error::invalid(message).at("features").at(uri));
         }
         let trained = entry.model.trained(&entry.inputs);
         let info = ModelInfo {
@@ -141,7 +140,7 @@ fn entries(uri: &ModelUri) -> Result<Vec<Entry>> {
         None => {
             let images = images(&entries);
             let message = format!("the file has no model of image '{name}', it holds {images}");
-            Err(Error::new(ErrorKind::NotFound, message).at(uri.path().display()))
+            Err(Error::not_found(message).at(uri.path().display()))
         }
     }
 }
@@ -149,7 +148,7 @@ fn entries(uri: &ModelUri) -> Result<Vec<Entry>> {
 fn read(path: &Path) -> Result<Vec<Entry>> {
     let bytes = file::read(path, MAX_FILE_BYTES)?;
     document::text(&bytes).and_then(model::read).map_err(|Problem { line, message }| {
-        Error::new(ErrorKind::Invalid, message).at(format_args!("line {line}")).at(path.display())
+        Error::invalid(message).at(format_args!("line {line}")).at(path.display())
     })
 }
 

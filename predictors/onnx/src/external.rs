@@ -12,7 +12,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, StringStringEntryProto,
     TensorProto, tensor_proto::DataLocation,
@@ -209,5 +209,5 @@ fn unreadable(error: &io::Error) -> String {
 }
 
 fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::Invalid, message)
+    Error::invalid(message)
 }

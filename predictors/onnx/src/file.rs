@@ -4,7 +4,7 @@ use std::{
 };
 
 use hyperfake_predictor::{
-    Error, ErrorKind, Feature, ModelInfo, ModelUri, Range, Result, Settings, Units, file,
+    Error, Feature, ModelInfo, ModelUri, Range, Result, Settings, Units, file,
 };
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto};
@@ -52,13 +52,12 @@ impl OnnxFile {
     /// [`Settings::read`]. They do not name the file.
     pub fn parse(uri: &ModelUri, mut bytes: Vec<u8>) -> Result<Self> {
         let path = uri.path();
-        let mut model = ModelProto::decode(&*bytes).map_err(|error| {
-            Error::new(ErrorKind::Invalid, "not an ONNX model").with_source(error)
-        })?;
+        let mut model = ModelProto::decode(&*bytes)
+            .map_err(|error| Error::invalid("not an ONNX model").with_source(error))?;
         if external::inline(&mut model, path)? {
             bytes = model.encode_to_vec();
         }
-        let missing = || Error::new(ErrorKind::Invalid, "not an ONNX model: there is no graph");
+        let missing = || Error::invalid("not an ONNX model: there is no graph");
         let graph = model.graph.as_ref().ok_or_else(missing)?;
         let metadata = model.metadata_props.iter().map(|pair| (&*pair.key, &*pair.value));
         let (settings, targets) = said(uri, metadata)?;
@@ -151,9 +150,7 @@ fn check_outputs_exist(graph: &GraphProto, signature: &Signature) -> Result<()> 
     };
     match signature.outputs.iter().find(|name| !given(name)) {
         None => Ok(()),
-        Some(name) => {
-            Err(Error::new(ErrorKind::Invalid, format!("nothing gives the output '{name}'")))
-        }
+        Some(name) => Err(Error::invalid(format!("nothing gives the output '{name}'"))),
     }
 }
 

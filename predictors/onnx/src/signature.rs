@@ -1,4 +1,4 @@
-use hyperfake_predictor::{Error, ErrorKind, Feature, Output, RawPrediction, Result, Settings};
+use hyperfake_predictor::{Error, Feature, Output, RawPrediction, Result, Settings};
 
 use crate::{Element, Port, Size};
 
@@ -335,9 +335,9 @@ fn is_one_number(port: &Port) -> bool {
 }
 
 fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::Invalid, message)
+    Error::invalid(message)
 }
 
 fn unsupported(message: String) -> Error {
-    Error::new(ErrorKind::Unsupported, message)
+    Error::unsupported(message)
 }

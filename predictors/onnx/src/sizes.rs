@@ -9,7 +9,7 @@ mod shape;
 
 use std::collections::HashMap;
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 use crate::{Port, Size};
@@ -124,15 +124,12 @@ impl<'a> Sizes<'a> {
         if self.total > MAX_NUMBERS {
             let name = if node.name.is_empty() { output } else { &node.name };
             let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "node '{name}' ({}) gives [{}], and all nodes together may give {MAX_NUMBERS} \
+            return Err(Error::unsupported(format!(
+                "node '{name}' ({}) gives [{}], and all nodes together may give {MAX_NUMBERS} \
                      numbers for a row",
-                    node.op_type,
-                    sizes.join(",")
-                ),
-            ));
+                node.op_type,
+                sizes.join(",")
+            )));
         }
         // Of several outputs, as `Split` gives them, each has as many dimensions.
         let shapes = node.output.iter().map(|name| (name.clone(), shape.clone()));

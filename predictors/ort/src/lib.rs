@@ -29,8 +29,7 @@ use std::{
 };
 
 use hyperfake_predictor::{
-    Backend, Error, ErrorKind, Features, Formats, ModelInfo, ModelUri, Predictor, Result, Session,
-    file,
+    Backend, Error, Features, Formats, ModelInfo, ModelUri, Predictor, Result, Session, file,
 };
 
 pub use crate::{
@@ -121,5 +120,5 @@ impl Predictor for OrtPredictor {
 
 /// ONNX Runtime failed although the model was fine before.
 fn failed(error: ort::Error) -> Error {
-    Error::new(ErrorKind::Internal, "ONNX Runtime cannot run the model").with_source(error)
+    Error::internal("ONNX Runtime cannot run the model").with_source(error)
 }

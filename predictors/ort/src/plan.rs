@@ -172,7 +172,7 @@ fn try_out(session: &mut Session, signature: &Signature, rows: usize) -> Result<
     let buffer = |name: &String| {
         let Some(value) = outputs.get(name) else {
             let message = format!("there was no output '{name}'");
-            return Err(Error::new(ErrorKind::Invalid, message));
+            return Err(Error::invalid(message));
         };
         let stated = stated.get(name).is_some_and(|stated| is_stated(stated, value.dtype()));
         buffer(name, value, signature, rows, stated)

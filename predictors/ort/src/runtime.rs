@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use ort::{
     environment::Environment,
     logging::{LogLevel, LoggerFunction},
@@ -47,7 +47,7 @@ pub(crate) fn environment(library: Option<&Path>) -> Result<Environment> {
 
 fn load(found: &Found) -> Result<Environment> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::new(ErrorKind::Unsupported, "ONNX Runtime cannot be loaded")
+        Error::unsupported("ONNX Runtime cannot be loaded")
             .with_source(error)
             .at(found.path.display())
     };

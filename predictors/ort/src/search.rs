@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hyperfake_predictor::{Error, ErrorKind};
+use hyperfake_predictor::Error;
 
 use crate::{
     places::{Place, Surroundings},
@@ -81,14 +81,11 @@ impl Search {
     #[must_use]
     pub fn error(&self) -> Error {
         let tried: Vec<_> = self.tried.iter().map(ToString::to_string).collect();
-        Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "it needs ONNX Runtime 1.{LEAST_MINOR_VERSION} or newer, which was not found; \
+        Error::unsupported(format!(
+            "it needs ONNX Runtime 1.{LEAST_MINOR_VERSION} or newer, which was not found; \
                  `just ort` installs it. Tried: {}",
-                tried.join("; ")
-            ),
-        )
+            tried.join("; ")
+        ))
     }
 }
 

@@ -13,8 +13,8 @@ use std::{
 };
 
 use hyperfake_predictor::{
-    Backend, Error, ErrorKind, Feature, Features, Formats, ModelInfo, ModelUri, Predictor,
-    RawPrediction, Result, Session, Units, file,
+    Backend, Error, Feature, Features, Formats, ModelInfo, ModelUri, Predictor, RawPrediction,
+    Result, Session, Units, file,
 };
 use hyperfake_predictor_testkit::{Conformance, Known};
 
@@ -57,13 +57,13 @@ impl Backend for Toy {
     fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
         let flaw = self.0;
         let path = uri.path();
-        let malformed = |what| Error::new(ErrorKind::Invalid, what).at(path.display());
+        let malformed = |what| Error::invalid(what).at(path.display());
         match flaw {
             Flaw::UnnamedMissingFile if !path.exists() => {
-                return Err(Error::new(ErrorKind::NotFound, "no such file"));
+                return Err(Error::not_found("no such file"));
             }
             Flaw::BlamesTheSystemForFolders if path.is_dir() => {
-                return Err(Error::new(ErrorKind::Unavailable, "try again").at(path.display()));
+                return Err(Error::unavailable("try again").at(path.display()));
             }
             Flaw::OpensEmptyFiles if fs::read(path).is_ok_and(|bytes| bytes.is_empty()) => {
                 return Ok(Arc::new(Model::new(flaw, uri, 0.0)));

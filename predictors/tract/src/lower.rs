@@ -9,7 +9,7 @@ mod linear;
 
 use std::collections::HashMap;
 
-use hyperfake_predictor::{Error, ErrorKind, Feature, Output, Result};
+use hyperfake_predictor::{Error, Feature, Output, Result};
 use hyperfake_predictor_dense::{Activation, Dense, Network, Step};
 use hyperfake_predictor_onnx::{
     Element, OnnxFile,
@@ -64,7 +64,7 @@ pub(crate) struct Steps {
 
 /// What the graph does to its inputs, in order.
 pub(crate) fn steps(file: &OnnxFile) -> Result<Steps> {
-    let missing = || Error::new(ErrorKind::Invalid, "not an ONNX model: there is no graph");
+    let missing = || Error::invalid("not an ONNX model: there is no graph");
     let graph = file.graph().ok_or_else(missing)?;
     let [output] = &*file.signature.outputs else {
         return Err(unsupported("it gives three tensors, expected one".to_owned()));
@@ -90,7 +90,7 @@ pub(crate) fn steps(file: &OnnxFile) -> Result<Steps> {
         }
         value = chain.follow(value)?;
     }
-    Err(Error::new(ErrorKind::Invalid, "the graph contains a cycle"))
+    Err(Error::invalid("the graph contains a cycle"))
 }
 
 /// The way through a graph, up to some value.
@@ -354,5 +354,5 @@ fn refusal(node: &NodeProto, why: &str) -> Error {
 }
 
 fn unsupported(message: String) -> Error {
-    Error::new(ErrorKind::Unsupported, message)
+    Error::unsupported(message)
 }

@@ -13,7 +13,7 @@ mod types;
 
 use std::collections::{BTreeSet, HashMap};
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, attribute_proto::AttributeType,
     tensor_proto::DataType,
@@ -333,5 +333,5 @@ fn declined(what: &str) -> Error {
 }
 
 fn unsupported(message: String) -> Error {
-    Error::new(ErrorKind::Unsupported, message)
+    Error::unsupported(message)
 }

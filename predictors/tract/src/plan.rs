@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use half::f16;
-use hyperfake_predictor::{Error, ErrorKind, Features, RawPrediction, Result};
+use hyperfake_predictor::{Error, Features, RawPrediction, Result};
 use hyperfake_predictor_onnx::{Element, MAX_ROWS, OnnxFile, Signature};
 use tract_onnx::{
     Onnx,
@@ -67,7 +67,7 @@ impl Plan {
             SimplePlan::new_with_options(graph.into_optimized()?, &options)
         };
         let graph = optimise().map_err(|error| {
-            Error::new(ErrorKind::Unsupported, "tract cannot prepare the graph").with_source(error)
+            Error::unsupported("tract cannot prepare the graph").with_source(error)
         })?;
         let signature = signature.clone();
         let plan = Arc::new(Self { path: file.path.clone(), graph, signature, rows });
@@ -77,9 +77,9 @@ impl Plan {
 
     /// The buffers of one session.
     pub(crate) fn state(&self) -> Result<TypedSimpleState> {
-        self.graph.spawn().map_err(|error| {
-            Error::new(ErrorKind::Internal, "tract cannot make a state").with_source(error)
-        })
+        self.graph
+            .spawn()
+            .map_err(|error| Error::internal("tract cannot make a state").with_source(error))
     }
 
     /// The first row of what the graph gave.
@@ -141,14 +141,14 @@ fn datum_type(element: Element) -> DatumType {
 }
 
 fn parse(onnx: &Onnx, file: &OnnxFile) -> Result<InferenceModel> {
-    let parsed = onnx.parse(&file.model, None).map_err(|error| {
-        Error::new(ErrorKind::Invalid, "tract cannot read the graph").with_source(error)
-    })?;
+    let parsed = onnx
+        .parse(&file.model, None)
+        .map_err(|error| Error::invalid("tract cannot read the graph").with_source(error))?;
     if parsed.unresolved_inputs.is_empty() {
         return Ok(parsed.model);
     }
     let names = parsed.unresolved_inputs.join("', '");
-    Err(Error::new(ErrorKind::Invalid, format!("nothing gives '{names}', which the graph uses")))
+    Err(Error::invalid(format!("nothing gives '{names}', which the graph uses")))
 }
 
 /// The ONNX name of an element type.

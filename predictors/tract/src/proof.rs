@@ -13,7 +13,7 @@
 //! number although double precision gives one, dense is compared with double precision; but at a
 //! quarter of the points at least, each output must be compared with tract.
 
-use hyperfake_predictor::{Domain, Error, ErrorKind, Feature, Features, Output, Result, agree};
+use hyperfake_predictor::{Domain, Error, Feature, Features, Output, Result, agree};
 use hyperfake_predictor_dense::{Reference, Runner};
 use hyperfake_predictor_onnx::OnnxFile;
 
@@ -97,11 +97,11 @@ pub(crate) fn described(features: &Features, columns: &[Feature]) -> String {
 }
 
 fn unproved(message: String) -> Error {
-    Error::new(ErrorKind::Unsupported, message)
+    Error::unsupported(message)
 }
 
 fn contradiction(message: String) -> Error {
-    Error::new(ErrorKind::Conflict, message)
+    Error::conflict(message)
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ fn repeat<T>(row: impl Iterator<Item = T> + Clone, rows: &mut [T]) {
 }
 
 fn failed(error: TractError) -> Error {
-    Error::new(ErrorKind::Internal, "tract cannot run the graph").with_source(error)
+    Error::internal("tract cannot run the graph").with_source(error)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 
 use crate::{
     Aggregate, Child, Ensemble,
@@ -48,10 +48,9 @@ impl Forest {
         let mut base_values = ensemble.base_values.clone();
         base_values.resize(targets, 0.0);
         if let Some(target) = unsettled_target(ensemble, &packed) {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!("target {target} may get no vote, and then has no least or greatest one"),
-            ));
+            return Err(Error::invalid(format!(
+                "target {target} may get no vote, and then has no least or greatest one"
+            )));
         }
         Ok(Self(Arc::new(Parts { inputs, targets, aggregate, base_values, packed })))
     }

@@ -10,7 +10,7 @@
 //! `NaN <= t` is false. A node for which NaN must count as true looks at a second copy of the
 //! inputs, in which NaN is -infinity.
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 
 use crate::{
     Branch, Child, Comparison, Ensemble, MAX_INPUTS, MAX_TARGETS,
@@ -305,10 +305,7 @@ impl Packing<'_> {
     fn allocate(&mut self, count: usize) -> Result<u32> {
         let first = self.packed.nodes.len();
         if first + count > MAX_NODES {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("the trees have more than {MAX_NODES} nodes"),
-            ));
+            return Err(Error::unsupported(format!("the trees have more than {MAX_NODES} nodes")));
         }
         self.packed.nodes.resize(first + count, Node { threshold: f32::NAN, link: 0 });
         self.packed.row_of.resize(first + count, 0);
@@ -325,5 +322,5 @@ fn absent(kind: &str, index: usize, count: usize) -> Error {
 }
 
 fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::Invalid, message)
+    Error::invalid(message)
 }

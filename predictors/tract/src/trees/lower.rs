@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hyperfake_predictor::{Error, ErrorKind, Feature, Output, Result};
+use hyperfake_predictor::{Error, Feature, Output, Result};
 use hyperfake_predictor_onnx::{
     Element, OnnxFile,
     pb::{NodeProto, tensor_proto::DataType},
@@ -108,7 +108,7 @@ impl Graph {
     ///
     /// `Unsupported` when the graph is something else; the error names the node.
     pub(super) fn of(file: &OnnxFile) -> Result<Self> {
-        let missing = || Error::new(ErrorKind::Invalid, "not an ONNX model: there is no graph");
+        let missing = || Error::invalid("not an ONNX model: there is no graph");
         let graph = file.graph().ok_or_else(missing)?;
         let outputs: Vec<&str> = file.signature.outputs.iter().map(String::as_str).collect();
         if !graph.node.iter().any(ensemble::is_ensemble) {
@@ -324,5 +324,5 @@ fn refusal(node: &NodeProto, why: &str) -> Error {
 }
 
 fn unsupported(message: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, message)
+    Error::unsupported(message)
 }

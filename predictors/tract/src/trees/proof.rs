@@ -6,7 +6,7 @@
 //! precision in the sums, which single precision may round the other way: one part in a million of
 //! the answer, and 1e-12 of the largest answer at any of the points.
 
-use hyperfake_predictor::{Domain, Error, ErrorKind, Features, Output, Result};
+use hyperfake_predictor::{Domain, Error, Features, Output, Result};
 use hyperfake_predictor_onnx::{Element, OnnxFile};
 
 use super::{Model, reference::Reference};
@@ -24,7 +24,7 @@ const COMPARISONS: usize = 1 << 21;
 ///
 /// `Unsupported` with the first point at which they differ.
 pub(super) fn check(file: &OnnxFile, model: &Model) -> Result<()> {
-    let unproved = |message: String| Error::new(ErrorKind::Unsupported, message);
+    let unproved = |message: String| Error::unsupported(message);
     let reference = Reference::of(file).map_err(unproved)?;
     let columns = &model.graph.columns;
     let mut asked = Domain::of(&file.columns(), &file.trained).thorough();

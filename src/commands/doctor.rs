@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
+    args::DoctorArgs,
     backends,
-    cli::DoctorArgs,
     clock::{Clock, Lateness, precise},
-    format,
+    report::format,
 };
 
 /// How the clock is measured: this many sleeps of this length.

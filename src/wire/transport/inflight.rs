@@ -35,14 +35,14 @@ impl Partial {
 }
 
 /// A request's body, which counts until it is dropped: a handler does that when it has the message.
-pub(super) struct Counted {
+pub(crate) struct Counted {
     body: Body,
     partial: Arc<Partial>,
     bytes: usize,
 }
 
 impl Counted {
-    pub(super) fn new(body: Body, partial: Arc<Partial>) -> Self {
+    pub(crate) fn new(body: Body, partial: Arc<Partial>) -> Self {
         Self { body, partial, bytes: 0 }
     }
 
@@ -51,7 +51,7 @@ impl Counted {
     /// # Errors
     ///
     /// When there is no room for it, unless the request has arrived whole.
-    pub(super) fn replace(&mut self, compressed: usize, message: usize) -> Result<(), Status> {
+    pub(crate) fn replace(&mut self, compressed: usize, message: usize) -> Result<(), Status> {
         self.bytes = self.bytes + message - compressed;
         let all = self.partial.bytes.fetch_add(message, Ordering::Relaxed) + message;
         self.partial.bytes.fetch_sub(compressed, Ordering::Relaxed);

@@ -165,7 +165,7 @@ pub(super) fn log_level(text: &str) -> Result<Targets, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::ServerArgs;
+    use crate::args::ServerArgs;
 
     fn read(line: &str) -> Result<Cli, clap::Error> {
         Cli::read(std::iter::once("hyperfake").chain(line.split_whitespace()).map(OsString::from))

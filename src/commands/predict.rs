@@ -1,9 +1,9 @@
 //! `hyperfake predict`: one prediction, without a server.
 
-use hyperfake_predictor::{Error, ErrorKind, Feature, Features, Limits, Result};
+use hyperfake_predictor::{Error, Feature, Features, Limits, Result};
 use serde_json::json;
 
-use crate::{backends, cli::PredictArgs, config, format};
+use crate::{args::PredictArgs, backends, config, report::format};
 
 /// Opens the model, asks it, and returns what to print.
 ///
@@ -26,7 +26,7 @@ pub fn predict(args: &PredictArgs) -> Result<String> {
             models.len(),
             images.join(", ")
         );
-        return Err(Error::new(ErrorKind::Invalid, message).at(&args.model));
+        return Err(Error::invalid(message).at(&args.model));
     };
     let raw = model.predictor.session()?.predict(&features)?;
     let checked = Limits { max_runtime: args.max_runtime }.check(raw);

@@ -1,16 +1,16 @@
 use std::{fmt::Write, sync::Arc, time::Duration};
 
 use hyperfake_predictor::{
-    Error, ErrorKind, Feature, Features, Limits, ModelInfo, ModelUri, Prediction, Predictor, Range,
+    Error, Feature, Features, Limits, ModelInfo, ModelUri, Prediction, Predictor, Range,
     RawPrediction, Result,
 };
 use serde::Serialize;
 
 use crate::{
+    args::CheckArgs,
     backends::{self, Choice},
-    cli::CheckArgs,
     clock::precise,
-    format,
+    report::format,
 };
 
 /// Only what no model should predict: a day.
@@ -125,7 +125,7 @@ type Opened = (&'static str, Result<Arc<dyn Predictor>, String>);
 
 fn compare(image: Option<String>, runs: &[Opened], first: usize) -> Result<(Checked, Vec<String>)> {
     let (_, Ok(reference)) = &runs[first] else {
-        return Err(Error::new(ErrorKind::Internal, "no backend to compare with"));
+        return Err(Error::internal("no backend to compare with"));
     };
     let info = reference.info();
     let mut problems = Vec::new();

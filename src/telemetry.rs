@@ -1,6 +1,5 @@
-//! The log, and the page of metrics.
+//! The log.
 
-pub mod metrics;
 pub mod panics;
 
 use std::{
@@ -10,12 +9,12 @@ use std::{
     sync::Arc,
 };
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use parking_lot::Mutex;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::cli::{LogArgs, LogFormat};
+use crate::args::{LogArgs, LogFormat};
 
 /// The log. Keep it: what is logged last is written when it is dropped.
 #[derive(Debug)]
@@ -84,7 +83,7 @@ impl LogFile {
 
 fn append(path: &Path) -> Result<File> {
     OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-        Error::new(ErrorKind::Unavailable, "cannot open the log file")
+        Error::unavailable("cannot open the log file")
             .with_source(error)
             .at(format!("--log-file {}", path.display()))
     })

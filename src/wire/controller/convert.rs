@@ -13,7 +13,7 @@ use crate::{
     worker::{Event, EventKind, Instance, InstanceId, Usage},
 };
 
-pub(super) fn start_response(instance: &Instance) -> StartResponse {
+pub(crate) fn start_response(instance: &Instance) -> StartResponse {
     StartResponse {
         instance_id: Some(instance_id(instance.id)),
         instance_ip: instance.id.address().to_string(),
@@ -21,11 +21,11 @@ pub(super) fn start_response(instance: &Instance) -> StartResponse {
     }
 }
 
-pub(super) fn instance_id(id: InstanceId) -> common::InstanceId {
+pub(crate) fn instance_id(id: InstanceId) -> common::InstanceId {
     common::InstanceId { id: id.text() }
 }
 
-pub(super) fn status_update(event: &Event, clock: &Clock) -> StatusUpdate {
+pub(crate) fn status_update(event: &Event, clock: &Clock) -> StatusUpdate {
     let kind = match event.kind {
         EventKind::Start => controller::Event::Start,
         EventKind::Running => controller::Event::Running,
@@ -47,7 +47,7 @@ pub(super) fn status_update(event: &Event, clock: &Clock) -> StatusUpdate {
     }
 }
 
-pub(super) fn metrics_update(usage: &Usage, cpus: usize) -> controller::MetricsUpdate {
+pub(crate) fn metrics_update(usage: &Usage, cpus: usize) -> controller::MetricsUpdate {
     controller::MetricsUpdate {
         used_ram_percent: usage.ram_percent,
         cpu_percent_percpu: vec![usage.cpu_percent; cpus],

@@ -91,7 +91,7 @@ impl Bound {
 
 /// A connection that counts as one of its server's for as long as it is open.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     /// What has to come before HTTP/2's own checks of a silent client begin.
     greeting: Option<Greeting>,
@@ -99,7 +99,7 @@ pub(super) struct Connection {
 }
 
 /// A connection on its way to its thread.
-pub(super) struct Arrival {
+pub(crate) struct Arrival {
     stream: std::net::TcpStream,
     greeting: Greeting,
     counted: OwnedSemaphorePermit,
@@ -118,7 +118,7 @@ const PREFACE: usize = 24;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Arrival {
-    pub(super) fn new(
+    pub(crate) fn new(
         stream: TcpStream,
         counted: OwnedSemaphorePermit,
         clock: &Clock,
@@ -131,7 +131,7 @@ impl Arrival {
     }
 
     /// On the thread that will serve it.
-    pub(super) fn arrive(self) -> io::Result<Connection> {
+    pub(crate) fn arrive(self) -> io::Result<Connection> {
         let stream = TcpStream::from_std(self.stream)?;
         Ok(Connection { stream, greeting: Some(self.greeting), _counted: self.counted })
     }

@@ -23,11 +23,11 @@ use tokio_util::task::TaskTracker;
 use tonic::{body::Body, transport::Server as Transport};
 use tower_service::Service;
 
-use super::{
-    calls::Messages,
-    sockets::{Arrival, Bound, Connection},
+use super::sockets::{Arrival, Bound, Connection};
+use crate::{
+    clock::{Clock, precise},
+    wire::controller::fast_path::Messages,
 };
-use crate::clock::{Clock, precise};
 
 /// What a server is held to.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@ use hyperfake_predictor::{Error, ErrorKind};
 use tonic::{Code, Status};
 
 /// The one table from the worker's errors to gRPC's codes.
-pub(super) fn status(error: &Error) -> Status {
+pub(crate) fn status(error: &Error) -> Status {
     let code = match error.kind() {
         ErrorKind::NotFound => Code::NotFound,
         ErrorKind::Invalid => Code::InvalidArgument,
@@ -10,6 +10,8 @@ pub(super) fn status(error: &Error) -> Status {
         ErrorKind::Conflict => Code::AlreadyExists,
         ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::Exhausted => Code::ResourceExhausted,
+        ErrorKind::Timeout => Code::DeadlineExceeded,
+        ErrorKind::Cancelled => Code::Cancelled,
         ErrorKind::Internal => Code::Internal,
         _ => Code::Unknown,
     };

@@ -14,14 +14,13 @@ use std::{
 use http::{HeaderMap, HeaderName, Response};
 use tonic::{Status, body::Body};
 
-use super::calls::Answering;
-use crate::clock::Clock;
+use crate::{clock::Clock, wire::controller::fast_path::Answering};
 
 static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// How long a request with these headers may take (`grpc-timeout`: at most eight digits and a
 /// unit). One that is malformed is left out, as tonic does.
-pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let (unit, digits) = headers.get(&GRPC_TIMEOUT)?.as_bytes().split_last()?;
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -39,7 +38,7 @@ pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The answer, or `DeadlineExceeded` after this time from now.
-pub(super) fn within(timeout: Duration, answering: Answering, clock: &Clock) -> Answering {
+pub(crate) fn within(timeout: Duration, answering: Answering, clock: &Clock) -> Answering {
     match clock.now().checked_add(timeout) {
         None => answering,
         Some(deadline) => {

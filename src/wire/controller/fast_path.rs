@@ -32,12 +32,14 @@ use tonic::{
 };
 use tower_service::Service;
 
-use super::{
-    compression::{Decompressed, Encoding, GRPC_ENCODING, too_large},
-    deadline,
-    partial::{Counted, Partial},
+use crate::{
+    clock::Clock,
+    wire::transport::{
+        compression::{Decompressed, Encoding, GRPC_ENCODING, too_large},
+        deadline,
+        inflight::{Counted, Partial},
+    },
 };
-use crate::clock::Clock;
 
 /// What answers `Call`.
 pub trait Answer: Send + Sync + 'static {
@@ -69,7 +71,7 @@ pub struct Messages {
 
 impl Messages {
     /// The ways in which answers are compressed, for a client that takes one of them.
-    pub(super) fn answer_encodings(self) -> impl Iterator<Item = CompressionEncoding> {
+    pub(crate) fn answer_encodings(self) -> impl Iterator<Item = CompressionEncoding> {
         let both = [CompressionEncoding::Gzip, CompressionEncoding::Deflate];
         both.into_iter().filter(move |_| self.compress_answers)
     }
@@ -100,7 +102,7 @@ impl<C> Clone for Calls<C> {
 }
 
 /// The answer to a request, on its way.
-pub(super) type Answering =
+pub(crate) type Answering =
     Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 impl<C: Answer> Service<Request<Body>> for Calls<C> {

@@ -15,13 +15,13 @@ use tokio_stream::Stream;
 use tonic::{Extensions, Request, Response, Status};
 
 use super::{
-    calls::{Answer, Answered},
     convert,
-    status::status,
+    fast_path::{Answer, Answered},
     trailers,
 };
 use crate::{
     clock::Clock,
+    wire::status::status,
     worker::{Call, Executor, Over, StartAnswers, Subscription},
 };
 

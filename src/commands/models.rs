@@ -5,7 +5,7 @@ mod check;
 use hyperfake_predictor::Result;
 use serde_json::json;
 
-use crate::{app, catalog::Model, cli::ModelsArgs, config::Models};
+use crate::{app, args::ModelsArgs, catalog::Model, config::Models};
 
 pub use self::check::check;
 

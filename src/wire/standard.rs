@@ -22,7 +22,7 @@ const NAMES: [&str; 3] = ["", "worker", "controller.Controller"];
 
 /// Where a worker says how it is.
 #[derive(Debug)]
-pub(super) struct Health {
+pub(crate) struct Health {
     state: watch::Receiver<ServingStatus>,
     /// Until there is nothing more to say.
     changes: Mutex<Option<watch::Sender<ServingStatus>>>,
@@ -30,32 +30,32 @@ pub(super) struct Health {
 
 impl Health {
     /// That of a worker that serves.
-    pub(super) fn serving() -> Self {
+    pub(crate) fn serving() -> Self {
         let (changes, state) = watch::channel(ServingStatus::Serving);
         Self { state, changes: Mutex::new(Some(changes)) }
     }
 
     /// It takes no more calls.
-    pub(super) fn not_serving(&self) {
+    pub(crate) fn not_serving(&self) {
         if let Some(changes) = &*self.changes.lock() {
             changes.send_replace(ServingStatus::NotServing);
         }
     }
 
     /// Ends the streams of those who watch, once they know the last state.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         *self.changes.lock() = None;
     }
 
     /// The service that tells.
-    pub(super) fn service(&self) -> HealthService {
+    pub(crate) fn service(&self) -> HealthService {
         HealthService(self.state.clone())
     }
 }
 
 /// The service, for one thread.
 #[derive(Debug)]
-pub(super) struct HealthService(watch::Receiver<ServingStatus>);
+pub(crate) struct HealthService(watch::Receiver<ServingStatus>);
 
 #[tonic::async_trait]
 impl health_server::Health for HealthService {
@@ -92,7 +92,7 @@ fn quoted(name: &str) -> String {
 
 /// The states of a name, as they change.
 #[derive(Debug)]
-pub(super) struct Watching {
+pub(crate) struct Watching {
     is_known: bool,
     changes: WatchStream<ServingStatus>,
     /// What was said last.

@@ -1,7 +1,7 @@
 //! Compressed requests: their messages are decompressed before a service sees them.
 //!
 //! tonic decompresses as well, but what it makes of a few bytes would count as those few bytes until
-//! the request has arrived whole (see [`super::partial`]).
+//! the request has arrived whole (see [`super::inflight`]).
 
 use std::{
     io::{self, Read},
@@ -15,18 +15,18 @@ use http::{HeaderMap, HeaderName};
 use http_body::Frame;
 use tonic::{Status, metadata::MetadataValue};
 
-use super::partial::Counted;
+use super::inflight::Counted;
 
 /// The header that says how the messages of a request or an answer are compressed.
-pub(super) static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+pub(crate) static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// What a refusal says is taken instead.
 const ACCEPTED: &str = "identity,deflate,gzip";
 /// A byte that says whether the message is compressed, and four with its length.
-pub(super) const PREFIX: usize = 5;
+pub(crate) const PREFIX: usize = 5;
 
 /// How messages are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     Gzip,
     /// The zlib format (RFC 1950), whatever gRPC calls it.
     Deflate,
@@ -38,7 +38,7 @@ impl Encoding {
     /// # Errors
     ///
     /// `Unimplemented`, with the encodings that are taken, for any other.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Status> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Status> {
         let Some(name) = headers.get(&GRPC_ENCODING) else { return Ok(None) };
         match name.as_bytes() {
             b"identity" => Ok(None),
@@ -100,7 +100,7 @@ fn inflate(compressed: &[u8], message: &mut Vec<u8>, limit: usize) -> io::Result
 }
 
 /// A request's body with its messages decompressed.
-pub(super) struct Decompressed {
+pub(crate) struct Decompressed {
     body: Counted,
     encoding: Encoding,
     max_message_bytes: usize,
@@ -110,7 +110,7 @@ pub(super) struct Decompressed {
 
 impl Decompressed {
     /// The messages of this body, each of at most this many bytes.
-    pub(super) fn new(body: Counted, encoding: Encoding, max_message_bytes: usize) -> Self {
+    pub(crate) fn new(body: Counted, encoding: Encoding, max_message_bytes: usize) -> Self {
         Self { body, encoding, max_message_bytes, begun: BytesMut::new() }
     }
 
@@ -173,14 +173,14 @@ impl http_body::Body for Decompressed {
 }
 
 /// Whether the message that begins with these bytes is compressed, and its length.
-pub(super) fn prefix(begun: &[u8]) -> Option<(bool, usize)> {
+pub(crate) fn prefix(begun: &[u8]) -> Option<(bool, usize)> {
     let (first, length) = begun.first_chunk::<PREFIX>()?.split_first()?;
     let length = u32::from_be_bytes(length.try_into().ok()?);
     Some((*first == 1, length as usize))
 }
 
 /// How gRPC refuses a message that is too large.
-pub(super) fn too_large(what: impl std::fmt::Display) -> Status {
+pub(crate) fn too_large(what: impl std::fmt::Display) -> Status {
     Status::resource_exhausted(format!("--max-message-size: {what}"))
 }
 

@@ -7,12 +7,16 @@ use tonic::service::RoutesBuilder;
 use tonic_health::pb::health_server::HealthServer;
 
 use super::{
-    Controller,
-    calls::{Calls, Messages},
-    health::Health,
-    partial::Partial,
-    sockets::Bound,
-    threads::{Settings, Threads},
+    controller::{
+        Controller,
+        fast_path::{Calls, Messages},
+    },
+    standard::Health,
+    transport::{
+        inflight::Partial,
+        sockets::Bound,
+        threads::{Settings, Threads},
+    },
 };
 use crate::{
     clock::{Clock, Lateness, precise},

@@ -22,7 +22,7 @@ pub static RAM: HeaderName = HeaderName::from_static("functionrambytes");
 pub static COLD_START: HeaderName = HeaderName::from_static("coldstarttime");
 
 /// How the worker says how the call was predicted to behave, and how it behaved.
-pub(super) fn write(outcome: &Outcome, clock: &Clock) -> MetadataMap {
+pub(crate) fn write(outcome: &Outcome, clock: &Clock) -> MetadataMap {
     let prediction = &outcome.prediction;
     let mut trailers = Writer::default();
     // By one reading of the date: it may be set at any time, and the call took what it took.

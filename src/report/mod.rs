@@ -1,0 +1,3 @@
+//! Numbers and tables as people read them.
+
+pub mod format;

@@ -1,0 +1,7 @@
+//! Connections: sockets and threads that accept them, and what every request passes first.
+
+pub mod compression;
+pub mod deadline;
+pub mod inflight;
+pub mod sockets;
+pub mod threads;
