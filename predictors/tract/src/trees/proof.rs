@@ -92,6 +92,8 @@ mod tests {
         Aggregate, Branch, Child, Comparison, Ensemble, Forest, Leaf, Vote,
     };
 
+    use hyperfake_predictor::ErrorKind;
+
     use super::*;
     use crate::trees::lower::{Graph, Step};
 
