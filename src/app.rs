@@ -12,7 +12,7 @@ use crate::{
     args::DatabaseType,
     backends,
     catalog::{self, Catalog, Extrapolation, Model},
-    clock::{Clock, Lateness, LatenessWatch, precise},
+    clock::{Clock, Lateness, LatenessMonitor, precise},
     config::{Config, Database, Models},
     duration::Scale,
     functions::{
@@ -73,8 +73,8 @@ impl App {
         if let Some(page) = page {
             metrics::serve(page, snapshots(server.clocks(), &workers, &addresses));
         }
-        let watch = LatenessWatch::new(server.clocks(), config.lateness_warn);
-        let tidying = tokio::spawn(tidy(catalog, workers.clone(), watch));
+        let monitor = LatenessMonitor::new(server.clocks(), config.lateness_warn);
+        let tidying = tokio::spawn(tidy(catalog, workers.clone(), monitor));
         Ok(Self { server, workers, addresses, registry, metrics, config, tidying })
     }
 
@@ -217,14 +217,14 @@ fn no_model(error: &Error) -> Error {
 /// How often the worker says what it could not say yet.
 const TIDY: Duration = Duration::from_secs(5);
 
-async fn tidy(catalog: Arc<Catalog>, workers: Vec<Arc<Worker>>, mut watch: LatenessWatch) {
+async fn tidy(catalog: Arc<Catalog>, workers: Vec<Arc<Worker>>, mut monitor: LatenessMonitor) {
     let clock = precise::start();
     loop {
         clock.sleep_until(clock.now() + TIDY).await;
         let now = clock.now();
         workers.iter().for_each(|worker| worker.tidy(now));
         catalog.models().iter().for_each(|model| model.report_outside(now));
-        if let Some(late) = watch.look(now) {
+        if let Some(late) = monitor.check(now) {
             let (sleeps, p99, max) = (late.count(), late.quantile(0.99), late.max());
             tracing::warn!(sleeps, ?p99, ?max, "sleeps end late: calls take longer than predicted");
         }

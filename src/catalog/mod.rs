@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use hyperfake_predictor::{
@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use self::extrapolation::Outside;
 pub use self::{extrapolation::Extrapolation, image::Image, response::Response};
-use crate::duration;
+use crate::{clock::Moment, duration};
 
 /// The models of a worker, by image.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ pub struct Model {
     faults: Faults,
     outside: Option<Arc<Outside>>,
     /// When inputs outside the trained range were last reported, and what was said.
-    outside_reported: Mutex<Option<(Instant, String)>>,
+    outside_reported: Mutex<Option<(Moment, String)>>,
 }
 
 /// A model as it was asked for.
@@ -239,7 +239,7 @@ impl Served {
 struct Faults {
     total: AtomicU64,
     /// When they were last reported, and how many there were by then.
-    reported: Mutex<Option<(Instant, u64)>>,
+    reported: Mutex<Option<(Moment, u64)>>,
 }
 
 impl Model {
@@ -254,7 +254,7 @@ impl Model {
     }
 
     /// Counts a prediction that had to be corrected, and says so at most once a minute.
-    pub fn report(&self, checked: &Checked, now: Instant) {
+    pub fn report(&self, checked: &Checked, now: Moment) {
         let total = self.faults.total.fetch_add(1, Ordering::Relaxed) + 1;
         let mut reported = self.faults.reported.lock();
         let before = match *reported {
@@ -288,7 +288,7 @@ impl Model {
     }
 
     /// Says so, at most once a minute and only when there were more since.
-    pub fn report_outside(&self, now: Instant) {
+    pub fn report_outside(&self, now: Moment) {
         let Some(outside) = &self.outside else { return };
         let counts: Vec<_> = outside
             .counts()

@@ -1,10 +1,4 @@
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, io::Write, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
@@ -20,7 +14,7 @@ use tonic::{Status, transport::Channel};
 use super::{Sample, Started, connect, one_call, refused, schedule::Schedule, start};
 use crate::{
     args::LoadArgs,
-    clock::{Clock, precise},
+    clock::{Clock, Moment, precise},
     report::format,
 };
 
@@ -183,7 +177,7 @@ async fn timed(
     mut client: ControllerClient<Channel>,
     request: CallRequest,
     function: usize,
-    (began, intended): (Instant, Duration),
+    (began, intended): (Moment, Duration),
     deadline: Duration,
     clock: &Clock,
 ) -> Row {

@@ -97,16 +97,16 @@ impl Sleeps {
             clock.sleep_until(deadline).await;
             let ended = clock.now();
             early += usize::from(ended < deadline);
-            worker.record(ended.saturating_duration_since(deadline));
+            (worker.record(ended - deadline));
 
             let deadline = clock.now() + SLEEP;
             std::thread::sleep(SLEEP);
-            thread.record(clock.now().saturating_duration_since(deadline));
+            (thread.record(clock.now() - deadline));
 
             let deadline = clock.now() + SLEEP;
             #[expect(clippy::disallowed_methods, reason = "what the clock is compared with")]
             tokio::time::sleep(SLEEP).await;
-            tokio.record(clock.now().saturating_duration_since(deadline));
+            (tokio.record(clock.now() - deadline));
         }
         Self { clock: worker, thread, tokio, early }
     }

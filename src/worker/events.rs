@@ -5,14 +5,14 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use hyperfake_predictor::{Error, Result};
 use parking_lot::{Mutex, RwLock};
 
 use super::Instance;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 
 /// What can happen to an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct Event {
     /// To whom.
     pub instance: Arc<Instance>,
     /// When.
-    pub at: Instant,
+    pub at: Moment,
 }
 
 /// Hands every event to every listener.
@@ -135,7 +135,7 @@ impl Events {
         kind: EventKind,
         failed: bool,
         instance: &Arc<Instance>,
-        at: impl FnOnce() -> Instant,
+        at: impl FnOnce() -> Moment,
     ) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
@@ -155,7 +155,7 @@ impl Events {
 
     /// Says what was left out since the last report, and forgets who is gone, also when nothing
     /// happens any more.
-    pub fn tidy(&self, now: Instant) {
+    pub fn tidy(&self, now: Moment) {
         let mut listeners = self.listeners.write();
         listeners.retain(|listener| !listener.queue.lock().is_gone(now, self.patience));
         self.count.store(listeners.len(), Ordering::Release);
@@ -198,11 +198,11 @@ struct Queue {
     /// Whoever reads.
     waker: Option<Waker>,
     /// When the stream ended; nothing while it is open.
-    away_since: Option<Instant>,
+    away_since: Option<Moment>,
     over: Option<Over>,
     /// Events left out since the last report.
     lost: u64,
-    reported: Option<Instant>,
+    reported: Option<Moment>,
 }
 
 /// Why a subscription is over.
@@ -216,8 +216,8 @@ pub enum Over {
 
 impl Queue {
     /// Whether nobody will come back for what waits here.
-    fn is_gone(&self, now: Instant, patience: Duration) -> bool {
-        let away = self.away_since.map(|since| now.saturating_duration_since(since));
+    fn is_gone(&self, now: Moment, patience: Duration) -> bool {
+        let away = self.away_since.map(|since| now - since);
         away.is_some_and(|away| away > patience) || self.over == Some(Over::TooSlow)
     }
 
@@ -252,7 +252,7 @@ impl Listener {
     }
 
     /// Says how many events were left out, at most once a second.
-    fn report_lost(&self, queue: &mut Queue, worker: &str, now: Instant) {
+    fn report_lost(&self, queue: &mut Queue, worker: &str, now: Moment) {
         let due = queue.reported.is_none_or(|last| now >= last + Duration::from_secs(1));
         if queue.lost > 0 && due {
             tracing::warn!(

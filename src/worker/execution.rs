@@ -1,7 +1,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::{EventKind, Instance, InstanceId, Worker};
 use crate::{
     catalog::{Catalog, Model},
-    clock::Clock,
+    clock::{Clock, Moment},
 };
 
 /// Runs calls on one thread: the worker, with the thread's own clock and model sessions.
@@ -60,9 +60,9 @@ pub struct Outcome {
     /// How the call was predicted to behave, and how it behaved.
     pub prediction: Prediction,
     /// When the call came in.
-    pub arrived: Instant,
+    pub arrived: Moment,
     /// When it ended.
-    pub ended: Instant,
+    pub ended: Moment,
     /// The part of it that was spent waiting for the instance's cold start.
     pub cold_start: Duration,
 }
@@ -185,7 +185,7 @@ struct Running<'a> {
     worker: &'a Worker,
     instance: &'a Arc<Instance>,
     clock: &'a Clock,
-    succeeded: Option<Instant>,
+    succeeded: Option<Moment>,
 }
 
 impl<'a> Running<'a> {
@@ -195,7 +195,7 @@ impl<'a> Running<'a> {
     }
 
     /// Ends it well, at this moment.
-    fn succeed(mut self, at: Instant) {
+    fn succeed(mut self, at: Moment) {
         self.succeeded = Some(at);
     }
 }

@@ -4,13 +4,13 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::Notify;
 
 use super::{Function, InstanceId};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 
 /// One simulated container of a function.
 pub struct Instance {
@@ -19,9 +19,9 @@ pub struct Instance {
     /// What it runs.
     pub function: Arc<Function>,
     /// When it came to exist.
-    pub created: Instant,
+    pub created: Moment,
     /// When its cold start is over.
-    pub ready_at: Instant,
+    pub ready_at: Moment,
     /// Calls inside and, once it is closed, the [`End`] that closed it: one number, so that
     /// closing and entering cannot overlap and only one end can win.
     calls: AtomicU32,
@@ -87,7 +87,7 @@ impl Instance {
     pub(super) fn new(
         id: InstanceId,
         function: Arc<Function>,
-        created: Instant,
+        created: Moment,
         cold_start: Duration,
     ) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl Instance {
     }
 
     /// What it is doing at this moment.
-    pub fn state(&self, now: Instant) -> InstanceState {
+    pub fn state(&self, now: Moment) -> InstanceState {
         match self.calls.load(Ordering::Acquire) {
             calls if End::of(calls).is_some() => match calls & !CLOSED {
                 0 => InstanceState::Stopped,
@@ -122,7 +122,7 @@ impl Instance {
     }
 
     /// When its last call ended; before the first call, when it was ready.
-    pub fn last_work(&self) -> Instant {
+    pub fn last_work(&self) -> Moment {
         self.created + Duration::from_nanos(self.last_work.load(Ordering::Relaxed))
     }
 
@@ -152,7 +152,7 @@ impl Instance {
 
     /// Closes it if no call is inside and none has been since that long ago. Returns `Err` with
     /// the time of the next look when that is not so.
-    pub(super) fn close_if_idle(&self, now: Instant, idle: Duration) -> Result<(), Instant> {
+    pub(super) fn close_if_idle(&self, now: Moment, idle: Duration) -> Result<(), Moment> {
         let due = self.last_work() + idle;
         if now < due {
             return Err(due);
@@ -219,8 +219,8 @@ impl Instance {
         }
     }
 
-    fn leave(&self, now: Instant) {
-        let since = now.saturating_duration_since(self.created).as_nanos() as u64;
+    fn leave(&self, now: Moment) {
+        let since = (now - self.created).as_nanos() as u64;
         self.last_work.fetch_max(since, Ordering::Relaxed);
         if is_stopped(self.calls.fetch_sub(1, Ordering::AcqRel) - 1) {
             self.changed.notify_waiters();
@@ -249,12 +249,12 @@ impl fmt::Debug for Instance {
 pub(super) struct Visit<'a> {
     instance: Arc<Instance>,
     clock: &'a Clock,
-    left: Option<Instant>,
+    left: Option<Moment>,
 }
 
 impl Visit<'_> {
     /// Says when it was over; otherwise that is when it is dropped.
-    pub(super) fn left_at(&mut self, now: Instant) {
+    pub(super) fn left_at(&mut self, now: Moment) {
         self.left = Some(now);
     }
 }

@@ -14,11 +14,7 @@ mod ledger;
 mod lifecycle;
 mod scheduler;
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
@@ -42,7 +38,7 @@ pub use self::{
 };
 use crate::{
     catalog::{Catalog, Model, Response},
-    clock::Clock,
+    clock::{Clock, Moment},
     functions::FunctionRegistry,
 };
 
@@ -70,7 +66,7 @@ pub struct Worker {
     admission: Admission,
     events: Events,
     /// The stopped instances that are still listed, oldest first, and when they stopped.
-    stopped: Mutex<VecDeque<(Instant, InstanceId)>>,
+    stopped: Mutex<VecDeque<(Moment, InstanceId)>>,
     /// The lives of the instances, up to their last events.
     lives: TaskTracker,
     /// Ends the wait of instances for their calls.
@@ -219,7 +215,7 @@ impl Worker {
     }
 
     /// Says what could not be said yet, and forgets what is over. Call it every few seconds.
-    pub fn tidy(&self, now: Instant) {
+    pub fn tidy(&self, now: Moment) {
         self.events.tidy(now);
         self.forget_stopped(now);
     }
@@ -242,7 +238,7 @@ impl Worker {
     /// Every instance that is listed: the live ones and, without `--auto-remove`, those that
     /// stopped within the last [`STOPPED_INSTANCES_STAY`].
     #[must_use]
-    pub fn instances(&self, now: Instant) -> Vec<Arc<Instance>> {
+    pub fn instances(&self, now: Moment) -> Vec<Arc<Instance>> {
         self.forget_stopped(now);
         self.instances.pin().values().cloned().collect()
     }
@@ -338,7 +334,7 @@ impl Worker {
     }
 
     /// Lists an instance as stopped for a while, or forgets it.
-    fn lay_out(&self, instance: &Instance, now: Instant) {
+    fn lay_out(&self, instance: &Instance, now: Moment) {
         if self.config.auto_remove {
             self.instances.pin().remove(&instance.id);
         } else {
@@ -347,7 +343,7 @@ impl Worker {
         }
     }
 
-    fn forget_stopped(&self, now: Instant) {
+    fn forget_stopped(&self, now: Moment) {
         let mut stopped = self.stopped.lock();
         while let Some((at, id)) = stopped.front().copied() {
             if now < at + STOPPED_INSTANCES_STAY && stopped.len() <= MAX_STOPPED {

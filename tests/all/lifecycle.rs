@@ -45,7 +45,7 @@ impl Hand {
                 settle().await;
                 // From deadline to deadline, so that everybody wakes at the right moment.
                 while let Some(next) = hand.next_deadline().filter(|next| *next <= end) {
-                    hand.advance(next.saturating_duration_since(clock.now()));
+                    hand.advance(next - clock.now());
                     settle().await;
                 }
                 hand.advance(end - clock.now());

@@ -8,13 +8,16 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::{HeaderMap, HeaderName, Response};
 use tonic::{Status, body::Body};
 
-use crate::{clock::Clock, wire::controller::fast_path::Answering};
+use crate::{
+    clock::{Clock, Moment},
+    wire::controller::fast_path::Answering,
+};
 
 static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
@@ -39,18 +42,14 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
 
 /// The answer, or `DeadlineExceeded` after this time from now.
 pub(crate) fn within(timeout: Duration, answering: Answering, clock: &Clock) -> Answering {
-    match clock.now().checked_add(timeout) {
-        None => answering,
-        Some(deadline) => {
-            Box::pin(Within { answering: Some(answering), deadline, clock: clock.clone() })
-        }
-    }
+    let deadline = clock.now() + timeout;
+    Box::pin(Within { answering: Some(answering), deadline, clock: clock.clone() })
 }
 
 struct Within {
     /// Until it ends; what it holds is given back at the deadline.
     answering: Option<Answering>,
-    deadline: Instant,
+    deadline: Moment,
     clock: Clock,
 }
 

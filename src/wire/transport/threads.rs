@@ -4,13 +4,7 @@
 //! been given to a thread, meets no other thread's lock. All servers of a process share the
 //! threads; one that nobody has connected to costs no more than its socket.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, convert::Infallible, io, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use parking_lot::Mutex;
@@ -25,7 +19,7 @@ use tower_service::Service;
 
 use super::sockets::{Arrival, Bound, Connection};
 use crate::{
-    clock::{Clock, precise},
+    clock::{Clock, Moment, precise},
     wire::controller::fast_path::Messages,
 };
 
@@ -84,7 +78,7 @@ struct Door {
     max_connections: usize,
     clock: Clock,
     /// When the log was last told of a connection that could not be taken.
-    complained: Mutex<Option<Instant>>,
+    complained: Mutex<Option<Moment>>,
 }
 
 /// The most streams of a connection that may be reset before they are looked at.
@@ -158,7 +152,7 @@ impl Threads {
     }
 
     /// Takes the connections of this server from this moment on; before, there is nobody.
-    pub fn listen_at(&self, server: usize, socket: Bound, moment: Instant) {
+    pub fn listen_at(&self, server: usize, socket: Bound, moment: Moment) {
         let door = Arc::clone(&self.door);
         self.until_stopped(async move {
             door.clock.sleep_until(moment).await;
