@@ -1,6 +1,6 @@
 //! The composition root: the one place that picks concrete types and puts them together.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hyperfake_predictor::{Error, ErrorKind, Features, Limits, Result};
@@ -9,18 +9,14 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     admin::metrics,
-    args::DatabaseType,
     backends,
     catalog::{self, Catalog, Extrapolation, Model},
     clock::{Clock, Lateness, LatenessMonitor, precise},
     config::{Config, Database, Models},
     duration::Scale,
-    functions::{
-        FunctionRegistry,
-        embedded::{self, EmbeddedRegistry},
-        http::HttpRegistry,
-    },
+    functions::{self, FunctionStore, Place},
     report::format,
+    scenario::{Purpose, Seed},
     wire::{
         server::Server,
         transport::sockets::{self, Bound},
@@ -35,11 +31,11 @@ pub struct App {
     /// All of the fleet, which may be a fleet of one, and where each serves.
     workers: Vec<Arc<Worker>>,
     addresses: Vec<SocketAddr>,
-    registry: Registry,
+    registry: Place,
     /// Where the page of metrics is shown.
     metrics: Option<SocketAddr>,
     config: Config,
-    tidying: JoinHandle<()>,
+    housekeeping: JoinHandle<()>,
 }
 
 impl App {
@@ -54,13 +50,15 @@ impl App {
         sockets::raise_limit();
         let sockets = bind(&config.addresses)?;
         let page = config.metrics.map(bind_page).transpose()?;
-        let (lookup, registry) = function_registry(&config.database).await?;
+        let seed = Seed::new(config.seed.unwrap_or_else(|| fastrand::u64(..)));
+        let (store, registry) = function_store(&config.database, seed).await?;
         let (mut workers, mut addresses, mut serving) = (Vec::new(), Vec::new(), Vec::new());
         let behaviour = Arc::new(config.worker.clone());
-        for (address, socket) in sockets {
+        for (index, (address, socket)) in sockets.into_iter().enumerate() {
             let (behaviour, catalog) = (Arc::clone(&behaviour), Arc::clone(&catalog));
             let name = address.to_string();
-            let worker = Arc::new(Worker::new(name, behaviour, catalog, Arc::clone(&lookup)));
+            let (seed, store) = (seed.worker(index), Arc::clone(&store));
+            let worker = Arc::new(Worker::new(name, seed, behaviour, catalog, store));
             workers.push(Arc::clone(&worker));
             addresses.push(address);
             serving.push((worker, socket));
@@ -74,8 +72,8 @@ impl App {
             metrics::serve(page, snapshots(server.clocks(), &workers, &addresses));
         }
         let monitor = LatenessMonitor::new(server.clocks(), config.lateness_warn);
-        let tidying = tokio::spawn(tidy(catalog, workers.clone(), monitor));
-        Ok(Self { server, workers, addresses, registry, metrics, config, tidying })
+        let housekeeping = tokio::spawn(housekeeping(catalog, workers.clone(), monitor));
+        Ok(Self { server, workers, addresses, registry, metrics, config, housekeeping })
     }
 
     /// Where it serves; the first worker of a fleet.
@@ -121,7 +119,7 @@ impl App {
         let cold_start = worker.cold_start.unwrap_or(worker.runtime.cold_start());
         format!(
             "{}\n{}, with {}\n{}simulating {} and {}, runtime {}, cold start {}{}\n{}{}",
-            table(self.worker().catalog().models(), &worker.limits),
+            table(self.worker().catalog().models(), &worker.layers.limits),
             self.serving(),
             format::count(self.config.server.threads, "thread"),
             if self.workers.len() > 1 { "each " } else { "" },
@@ -129,11 +127,11 @@ impl App {
             format::bytes(worker.memory_bytes as f64),
             worker.runtime,
             format::duration(cold_start),
-            match worker.time_scale {
+            match worker.layers.time_scale {
                 Scale::ONE => String::new(),
                 scale => format!(", time scale {scale}"),
             },
-            match self.registry.here {
+            match self.registry.is_here {
                 true => format!("functions are registered here, at {}", self.registry.url),
                 false => format!("functions are looked up at {}", self.registry.url),
             },
@@ -166,7 +164,7 @@ impl App {
     /// Stops accepting, lets the calls end within the grace period or until `hurry` ends, and
     /// returns how late the calls' sleeps ended.
     pub async fn shut_down(self, hurry: impl Future<Output = ()>) -> Lateness {
-        self.tidying.abort();
+        self.housekeeping.abort();
         self.server.shut_down(self.config.shutdown_grace, hurry).await
     }
 }
@@ -214,16 +212,20 @@ fn no_model(error: &Error) -> Error {
     Error::new(error.kind(), format!("{error}; {advice} --skip-bad-models"))
 }
 
-/// How often the worker says what it could not say yet.
-const TIDY: Duration = Duration::from_secs(5);
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(5);
 
-async fn tidy(catalog: Arc<Catalog>, workers: Vec<Arc<Worker>>, mut monitor: LatenessMonitor) {
+/// Reports what is due to be reported, and evicts what has expired.
+async fn housekeeping(
+    catalog: Arc<Catalog>,
+    workers: Vec<Arc<Worker>>,
+    mut monitor: LatenessMonitor,
+) {
     let clock = precise::start();
     loop {
-        clock.sleep_until(clock.now() + TIDY).await;
+        clock.sleep_until(clock.now() + HOUSEKEEPING_INTERVAL).await;
         let now = clock.now();
-        workers.iter().for_each(|worker| worker.tidy(now));
-        catalog.models().iter().for_each(|model| model.report_outside(now));
+        workers.iter().for_each(|worker| worker.housekeeping(now));
+        catalog.models().iter().for_each(|model| model.report(now));
         if let Some(late) = monitor.check(now) {
             let (sleeps, p99, max) = (late.count(), late.quantile(0.99), late.max());
             tracing::warn!(sleeps, ?p99, ?max, "sleeps end late: calls take longer than predicted");
@@ -282,61 +284,19 @@ fn bind(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, Bound)>> {
     Ok(bound)
 }
 
-/// Where functions are registered.
-#[derive(Debug)]
-struct Registry {
-    url: Url,
-    /// Whether this process is the registry.
-    here: bool,
-}
-
-async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegistry>, Registry)> {
-    let url = database.url.as_str();
-    let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::unavailable("no function registry")
-            .with_source(error)
-            .at(format!("--database-address {url}"))
+async fn function_store(
+    database: &Database,
+    seed: Seed,
+) -> Result<(Arc<dyn FunctionStore>, Place)> {
+    let draws = seed.function("");
+    let ids = move |number| {
+        let half = |purpose| u128::from(draws.bits(number, purpose));
+        half(Purpose::FunctionId) << 64 | half(Purpose::FunctionIdRest)
     };
-    let client =
-        HttpRegistry::new(database.url.clone()).map_err(|error| unavailable(error.into()))?;
-    let asked = || Registry { url: database.url.clone(), here: false };
-    let embed = match database.kind {
-        DatabaseType::Http => false,
-        DatabaseType::Embedded => true,
-        DatabaseType::Auto => !client.answers().await,
-    };
-    if !embed {
-        return Ok((Arc::new(client), asked()));
-    }
-    let host = database.url.host_str().unwrap_or("localhost");
-    match embedded::bind(host, database.url.port_or_known_default().unwrap_or(80)).await {
-        Ok(listeners) => {
-            let mut url = database.url.clone();
-            if let Some(bound) = listeners.first().and_then(|first| first.local_addr().ok()) {
-                // The one that was asked for, unless any would do.
-                let _ = url.set_port(Some(bound.port()));
-            }
-            let registry = EmbeddedRegistry::default();
-            registry.serve(listeners);
-            Ok((Arc::new(registry), Registry { url, here: true }))
-        }
-        // Another worker was faster to be the registry.
-        Err(error)
-            if database.kind == DatabaseType::Auto
-                && error.kind() == io::ErrorKind::AddrInUse
-                && client.answers().await =>
-        {
-            Ok((Arc::new(client), asked()))
-        }
-        // The address is another machine's, which may come up later.
-        Err(error)
-            if database.kind == DatabaseType::Auto && error.kind() != io::ErrorKind::AddrInUse =>
-        {
-            tracing::warn!("no function registry answers at {url} yet");
-            Ok((Arc::new(client), asked()))
-        }
-        Err(error) => Err(unavailable(error.into())),
-    }
+    functions::open(&database.url, database.kind, ids).await.map_err(|error| {
+        let flag = format!("--database-address {}", database.url);
+        Error::unavailable("no function registry").with_source(error).at(flag)
+    })
 }
 
 /// One line for each model: where it came from, and what it predicts for an idle worker.

@@ -13,7 +13,8 @@ use reqwest::Url;
 use crate::{
     args::{DatabaseType, EngineArgs, MAX_FLEET, ModelArgs, ServerArgs},
     backends,
-    catalog::{Extrapolation, Source},
+    catalog::{Extrapolation, Layers, Source},
+    functions::StoreKind,
     machine,
     wire::{controller::fast_path::Messages, transport::threads::Settings},
     worker,
@@ -28,6 +29,8 @@ pub struct Config {
     pub stagger: Duration,
     /// What the server is held to.
     pub server: Settings,
+    /// Where random numbers come from, if that was chosen.
+    pub seed: Option<u64>,
     /// How the worker behaves.
     pub worker: worker::Config,
     /// The models.
@@ -95,11 +98,19 @@ pub fn choice(args: &EngineArgs) -> backends::Choice {
     backends::Choice { onnx_engine: args.onnx_engine, ort_library: args.ort_lib.clone() }
 }
 
+fn store_kind(kind: DatabaseType) -> StoreKind {
+    match kind {
+        DatabaseType::Auto => StoreKind::Auto,
+        DatabaseType::Embedded => StoreKind::Embedded,
+        DatabaseType::Http => StoreKind::Http,
+    }
+}
+
 /// Where functions are looked up.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// Who answers.
-    pub kind: DatabaseType,
+    /// Which kind of store.
+    pub kind: StoreKind,
     /// Where.
     pub url: Url,
 }
@@ -136,6 +147,7 @@ impl Config {
                 max_streams: args.max_streams,
                 max_connections: args.max_connections as usize,
             },
+            seed: args.seed,
             worker: worker::Config {
                 cpus: args.cpus.map_or(cores, |cpus| cpus as usize),
                 memory_bytes: match args.memory.map(|memory| memory.as_u64()) {
@@ -153,15 +165,20 @@ impl Config {
                 idle_timeout: args.idle_timeout,
                 auto_remove: args.auto_remove,
                 response: args.response,
-                time_scale: args.time_scale,
-                limits: Limits { max_runtime: args.max_runtime },
+                layers: Layers {
+                    limits: Limits { max_runtime: args.max_runtime },
+                    time_scale: args.time_scale,
+                },
                 feature_scope: args.feature_scope,
                 event_buffer: args.update_buffer_size,
                 listener_timeout: args.timeout,
             },
             models: Models::new(args.models)?,
             extrapolation: args.extrapolation,
-            database: Database { kind: args.database_type, url: registry_url(database_address)? },
+            database: Database {
+                kind: store_kind(args.database_type),
+                url: registry_url(database_address)?,
+            },
             lateness_warn: args.lateness_warn,
             metrics: args
                 .metrics_address

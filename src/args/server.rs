@@ -12,9 +12,10 @@ use super::{
     read::{buffer_size, log_level, size},
 };
 use crate::{
-    catalog::{Extrapolation, Response},
+    catalog::{Extrapolation, ResponseBody},
     duration::{self, Scale},
-    worker::{FeatureScope, Runtime, StartAnswers},
+    scenario::ContainerRuntime,
+    worker::{FeatureScope, StartAnswers},
 };
 
 /// The most workers in one process: as many as there are ports.
@@ -57,6 +58,11 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_CONTAINERIZED", value_parser = BoolishValueParser::new())]
     pub containerized: bool,
 
+    /// Where all random numbers come from, such as the instances' ids and random answers: the same
+    /// seed gives the same numbers [default: another one for each start]
+    #[arg(long, env = "HYPERFAKE_SEED", value_name = "N")]
+    pub seed: Option<u64>,
+
     /// The models.
     #[command(flatten)]
     pub models: ModelArgs,
@@ -74,7 +80,7 @@ pub struct ServerArgs {
     /// The container runtime whose cold start is imitated: docker (541 ms), firecracker (125 ms)
     /// or instant (none)
     #[arg(long, env = "HYPERFAKE_RUNTIME", value_name = "NAME", default_value = "docker")]
-    pub runtime: Runtime,
+    pub runtime: ContainerRuntime,
 
     /// The cold start of every instance, whatever the runtime and the model say
     #[arg(long, env = "HYPERFAKE_COLD_START", value_name = "DURATION", value_parser = duration::parse)]
@@ -96,7 +102,7 @@ pub struct ServerArgs {
     /// The answers' data, when the model does not say: random:N with N bytes, echo, empty, or
     /// always the same: text:TEXT, hex:DIGITS, or file:PATH, which is read once
     #[arg(long, env = "HYPERFAKE_RESPONSE", value_name = "KIND", default_value = "random:10")]
-    pub response: Response,
+    pub response: ResponseBody,
 
     /// No call runs longer than this; a longer prediction is cut
     #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",

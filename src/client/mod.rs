@@ -21,7 +21,7 @@ pub use self::{
     load::{LoadReport, load},
 };
 use crate::{
-    clock::Clock, config, functions::http::HttpRegistry, report::format,
+    clock::Clock, config, functions::http::HttpStore, report::format,
     wire::controller::trailers::Trailers,
 };
 
@@ -83,7 +83,7 @@ async fn start(
             .with_source(error)
             .at("--database-address")
     };
-    let registry = HttpRegistry::new(config::registry_url(database)?).map_err(unregistered)?;
+    let registry = HttpStore::new(config::registry_url(database)?).map_err(unregistered)?;
     let function = registry.register(image).await.map_err(unregistered)?;
     let mut request = Request::new(FunctionId { id: function.clone() });
     request.set_timeout(deadline);

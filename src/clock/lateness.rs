@@ -2,7 +2,7 @@ use std::{fmt, time::Duration};
 
 use hdrhistogram::Histogram;
 
-use super::{Clock, Moment};
+use super::{Clock, Moment, Throttle};
 
 /// How late sleeps ended: a distribution with a relative error below 1 %.
 #[derive(Clone)]
@@ -105,7 +105,7 @@ pub struct LatenessMonitor {
     threshold: Duration,
     /// What was seen at the last check.
     seen: Lateness,
-    warned: Option<Moment>,
+    warnings: Throttle,
 }
 
 /// While sleeps end late, this is how often the monitor reports it.
@@ -115,7 +115,7 @@ impl LatenessMonitor {
     /// Of these clocks.
     #[must_use]
     pub fn new(clocks: Vec<Clock>, threshold: Duration) -> Self {
-        Self { clocks, threshold, seen: Lateness::empty(), warned: None }
+        Self { clocks, threshold, seen: Lateness::empty(), warnings: Throttle::every(REPEATED) }
     }
 
     /// How late the sleeps since the last check ended, if that was too late and was not reported for
@@ -124,12 +124,8 @@ impl LatenessMonitor {
         let all = Lateness::of(&self.clocks);
         let recent = all.since(&self.seen);
         self.seen = all;
-        let due = self.warned.is_none_or(|warned| now >= warned + REPEATED);
-        if !due || recent.quantile(0.99) <= self.threshold {
-            return None;
-        }
-        self.warned = Some(now);
-        Some(recent)
+        let is_late = recent.quantile(0.99) > self.threshold;
+        (is_late && self.warnings.is_due(now)).then_some(recent)
     }
 }
 

@@ -19,6 +19,7 @@ mod lateness;
 pub mod manual;
 mod moment;
 pub mod precise;
+mod throttle;
 mod timers;
 pub mod virtual_time;
 
@@ -37,6 +38,7 @@ use self::{
 pub use self::{
     lateness::{Lateness, LatenessMonitor},
     moment::Moment,
+    throttle::Throttle,
 };
 
 /// A source of time, and of sleeps that end when they should. Cloning it is cheap, and a clone

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use hyperfake_predictor_testkit::onnx::{Dim, Model};
 use hyperfake_proto::controller::Event;
-use hyperfake_worker::{app::App, args::DatabaseType};
+use hyperfake_worker::{app::App, functions::StoreKind};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tonic::Code;
 
@@ -240,7 +240,7 @@ async fn auto_uses_a_registry_that_answers_and_else_is_one() {
         models()
     );
     let config = try_config(&line).unwrap();
-    assert_eq!(config.database.kind, DatabaseType::Auto);
+    assert_eq!(config.database.kind, StoreKind::Auto);
     // The second worker finds the first one's registry, and so its functions.
     let second = App::start(config).await.unwrap();
     assert!(second.summary().contains("functions are looked up at"), "{}", second.summary());

@@ -1,16 +1,12 @@
 //! Many workers in one process, and many connections to one worker.
 
-use std::{
-    collections::HashSet,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use hyperfake_proto::{
     common::{FunctionId, InstanceId},
     controller::{MetricsRequest, StatusRequest, controller_client::ControllerClient},
 };
-use hyperfake_worker::{app::App, worker::InstanceState};
+use hyperfake_worker::{app::App, clock::precise::now, worker::InstanceState};
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
@@ -21,11 +17,6 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::support::{
     TestWorker, call, channel_to, code, config, constant, eventually, repository, request,
 };
-
-#[expect(clippy::disallowed_methods, reason = "the test looks from outside")]
-fn now() -> Instant {
-    Instant::now()
-}
 
 /// Each worker's client.
 async fn clients(worker: &TestWorker) -> Vec<ControllerClient<Channel>> {
@@ -179,7 +170,7 @@ async fn a_staggered_fleet_comes_up_one_after_the_other() {
     let began = now();
     channel_up(addresses[2]).await;
     TcpStream::connect(addresses[1]).await.unwrap();
-    assert!(began.elapsed() > Duration::from_secs(1), "the last was early");
+    assert!((now() - began) > Duration::from_secs(1), "the last was early");
     let [first, .., last] = &*addresses else { unreachable!() };
     let summary = app.summary();
     let expected = format!("serving 3 workers on {first} to {last}, one after the other every 1 s");

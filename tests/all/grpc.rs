@@ -273,7 +273,7 @@ async fn a_prediction_out_of_bounds_is_cut_and_counted() {
         let trailers = worker.call(&function, b"").await.unwrap().trailers;
         assert_eq!((trailers.runtime, trailers.cpu_cores), (5 * MS, Some(0.0)));
     }
-    assert_eq!(worker.worker().catalog().models()[0].faults(), 3);
+    assert_eq!(worker.worker().catalog().models()[0].corrections(), 3);
 }
 
 #[tokio::test]

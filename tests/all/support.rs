@@ -13,7 +13,7 @@ use hyperfake_worker::{
     app::App,
     args::{Cli, Command},
     config::Config,
-    functions::http::HttpRegistry,
+    functions::http::HttpStore,
     wire::controller::trailers::Trailers,
     worker::Worker,
 };
@@ -24,7 +24,7 @@ use tonic::{Code, Status, Streaming, transport::Channel};
 pub struct TestWorker {
     pub app: App,
     pub client: ControllerClient<Channel>,
-    pub registry: HttpRegistry,
+    pub registry: HttpStore,
     pub database: String,
     _folder: TempDir,
 }
@@ -61,7 +61,7 @@ impl TestWorker {
         }
         let app = App::start(config(&(line + options))).await.unwrap();
         let client = connect(&app).await;
-        let registry = HttpRegistry::new(app.registry_url().clone()).unwrap();
+        let registry = HttpStore::new(app.registry_url().clone()).unwrap();
         let database = app.registry_url().to_string();
         Self { app, client, registry, database, _folder: folder }
     }

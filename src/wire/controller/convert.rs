@@ -38,11 +38,11 @@ pub(crate) fn status_update(event: &Event, clock: &Clock) -> StatusUpdate {
     let status =
         if event.failed { controller::Status::Failed } else { controller::Status::Success };
     StatusUpdate {
-        instance_id: Some(instance_id(event.instance.id)),
+        instance_id: Some(instance_id(event.instance)),
         r#type: controller::VirtualizationType::TypeContainer.into(),
         event: kind.into(),
         status: status.into(),
-        function_id: Some(common::FunctionId { id: event.instance.function.id.to_string() }),
+        function_id: Some(common::FunctionId { id: event.function.to_string() }),
         timestamp: Some(timestamp(clock.since_epoch(event.at))),
     }
 }

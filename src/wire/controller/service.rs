@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     wire::status::status,
-    worker::{Call, Executor, Over, StartAnswers, Subscription},
+    worker::{Call, Executor, StartAnswers, Subscription, SubscriptionEnd},
 };
 
 /// The service `controller.Controller`, on one thread.
@@ -129,11 +129,11 @@ impl Stream for StatusUpdates {
         let next = ready!(self.subscription.poll_next(context));
         Poll::Ready(match next {
             Ok(event) => Some(Ok(convert::status_update(&event, &self.clock))),
-            Err(over) => {
+            Err(end) => {
                 self.ended = true;
-                match over {
-                    Over::Closed => None,
-                    Over::TooSlow => {
+                match end {
+                    SubscriptionEnd::Closed => None,
+                    SubscriptionEnd::Lagged => {
                         Some(Err(Status::resource_exhausted("too many events were left unread")))
                     }
                 }

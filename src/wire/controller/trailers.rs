@@ -164,7 +164,7 @@ mod tests {
             hand.set_date(set);
             hand.advance(2 * second);
             let outcome = Outcome {
-                instance: InstanceId::random(),
+                instance: InstanceId::from_bits(0),
                 data: bytes::Bytes::new(),
                 prediction: Prediction { runtime: second, cpu_cores: 0.0, ram_bytes: 0 },
                 arrived,

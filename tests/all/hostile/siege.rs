@@ -13,7 +13,7 @@ use hyperfake_proto::{
     common::FunctionId,
     controller::{MetricsRequest, controller_client::ControllerClient},
 };
-use hyperfake_worker::functions::http::HttpRegistry;
+use hyperfake_worker::functions::http::HttpStore;
 use tonic::transport::Channel;
 
 use crate::{
@@ -66,7 +66,7 @@ impl Siege {
                 path.display()
             ),
         );
-        let registry = HttpRegistry::new(server.database.parse().unwrap()).unwrap();
+        let registry = HttpStore::new(server.database.parse().unwrap()).unwrap();
         let function = registry.register("image").await.unwrap();
         let mut client = ControllerClient::new(channel_to(server.address.parse().unwrap()).await);
         client.start(FunctionId { id: function.clone() }).await.unwrap();
