@@ -15,6 +15,7 @@ mod lifecycle;
 mod listeners;
 mod placement;
 mod sessions;
+mod usage;
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,6 +33,7 @@ pub use self::{
     lifecycle::StartAnswers,
     listeners::{Subscription, SubscriptionEnd},
     sessions::Sessions,
+    usage::Usage,
 };
 use self::{
     directory::Directory,
@@ -73,23 +75,6 @@ pub struct Worker {
     instance_tasks: TaskTracker,
     /// Ends the wait of instances for their calls.
     abort: CancellationToken,
-}
-
-/// What the running calls use at one moment.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Usage {
-    /// Calls that are running or waiting for an instance to be ready.
-    pub calls: usize,
-    /// Instances that have not ended.
-    pub instances: usize,
-    /// CPU in use, in cores.
-    pub cpu_cores: f64,
-    /// Memory in use, in bytes.
-    pub ram_bytes: u64,
-    /// CPU in use as a share of the worker's CPUs, each of which takes an equal part: 0 to 100.
-    pub cpu_percent: f64,
-    /// Memory in use as a share of the worker's: 0 to 100.
-    pub ram_percent: f64,
 }
 
 impl Worker {

@@ -51,7 +51,7 @@ async fn what_does_not_exist_is_answered_with_not_found() {
     let function = worker.register("other:latest").await;
     let status = worker.start_instance(&function).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
-    assert!(status.message().contains("image 'other:latest'; there are image:1"), "{status}");
+    assert!(status.message().contains("image 'other:latest'; available: image:1"), "{status}");
     // Known, but without an instance.
     let function = worker.register("image:1").await;
     let instance = worker.start_instance(&function).await.unwrap();
