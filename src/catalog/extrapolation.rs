@@ -81,18 +81,18 @@ impl RangeGuard {
         })
     }
 
-    /// What the model is asked with.
-    pub(super) fn check(&self, features: &Features) -> Features {
+    /// What the model is asked with instead, if that is something else.
+    pub(super) fn check(&self, features: &Features) -> Option<Features> {
         let mut values = features.to_array();
-        for &(feature, range) in &self.ranges {
-            let value = &mut values[feature as usize];
+        let mut is_outside = false;
+        for (feature, range) in &self.ranges {
+            let value = &mut values[*feature as usize];
             if !range.contains(*value) {
-                self.counts[feature as usize].fetch_add(1, Ordering::Relaxed);
-                if self.clamp {
-                    *value = range.clamp(*value);
-                }
+                is_outside = true;
+                self.counts[*feature as usize].fetch_add(1, Ordering::Relaxed);
+                *value = range.clamp(*value);
             }
         }
-        Features::from_array(values)
+        (is_outside && self.clamp).then(|| Features::from_array(values))
     }
 }

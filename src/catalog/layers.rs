@@ -59,14 +59,8 @@ impl ModelSession {
     /// runtime panics; each names the image.
     pub fn predict(&mut self, features: &Features, layers: &Layers) -> Result<Answer> {
         let Self { model, session } = self;
-        let guarded;
-        let features = match &model.range {
-            None => features,
-            Some(range) => {
-                guarded = range.check(features);
-                &guarded
-            }
-        };
+        let inside = model.range.as_ref().and_then(|range| range.check(features));
+        let features = inside.as_ref().unwrap_or(features);
         let ask = || match session {
             Some(session) => session.predict(features),
             None => session.insert(model.predictor.session()?).predict(features),

@@ -180,8 +180,8 @@ impl<'a> InFlightCall<'a> {
         self.outcome = CallOutcome::Failed(kind);
     }
 
-    /// Ends it well, at this moment.
-    fn succeed(mut self, at: Moment) {
+    /// It ends well, at this moment.
+    fn succeed(&mut self, at: Moment) {
         self.ended = Some(at);
         self.outcome = CallOutcome::Succeeded;
         self.instance.ended_at(at);

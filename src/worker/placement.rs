@@ -68,12 +68,15 @@ impl RoundRobin {
     pub(super) fn enter<'a>(&self, clock: &'a Clock) -> Option<InstancePermit<'a>> {
         let instances = self.instances.read();
         let (ready, starting) = instances.list.split_at(instances.ready);
-        [ready, starting].into_iter().find_map(|list| {
-            (0..list.len()).find_map(|_| {
+        for list in [ready, starting] {
+            for _ in 0..list.len() {
                 let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                list[turn % list.len()].enter(clock)
-            })
-        })
+                if let Some(permit) = list[turn % list.len()].enter(clock) {
+                    return Some(permit);
+                }
+            }
+        }
+        None
     }
 }
 
