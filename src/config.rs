@@ -15,7 +15,7 @@ use crate::{
     backends,
     catalog::{Extrapolation, Source},
     machine,
-    wire::{controller::fast_path::Messages, transport::threads::Settings},
+    wire::transport::{MessageLimits, ServerLimits},
     worker,
 };
 
@@ -27,7 +27,7 @@ pub struct Config {
     /// The time from the start of one worker to the next one's.
     pub stagger: Duration,
     /// What the server is held to.
-    pub server: Settings,
+    pub server: ServerLimits,
     /// How the worker behaves.
     pub worker: worker::Config,
     /// The models.
@@ -126,13 +126,13 @@ impl Config {
                 args.fleet_addresses,
             )?,
             stagger: args.fleet_stagger,
-            server: Settings {
+            server: ServerLimits {
                 threads,
-                messages: Messages {
+                messages: MessageLimits {
                     max_bytes: args.max_message_size.as_u64() as usize,
-                    compress_answers: args.compress_answers,
+                    compress_responses: args.compress_answers,
                 },
-                max_partial_bytes: max_partial_bytes(&args, memory)?,
+                max_inflight_bytes: max_partial_bytes(&args, memory)?,
                 max_streams: args.max_streams,
                 max_connections: args.max_connections as usize,
             },

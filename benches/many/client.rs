@@ -3,10 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_proto::{
-    common::{CallRequest, FunctionId, InstanceId},
-    controller::{MetricsRequest, controller_client::ControllerClient},
-};
+use hyperfake_proto::controller::{MetricsRequest, controller_client::ControllerClient, common::{CallRequest, FunctionId, InstanceId}};
 use hyperfake_worker::functions::http::HttpRegistry;
 use tokio::task::JoinSet;
 use tonic::{

@@ -9,10 +9,7 @@ use std::{
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use hyperfake_predictor::{Error, Result};
-use hyperfake_proto::{
-    common::{CallRequest, FunctionId, InstanceId},
-    controller::controller_client::ControllerClient,
-};
+use hyperfake_proto::controller::{controller_client::ControllerClient, common::{CallRequest, FunctionId, InstanceId}};
 use parking_lot::Mutex;
 use serde_json::json;
 use tonic::{Status, transport::Channel};

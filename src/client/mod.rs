@@ -7,10 +7,7 @@ mod schedule;
 use std::{error::Error as _, time::Duration};
 
 use hyperfake_predictor::{Error, Result};
-use hyperfake_proto::{
-    common::{CallRequest, FunctionId, InstanceId},
-    controller::controller_client::ControllerClient,
-};
+use hyperfake_proto::controller::{controller_client::ControllerClient, common::{CallRequest, FunctionId, InstanceId}};
 use tonic::{
     Request, Status, TimeoutExpired,
     transport::{Channel, Endpoint},
@@ -115,7 +112,7 @@ async fn one_call(
         waited: trailers.cold_start,
         predicted: trailers.runtime,
         observed: took.saturating_sub(trailers.cold_start),
-        late: trailers.took.saturating_sub(trailers.cold_start + trailers.runtime),
+        late: trailers.took().saturating_sub(trailers.cold_start + trailers.runtime),
         cpu_cores: trailers.cpu_cores,
         ram_bytes: trailers.ram_bytes,
     })

@@ -6,10 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyperfake_proto::{
-    common::{FunctionId, InstanceId},
-    controller::{MetricsRequest, StatusRequest, controller_client::ControllerClient},
-};
+use hyperfake_proto::controller::{MetricsRequest, StatusRequest, controller_client::ControllerClient, common::{FunctionId, InstanceId}};
 use hyperfake_worker::{app::App, worker::InstanceState};
 use tokio::{
     io::AsyncReadExt,

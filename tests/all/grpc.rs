@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use hyperfake_proto::{common::InstanceId, controller::MetricsRequest};
+use hyperfake_proto::controller::{MetricsRequest, common::InstanceId};
 use prost::Message;
 use tonic::Code;
 use tonic_health::pb::{

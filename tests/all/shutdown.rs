@@ -56,7 +56,7 @@ async fn every_instance_has_exactly_one_last_event_whoever_ends_it() {
     let stopping = busy.clone();
     let mut client = worker.client.clone();
     let stop = tokio::spawn(async move {
-        client.stop(hyperfake_proto::common::InstanceId { id: stopping }).await
+        client.stop(hyperfake_proto::controller::common::InstanceId { id: stopping }).await
     });
     let clock = hyperfake_worker::clock::precise::start();
     let is_stopping = || {

@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hyperfake_proto::{
-    common::FunctionId,
-    controller::{MetricsRequest, controller_client::ControllerClient},
-};
+use hyperfake_proto::controller::{MetricsRequest, controller_client::ControllerClient, common::FunctionId};
 use hyperfake_worker::functions::http::HttpRegistry;
 use tonic::transport::Channel;
 
