@@ -6,7 +6,7 @@
 //! thread; `just bench-server` compares it with the worker.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail")]
 
-use std::{io, sync::Arc, thread};
+use std::{sync::Arc, thread, time::Duration};
 
 use bytes::Bytes;
 use hyperfake_proto::controller::{
@@ -21,9 +21,7 @@ use hyperfake_worker::{
             fast_path::{CallFastPath, CallHandler, CallResult},
             trailers,
         },
-        transport::{
-            Acceptor, Connection, Endpoint, MessageLimits, ServerLimits, sockets::bind,
-        },
+        transport::{Acceptor, Connection, Endpoint, MessageLimits, ServerLimits, sockets::bind},
     },
 };
 use tokio::net::{TcpListener, TcpStream};
@@ -141,13 +139,14 @@ fn spawn_tonic() -> tokio::sync::mpsc::UnboundedSender<std::net::TcpStream> {
         runtime.block_on(async move {
             let (_, routes) = services(precise::start());
             let connections = UnboundedReceiverStream::new(connections);
-            let connections = connections.map(|stream| -> io::Result<_> {
-                TcpStream::from_std(stream)
-            });
+            let connections = connections.map(TcpStream::from_std);
+            let keepalive = Some(Duration::from_secs(5));
             Server::builder()
                 .initial_connection_window_size(16 << 20)
                 .initial_stream_window_size(1 << 20)
                 .max_concurrent_streams(LIMITS.max_streams)
+                .http2_keepalive_interval(keepalive)
+                .http2_keepalive_timeout(keepalive)
                 .add_routes(routes)
                 .serve_with_incoming(connections)
                 .await

@@ -3,7 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_proto::controller::{MetricsRequest, controller_client::ControllerClient, common::{CallRequest, FunctionId, InstanceId}};
+use hyperfake_proto::controller::{
+    MetricsRequest,
+    common::{CallRequest, FunctionId, InstanceId},
+    controller_client::ControllerClient,
+};
 use hyperfake_worker::functions::http::HttpRegistry;
 use tokio::task::JoinSet;
 use tonic::{

@@ -1,7 +1,11 @@
 use std::{collections::HashSet, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_proto::controller::{Event, MetricsRequest, MetricsUpdate, StatusRequest, controller_client::ControllerClient, common::{CallRequest, FunctionId, InstanceId}};
+use hyperfake_proto::controller::{
+    Event, MetricsRequest, MetricsUpdate, StatusRequest,
+    common::{CallRequest, FunctionId, InstanceId},
+    controller_client::ControllerClient,
+};
 use hyperfake_worker::clock::Clock;
 use parking_lot::Mutex;
 use tonic::{Code, Request, Status, transport::Channel};

@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use hyperfake_predictor::{Error, Result};
-use hyperfake_proto::controller::{controller_client::ControllerClient, common::{CallRequest, FunctionId, InstanceId}};
+use hyperfake_proto::controller::{
+    common::{CallRequest, FunctionId, InstanceId},
+    controller_client::ControllerClient,
+};
 use parking_lot::Mutex;
 use serde_json::json;
 use tonic::{Status, transport::Channel};

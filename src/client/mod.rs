@@ -7,7 +7,10 @@ mod schedule;
 use std::{error::Error as _, time::Duration};
 
 use hyperfake_predictor::{Error, Result};
-use hyperfake_proto::controller::{controller_client::ControllerClient, common::{CallRequest, FunctionId, InstanceId}};
+use hyperfake_proto::controller::{
+    common::{CallRequest, FunctionId, InstanceId},
+    controller_client::ControllerClient,
+};
 use tonic::{
     Request, Status, TimeoutExpired,
     transport::{Channel, Endpoint},

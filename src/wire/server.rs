@@ -55,12 +55,8 @@ impl Server {
         for (worker, socket) in workers {
             let health = Health::serving();
             let (service, reflection) = (health.service(), reflection.clone());
-            let endpoint = ControllerEndpoint::new(
-                Arc::clone(&worker),
-                service,
-                reflection,
-                limits.messages,
-            );
+            let endpoint =
+                ControllerEndpoint::new(Arc::clone(&worker), service, reflection, limits.messages);
             let endpoint = if stagger.is_zero() || members.is_empty() {
                 acceptor.add(socket.listen()?, endpoint)
             } else {

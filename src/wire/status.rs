@@ -35,7 +35,8 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    /// The option that sets the limit: named for the person who started the worker.
+    /// The option that sets the limit. Only this table names options: the code that checks a limit
+    /// does not know how it was set.
     const fn flag(self) -> &'static str {
         match self {
             Self::MessageBytes => "--max-message-size",

@@ -27,12 +27,13 @@ const LIMITS: ServerLimits = ServerLimits {
     max_connections: 10,
 };
 
-/// Answers each request with the local address of its connection, once it may.
+/// Answers each request with the local address of its connection.
 #[derive(Clone)]
 struct Whoami {
+    /// Ends the wait of a request for `/wait`.
     release: Arc<Notify>,
-    /// Requests that are not answered yet.
-    waiting: Arc<()>,
+    /// Counts the copies of this endpoint: each connection and each open request has one.
+    copies: Arc<()>,
 }
 
 struct WhoamiService(Whoami, SocketAddr);
@@ -52,7 +53,7 @@ impl Service for WhoamiService {
             if request.uri().path() == "/wait" {
                 whoami.release.notified().await;
             }
-            drop(whoami.waiting);
+            drop(whoami.copies);
             Ok(http::Response::builder().header("address", address).body(Body::empty()).unwrap())
         })
     }
@@ -60,7 +61,7 @@ impl Service for WhoamiService {
 
 impl Whoami {
     fn new() -> Self {
-        Self { release: Arc::default(), waiting: Arc::default() }
+        Self { release: Arc::default(), copies: Arc::default() }
     }
 }
 
@@ -122,20 +123,20 @@ async fn requests_of_a_removed_endpoint_are_still_answered() {
         let client = client.clone();
         async move { get(&client, address, "/wait").await }
     });
-    // One for the test, one for the endpoint, one for the connection's service.
-    eventually("the request waits", || Arc::strong_count(&endpoint.waiting) == 4).await;
+    // Held by the test, the endpoint, the connection's service and the request.
+    eventually("the request waits", || Arc::strong_count(&endpoint.copies) == 4).await;
     handle.remove();
     refuses(address).await;
     endpoint.release.notify_one();
     assert_eq!(request.await.unwrap().unwrap(), address.to_string());
     // Then the connection is closed, and nothing of the endpoint is left.
-    eventually("the endpoint is dropped", || Arc::strong_count(&endpoint.waiting) == 1).await;
+    eventually("the endpoint is dropped", || Arc::strong_count(&endpoint.copies) == 1).await;
     assert!(get(&client, address, "/").await.is_err());
 }
 
 #[tokio::test]
 #[cfg(target_os = "linux")] // where all of 127.0.0.0/8 is this machine
-async fn an_endpoint_sees_which_address_a_client_connected_to() {
+async fn endpoint_sees_the_local_address_of_a_connection() {
     let acceptor = acceptor().await;
     let (socket, listening) = socket("0.0.0.0");
     let _handle = acceptor.add(socket.listen().unwrap(), Whoami::new());
@@ -146,7 +147,7 @@ async fn an_endpoint_sees_which_address_a_client_connected_to() {
 }
 
 #[tokio::test]
-async fn a_delayed_endpoint_is_removed_before_it_listens() {
+async fn delayed_endpoint_can_be_removed_before_it_listens() {
     let acceptor = acceptor().await;
     let (socket, address) = socket("127.0.0.1");
     let hour = Duration::from_secs(3600);
@@ -154,7 +155,7 @@ async fn a_delayed_endpoint_is_removed_before_it_listens() {
     let handle = acceptor.add_at(now() + hour, socket, endpoint.clone());
     assert!(TcpStream::connect(address).await.is_err());
     handle.remove();
-    eventually("the endpoint is dropped", || Arc::strong_count(&endpoint.waiting) == 1).await;
+    eventually("the endpoint is dropped", || Arc::strong_count(&endpoint.copies) == 1).await;
 }
 
 #[tokio::test]
@@ -164,7 +165,7 @@ async fn stop_removes_all_endpoints_and_waits_for_their_requests() {
     let (_first, first) = add(&acceptor, &endpoint);
     let (_second, second) = add(&acceptor, &endpoint);
     let request = tokio::spawn(async move { get(&client(), second, "/wait").await });
-    eventually("the request waits", || Arc::strong_count(&endpoint.waiting) == 5).await;
+    eventually("the request waits", || Arc::strong_count(&endpoint.copies) == 5).await;
     acceptor.stop();
     refuses(first).await;
     endpoint.release.notify_one();
@@ -172,7 +173,7 @@ async fn stop_removes_all_endpoints_and_waits_for_their_requests() {
     assert_eq!(request.await.unwrap().unwrap(), second.to_string());
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test looks from outside")]
+#[expect(clippy::disallowed_methods, reason = "a test may read the system's time")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -5,7 +5,11 @@
 use std::{ffi::OsString, fmt::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_proto::controller::{StatusRequest, StatusUpdate, controller_client::ControllerClient, common::{CallRequest, CallResponse, FunctionId, InstanceId}};
+use hyperfake_proto::controller::{
+    StatusRequest, StatusUpdate,
+    common::{CallRequest, CallResponse, FunctionId, InstanceId},
+    controller_client::ControllerClient,
+};
 use hyperfake_worker::{
     app::App,
     args::{Cli, Command},

@@ -250,7 +250,10 @@ mod tests {
         for encoding in ENCODINGS {
             let complete = compress(encoding, &[b'x'; 5000]);
             for cut in 0..complete.len() {
-                assert!(encoding.decompress(&complete[..cut], 1 << 20).is_err(), "{encoding:?} {cut}");
+                assert!(
+                    encoding.decompress(&complete[..cut], 1 << 20).is_err(),
+                    "{encoding:?} {cut}"
+                );
             }
             assert!(encoding.decompress(&[&complete[..], b"x"].concat(), 1 << 20).is_err());
         }

@@ -74,3 +74,18 @@ impl<V: Clone> PerThread<V> {
         value
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_thread_keeps_its_own_value() {
+        let values = PerThread::default();
+        let get = |new: u32| values.get_or_insert_with(|| new);
+        assert_eq!((get(1), get(2)), (1, 1));
+        let other = thread::scope(|scope| scope.spawn(|| (get(3), get(4))).join().unwrap());
+        assert_eq!(other, (3, 3));
+        assert_eq!(get(5), 1);
+    }
+}

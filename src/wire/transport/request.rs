@@ -40,8 +40,7 @@ impl<S: Service> hyper::service::Service<Request<Incoming>> for LimitedService<S
         let Self { limits, service } = self;
         let timeout = deadline::timeout(request.headers());
         let encoding = Encoding::of(request.headers());
-        let mut request =
-            request.map(|body| MeteredBody::new(body, Arc::clone(&limits.inflight)));
+        let mut request = request.map(|body| MeteredBody::new(body, Arc::clone(&limits.inflight)));
         let response: ResponseFuture = match encoding {
             Ok(None) => service.respond(request),
             Ok(Some(encoding)) => {
