@@ -7,9 +7,9 @@
 
 use std::{error::Error, future::pending, path::Path, time::Duration};
 
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
     common::{CallRequest, FunctionId, InstanceId},
-    controller::controller_client::ControllerClient,
+    controller_client::ControllerClient,
 };
 use hyperfake_worker::{
     app::App,

@@ -16,7 +16,7 @@ use crate::{
     catalog::{Extrapolation, Layers, Source},
     functions::StoreKind,
     machine,
-    wire::{controller::fast_path::Messages, transport::threads::Settings},
+    wire::transport::{MessageLimits, ServerLimits},
     worker,
 };
 
@@ -28,7 +28,7 @@ pub struct Config {
     /// The time from the start of one worker to the next one's.
     pub stagger: Duration,
     /// What the server is held to.
-    pub server: Settings,
+    pub server: ServerLimits,
     /// Where random numbers come from, if that was chosen.
     pub seed: Option<u64>,
     /// How the worker behaves.
@@ -137,13 +137,13 @@ impl Config {
                 args.fleet_addresses,
             )?,
             stagger: args.fleet_stagger,
-            server: Settings {
+            server: ServerLimits {
                 threads,
-                messages: Messages {
+                messages: MessageLimits {
                     max_bytes: args.max_message_size.as_u64() as usize,
-                    compress_answers: args.compress_answers,
+                    compress_responses: args.compress_answers,
                 },
-                max_partial_bytes: max_partial_bytes(&args, memory)?,
+                max_inflight_bytes: max_partial_bytes(&args, memory)?,
                 max_streams: args.max_streams,
                 max_connections: args.max_connections as usize,
             },

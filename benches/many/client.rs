@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
+    MetricsRequest,
     common::{CallRequest, FunctionId, InstanceId},
-    controller::{MetricsRequest, controller_client::ControllerClient},
+    controller_client::ControllerClient,
 };
 use hyperfake_worker::functions::http::HttpStore;
 use tokio::task::JoinSet;

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use hyperfake_predictor::{Error, Result};
-use hyperfake_proto::common::{CallRequest, FunctionId, InstanceId};
+use hyperfake_proto::controller::common::{CallRequest, FunctionId, InstanceId};
 use parking_lot::Mutex;
 use serde_json::json;
 

@@ -3,9 +3,9 @@ use std::{collections::BTreeMap, io::Write, path::PathBuf, sync::Arc, time::Dura
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use hyperfake_predictor::{Error, Result};
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
     common::{CallRequest, FunctionId, InstanceId},
-    controller::controller_client::ControllerClient,
+    controller_client::ControllerClient,
 };
 use parking_lot::Mutex;
 use serde_json::json;

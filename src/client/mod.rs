@@ -7,9 +7,9 @@ mod schedule;
 use std::{error::Error as _, time::Duration};
 
 use hyperfake_predictor::{Error, Result};
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
     common::{CallRequest, FunctionId, InstanceId},
-    controller::controller_client::ControllerClient,
+    controller_client::ControllerClient,
 };
 use tonic::{
     Request, Status, TimeoutExpired,
@@ -115,7 +115,7 @@ async fn one_call(
         waited: trailers.cold_start,
         predicted: trailers.runtime,
         observed: took.saturating_sub(trailers.cold_start),
-        late: trailers.took.saturating_sub(trailers.cold_start + trailers.runtime),
+        late: trailers.took().saturating_sub(trailers.cold_start + trailers.runtime),
         cpu_cores: trailers.cpu_cores,
         ram_bytes: trailers.ram_bytes,
     })

@@ -265,8 +265,8 @@ impl Worker {
         match self.gate.enter() {
             Ok(()) => Ok(AdmissionPermit(&self.gate)),
             Err(Refusal::Full(inside)) => {
-                let message = format!("{inside} calls are running, and no more are taken at once");
-                Err(Error::exhausted(message).at("--max-rpcs"))
+                let message = format!("{inside} calls are running, the limit of calls at once");
+                Err(Error::exhausted(message))
             }
             Err(Refusal::Closed) => Err(shutting_down()),
         }

@@ -415,7 +415,7 @@ fn a_missed_deadline_is_called_so_by_call_and_load() {
     // Nothing runs on at the worker.
     server.signal("-TERM");
     let (code, log) = server.end();
-    assert_eq!((code, log.contains("cut off")), (Some(0), false), "{log}");
+    assert_eq!((code, log.contains("aborted in-flight")), (Some(0), false), "{log}");
 }
 
 #[test]

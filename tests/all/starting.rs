@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hyperfake_proto::{common::FunctionId, controller::Event};
+use hyperfake_proto::controller::{Event, common::FunctionId};
 use hyperfake_worker::{clock::precise::now, worker::InstanceState};
 use tonic::{Code, Request};
 

@@ -5,9 +5,10 @@
 use std::{ffi::OsString, fmt::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
+    StatusRequest, StatusUpdate,
     common::{CallRequest, CallResponse, FunctionId, InstanceId},
-    controller::{StatusRequest, StatusUpdate, controller_client::ControllerClient},
+    controller_client::ControllerClient,
 };
 use hyperfake_worker::{
     app::App,

@@ -1,11 +1,8 @@
-//! From the worker's types to those of the wire.
+//! The worker's types as messages of this API.
 
 use std::time::Duration;
 
-use hyperfake_proto::{
-    common,
-    controller::{self, StartResponse, StatusUpdate},
-};
+use hyperfake_proto::controller::{self, StartResponse, StatusUpdate, common};
 use prost_types::Timestamp;
 
 use crate::{
