@@ -265,7 +265,7 @@ impl Model {
         *reported = Some((now, total));
         drop(reported);
         let faults: Vec<_> =
-            checked.faults().map(|(output, fault)| format!("{output} {fault}")).collect();
+            checked.corrections().map(|(output, fault)| format!("{output} {fault}")).collect();
         tracing::warn!(
             image = %self.image,
             count = total - before,

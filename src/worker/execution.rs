@@ -153,7 +153,7 @@ impl Executor {
                 let config = &self.worker.config;
                 let mut checked = config.limits.check(raw);
                 checked.prediction.runtime = config.time_scale.of(checked.prediction.runtime);
-                if checked.faults != [None; 3] {
+                if checked.corrections != [None; 3] {
                     model.report(&checked, self.clock.now());
                 }
                 Ok(checked.prediction)

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slopes_are_those_of_the_loss() {
+    fn the_gradient_is_that_of_the_loss() {
         let (mut descent, batch) = small(&mut Random::new(1));
         descent.forward(&batch.inputs);
         descent.backward(&batch);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_lead_down_and_no_weight_changes_its_sign() {
+    fn steps_reduce_the_loss_and_keep_the_signs_of_the_weights() {
         let (mut descent, mut batch) = small(&mut Random::new(2));
         // Within reach of the signs: the last layer has to double.
         descent.forward(&batch.inputs);

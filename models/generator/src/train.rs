@@ -134,7 +134,7 @@ fn weights(signs: &[f64], random: &mut Random, size: impl Fn(f64) -> f64) -> Vec
     signs.iter().map(|sign| sign * size(random.fraction())).collect()
 }
 
-/// The largest weight to begin with of a unit with so many inputs, lest its sum be large.
+/// The largest weight to begin with of a unit with `inputs` inputs, so that its sum stays small.
 fn reach(inputs: usize) -> f64 {
     0.3 / (inputs as f64).sqrt()
 }

@@ -20,8 +20,8 @@ pub(crate) struct Checked {
     pub(crate) predict_batch: Option<PredictBatchFn>,
 }
 
-/// Checks the magic number, the version, the size, then the pointers, and reads nothing that an
-/// earlier check has not vouched for.
+/// Checks the magic number, the version, the size, then the pointers, and reads nothing before the checks
+/// that make the read valid.
 ///
 /// # Safety
 ///
@@ -36,7 +36,7 @@ pub(crate) unsafe fn check(descriptor: *const Descriptor) -> Result<Checked> {
     let magic = unsafe { (&raw const (*descriptor).magic).read() };
     if magic != MAGIC {
         return invalid(format!(
-            "its descriptor begins with {magic:#018x}, expected {MAGIC:#018x}: it is no plugin's"
+            "its descriptor begins with {magic:#018x}, expected {MAGIC:#018x}: not a plugin descriptor"
         ));
     }
     // SAFETY: these three stand at the same place in every version.

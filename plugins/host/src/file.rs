@@ -11,7 +11,7 @@ use hyperfake_predictor::{Error, Result};
 
 use crate::elf;
 
-/// What tells one state of a file from a later one.
+/// Size and modification time, by which a change of the file is recognised.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stamp {
     bytes: u64,

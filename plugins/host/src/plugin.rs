@@ -75,10 +75,10 @@ impl Plugin {
     fn failure(&self, function: Function, status: Status, reason: Reason) -> Error {
         let text = if reason.text.is_empty() { "it did not say why" } else { &reason.text };
         if reason.overrun {
-            return self.give_up(format!("{function} wrote beyond its error buffer: {text}"));
+            return self.quarantine(format!("{function} wrote beyond its error buffer: {text}"));
         }
         match status {
-            PANIC => self.give_up(format!("{function} panicked: {text}")),
+            PANIC => self.quarantine(format!("{function} panicked: {text}")),
             ERROR if function == Function::Create => {
                 let Checked { name, version, .. } = &self.descriptor;
                 let message = format!("the plugin '{name}' {version} cannot be created: {text}");
@@ -92,7 +92,7 @@ impl Plugin {
     }
 
     /// Puts the plugin in quarantine. Of several threads' reasons the first one stays.
-    fn give_up(&self, reason: String) -> Error {
+    fn quarantine(&self, reason: String) -> Error {
         let error = self.error(format_args!("is put in quarantine: {reason}"));
         if self.quarantine.set(reason).is_ok() {
             tracing::error!("{error}");

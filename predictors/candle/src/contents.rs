@@ -36,7 +36,7 @@ impl Contents {
         })
     }
 
-    /// Takes out a row of so many numbers, `[count]` or `[1,count]`, if it is there.
+    /// Takes out a row of `count` numbers, `[count]` or `[1,count]`, if it is there.
     pub(crate) fn take_row(&mut self, name: &str, count: usize) -> Result<Option<Tensor>> {
         let Some(tensor) = self.tensors.remove(name) else { return Ok(None) };
         match *tensor.dims() {

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use crate::Error;
 
-/// What a model is told about a call and about the worker that it arrives at.
+/// The input of a model: a call, and the state of the worker that it arrives at.
 ///
 /// The call itself is not counted: an idle worker's first call finds no active calls and no
 /// CPU or RAM in use.

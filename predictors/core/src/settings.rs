@@ -51,7 +51,7 @@ impl Settings {
     /// # Errors
     ///
     /// When there is a sidecar that cannot be read, and when the model file itself says that the
-    /// answers are those of another file: a model that somebody else made must not make the
+    /// answers are those of another file: a model from a third party must not make the
     /// worker hand out this machine's files.
     pub fn read(uri: &ModelUri, from_file: BTreeMap<String, String>) -> Result<Self> {
         let mut settings = from_file;
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_uri_counts_before_the_sidecar_and_the_sidecar_before_the_file() {
+    fn the_uri_overrides_the_sidecar_and_the_sidecar_overrides_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("a.onnx");
         let sidecar = folder.path().join("a.onnx.settings");
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trained_range_is_given_whole_or_not_at_all() {
+    fn a_trained_range_needs_both_bounds() {
         let ranges = given("trained_min=0,1&trained_max=10,100").trained(2).unwrap().unwrap();
         assert_eq!(ranges[1], Range::new(1.0, 100.0));
         assert_eq!(given("response=echo").trained(2).unwrap(), None);

@@ -2,7 +2,7 @@
 
 use crate::{
     Activation, Dense, Step,
-    lanes::{LANES, Line},
+    math::{LANES, Line},
 };
 
 /// The lines of outputs that the kernel sums up at once: more would not fit its registers.
@@ -187,7 +187,7 @@ fn single(weight: f64) -> f32 {
     if weight.abs() < NEGLIGIBLE { 0.0 } else { weight as f32 }
 }
 
-/// Splits so many lines into blocks of nearly the same size.
+/// Splits `lines` lines into blocks of nearly the same size.
 fn block_sizes(lines: usize) -> impl Iterator<Item = usize> {
     let blocks = lines.div_ceil(BLOCK_LINES);
     (0..blocks).map(move |block| lines / blocks + usize::from(block < lines % blocks))

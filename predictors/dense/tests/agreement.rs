@@ -82,7 +82,7 @@ fn agrees(network: &Network) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn this_machine_tests_what_it_has() {
+fn all_detected_isas_are_tested() {
     let names: Vec<_> = Isa::all().into_iter().map(Isa::name).collect();
     println!("tested: {}", names.join(", "));
     assert_eq!(names[0], "portable");
@@ -98,7 +98,7 @@ fn every_activation_is_computed_on_every_instruction_set() {
 
 /// Around the borders of lines, blocks, groups of inputs and narrow layers.
 #[test]
-fn every_width_is_padded_rightly() {
+fn every_width_is_padded_correctly() {
     for width in (1..=18).chain([31, 32, 33, 47, 48, 49, 63, 64, 65, 96, 97, 200]) {
         agrees(&network(&[5, width, 17, 3], &[Activation::Relu], 4)).unwrap();
         agrees(&network(&[width, 20, width, width], &[Activation::Tanh], 5)).unwrap();
@@ -106,14 +106,14 @@ fn every_width_is_padded_rightly() {
 }
 
 #[test]
-fn a_network_without_a_layer_is_one_too() {
+fn a_network_without_layers_is_valid() {
     let steps = vec![Step::Add(vec![1.0, 2.0]), Step::Activation(Activation::Relu)];
     agrees(&Network::new(2, steps).unwrap()).unwrap();
     agrees(&Network::new(20, vec![]).unwrap()).unwrap();
 }
 
 #[test]
-fn what_is_not_a_number_stays_so_and_leaves_nothing_behind() {
+fn nan_propagates_and_does_not_leak_into_the_next_prediction() {
     let mut random = Random(9);
     let mut steps = vec![random.dense(5, 37), Step::Activation(Activation::Relu)];
     steps.extend([random.dense(37, 30), random.dense(30, 3)]);
@@ -142,7 +142,7 @@ fn what_is_not_a_number_stays_so_and_leaves_nothing_behind() {
 /// In the lanes that pad a layer of 17, infinity times a weight of zero is NaN; the next layer must
 /// not read them.
 #[test]
-fn infinity_does_not_spread_through_the_lanes_that_pad_a_layer() {
+fn infinity_does_not_leak_through_padding_lanes() {
     let ones = |inputs: usize, outputs: usize| {
         let weights = vec![1.0; inputs * outputs];
         Step::Dense(Dense { weights, bias: vec![0.0; outputs] })
@@ -169,7 +169,7 @@ fn subnormal_weights_count_as_zero() {
 
 #[test]
 #[should_panic(expected = "the network takes another number of inputs")]
-fn a_row_of_another_length_is_a_mistake_of_the_caller() {
+fn a_row_of_the_wrong_length_panics() {
     network(&[5, 3], &ACTIVATIONS, 1).runner(Isa::detect()).run(&[0.0; 4], &mut [0.0; 3]);
 }
 

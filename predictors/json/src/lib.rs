@@ -45,7 +45,7 @@ const LISTED_IMAGES: usize = 20;
 ///
 /// - A file holds one model, or a map from image to model; `#image` in the URI picks one.
 /// - The whole file is checked, also when one model of it is asked for.
-/// - What is wrong with a file is told with the number of the line.
+/// - An error names the line.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct JsonBackend;
 
@@ -122,7 +122,7 @@ impl fmt::Debug for JsonPredictor {
     }
 }
 
-/// The models need no buffers, so a session is no more than a way to reach one.
+/// A session shares the model, which needs no buffers.
 struct JsonSession(Arc<Model>);
 
 impl Session for JsonSession {

@@ -1,4 +1,4 @@
-//! What a model file does, seen from outside: opened, refused, told apart by image.
+//! Model files from outside: opened, refused, and chosen by image.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 

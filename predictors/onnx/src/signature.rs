@@ -68,7 +68,7 @@ impl Targets {
 }
 
 impl Input {
-    /// Its shape for a batch of so many rows.
+    /// Its shape for a batch of `rows` rows.
     #[must_use]
     pub fn shape(&self, rows: usize) -> Vec<usize> {
         let columns = self.columns.len();

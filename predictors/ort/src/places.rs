@@ -21,7 +21,7 @@ pub enum Place {
     OneFolderUp,
     /// The package `onnxruntime` of the active Python environment, which `VIRTUAL_ENV` names.
     VirtualEnvironment,
-    /// Wherever the system's loader looks.
+    /// The search path of the system's loader.
     System,
 }
 
@@ -116,7 +116,7 @@ fn file_or_folder(path: &Path) -> Result<Vec<PathBuf>, Miss> {
     let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => in_folder(path),
-        // The loader would wait for someone to write to a pipe.
+        // The loader would block on a pipe.
         Ok(metadata) if !metadata.is_file() => Err(Miss::at(path, "not a file")),
         Ok(_) => Ok(vec![path.clone()]),
         Err(error) => Err(Miss::at(path, why(&error, "file"))),

@@ -44,7 +44,7 @@ pub(crate) enum Model {
 
 impl Model {
     pub(crate) fn parse(bytes: Vec<u8>, uri: &ModelUri) -> Result<Self> {
-        // ONNX Runtime tells the formats apart by these bytes, too.
+        // ONNX Runtime recognises its own format by the same bytes.
         if bytes.get(4..8) == Some(b"ORTM") {
             return Ok(Self::Ort(bytes));
         }

@@ -6,7 +6,7 @@ use std::{env, fs, process::Command};
 
 use hyperfake_predictor::{Backend, Features, ModelUri};
 use hyperfake_predictor_ort::{OrtBackend, find, turn_off_telemetry};
-use hyperfake_predictor_testkit::laws::LINEAR;
+use hyperfake_predictor_testkit::reference::LINEAR;
 
 fn main() {
     if !cfg!(target_os = "linux") {

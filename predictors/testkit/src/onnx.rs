@@ -172,9 +172,9 @@ impl Default for Model {
 /// One dimension of an input or output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dim<'a> {
-    /// So many elements.
+    /// This number of elements.
     Fixed(i64),
-    /// Any number of elements, the same wherever the name appears.
+    /// Any number of elements, the same for every use of the name.
     Named(&'a str),
     /// Any number of elements.
     Unknown,
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_model_is_the_same_bytes() {
+    fn onnx_output_is_deterministic() {
         assert_eq!(sample().to_bytes(), sample().to_bytes());
     }
 

@@ -27,10 +27,10 @@ mod dense;
 mod lower;
 mod operators;
 mod plan;
-mod proof;
 mod scaler;
 mod session;
 mod trees;
+mod verify;
 
 use std::sync::Arc;
 

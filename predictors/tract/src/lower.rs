@@ -23,7 +23,7 @@ pub(crate) use self::{
     inputs::Start,
 };
 
-/// A larger network waits for memory in any runtime, and would take seconds to prove.
+/// A larger network is bound by memory in any runtime, and would take seconds to verify.
 const MAX_MULTIPLICATIONS: usize = 1 << 20;
 
 /// The network that a file holds.
@@ -93,7 +93,7 @@ pub(crate) fn steps(file: &OnnxFile) -> Result<Steps> {
     Err(Error::invalid("the graph contains a cycle"))
 }
 
-/// The way through a graph, up to some value.
+/// The path through a graph, up to some value.
 struct Chain<'a> {
     file: &'a OnnxFile,
     constants: Constants<'a>,

@@ -147,12 +147,12 @@ impl Node<'_> {
     }
 
     /// Whether an input is given.
-    fn has(&self, index: usize) -> bool {
+    fn has_input(&self, index: usize) -> bool {
         self.proto.input.get(index).is_some_and(|name| !name.is_empty())
     }
 
     /// Whether an output is wanted.
-    fn gives(&self, index: usize) -> bool {
+    fn has_output(&self, index: usize) -> bool {
         self.proto.output.get(index).is_some_and(|name| !name.is_empty())
     }
 
@@ -213,7 +213,7 @@ fn nodes<'a>(
     opsets: &HashMap<&str, i64>,
     types: &mut Types<'a>,
 ) -> Result<()> {
-    types.begin(graph);
+    types.enter(graph);
     // Files may list their nodes in any order, which tract allows.
     let mut open: Vec<&NodeProto> = graph.node.iter().collect();
     for _ in 0..MAX_PASSES {
@@ -273,13 +273,13 @@ fn check_node<'a>(
             return Err(refused(&format!(" of {}", types::name(element))));
         }
     }
-    if row.numbers_only && proto.input.iter().any(|name| types.is_doubtful(name)) {
+    if row.numbers_only && proto.input.iter().any(|name| types.may_be_nan(name)) {
         return Err(refused(" of what may be no number, such as a logarithm"));
     }
     if let Some(also) = row.also {
         also(&node).map_err(|what| refused(&format!(" {what}")))?;
     }
-    types.give(proto, &outputs);
+    types.set_outputs(proto, &outputs);
     Ok(())
 }
 

@@ -39,7 +39,7 @@ impl Plan {
         }
     }
 
-    /// Optimises the graph for so many rows and makes one prediction, as proof that it works.
+    /// Optimises the graph for `rows` rows and makes one prediction, to check that it works.
     fn build(mut graph: InferenceModel, file: &OnnxFile, rows: usize) -> Result<Arc<Self>> {
         let signature = &file.signature;
         let optimise = || -> TractResult<_> {

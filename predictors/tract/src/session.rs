@@ -93,12 +93,12 @@ fn failed(error: TractError) -> Error {
 mod tests {
     use hyperfake_predictor::ModelUri;
     use hyperfake_predictor_onnx::OnnxFile;
-    use hyperfake_predictor_testkit::laws::LINEAR;
+    use hyperfake_predictor_testkit::reference::LINEAR;
 
     use super::*;
 
     #[test]
-    fn the_graph_gives_the_input_back_so_that_it_can_be_written_again() {
+    fn the_input_tensor_is_reused() {
         let uri = ModelUri::from_path("a.onnx");
         let file = OnnxFile::parse(&uri, LINEAR.to_onnx().to_bytes()).unwrap();
         let mut session = TractSession::new(Plan::load(&file).unwrap()).unwrap();

@@ -23,7 +23,7 @@ pub(crate) const SLOTS: usize = 2 * MAX_INPUTS;
 /// A place in a tree, in eight bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Node {
-    /// NaN where nothing is compared: the comparison is false whatever the input is.
+    /// NaN where nothing is compared: the comparison is false for every input.
     pub(crate) threshold: f32,
     /// The first of two children, times [`SLOTS`], plus the slot to compare. The first child is
     /// for false, the second for true. A leaf is its own first child.

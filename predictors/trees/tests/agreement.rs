@@ -177,7 +177,7 @@ fn every_comparison_at_every_threshold_follows_its_definition() {
 
 /// Around the number of trees that are walked together.
 #[test]
-fn every_number_of_trees_is_walked_whole() {
+fn every_number_of_trees_is_evaluated_completely() {
     for trees in 1..=33 {
         for aggregate in AGGREGATES {
             agrees(&ensemble(trees, 6, aggregate, trees as u32), 5).unwrap();

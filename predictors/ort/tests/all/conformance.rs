@@ -1,26 +1,26 @@
-//! The promises of every backend, on the models that this one serves.
+//! The properties of every backend, on the models that this one serves.
 
 use hyperfake_predictor_ort::OrtBackend;
 use hyperfake_predictor_testkit::{
-    Conformance, Known,
-    laws::{CONSTANT, LINEAR, Network},
+    Conformance, ReferenceModel,
     onnx::Dim,
+    reference::{CONSTANT, LINEAR, Network},
 };
 
 use crate::file::{File, runtime};
 
 #[test]
-fn every_promise_is_kept() {
-    if runtime("every_promise_is_kept").is_none() {
+fn every_property_holds() {
+    if runtime("every_property_holds").is_none() {
         return;
     }
     let linear = File::of(&LINEAR.to_onnx());
     let constant = File::of(&CONSTANT.to_onnx());
     let batch = File::of(&LINEAR.to_onnx_with(Dim::Named("batch")));
     Conformance::of(OrtBackend::default())
-        .known(Known::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
-        .known(Known::new(constant.uri(), |features| CONSTANT.predict(features), 1e-9))
-        .known(Known::new(batch.uri(), |features| LINEAR.predict(features), 1e-6))
+        .model(ReferenceModel::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
+        .model(ReferenceModel::new(constant.uri(), |features| CONSTANT.predict(features), 1e-9))
+        .model(ReferenceModel::new(batch.uri(), |features| LINEAR.predict(features), 1e-6))
         .run();
 }
 
@@ -33,7 +33,8 @@ fn a_network_answers_as_worked_out_in_double_precision() {
     for (seed, hidden) in [(1, &[37, 37][..]), (2, &[16]), (3, &[64, 32, 16]), (4, &[])] {
         let network = Network::sample(hidden, seed);
         let file = File::of(&network.to_onnx());
-        let known = Known::new(file.uri(), move |features| network.predict(features), 1e-4);
-        Conformance::of(OrtBackend::default()).known(known).run();
+        let known =
+            ReferenceModel::new(file.uri(), move |features| network.predict(features), 1e-4);
+        Conformance::of(OrtBackend::default()).model(known).run();
     }
 }

@@ -5,9 +5,9 @@ use std::fs;
 use hyperfake_predictor::{Feature, Features, Range};
 use hyperfake_predictor_ort::OrtBackend;
 use hyperfake_predictor_testkit::{
-    Conformance, Known,
-    laws::{LINEAR, Network},
+    Conformance, ReferenceModel,
     onnx::{Dim, Model},
+    reference::{LINEAR, Network},
 };
 
 use proptest::{
@@ -34,14 +34,14 @@ fn converted(model: &Model, real: &std::path::Path) -> File {
 }
 
 #[test]
-fn an_ort_file_keeps_every_promise() {
-    let Some(real) = runtime("an_ort_file_keeps_every_promise") else { return };
+fn every_property_holds_for_ort_files() {
+    let Some(real) = runtime("every_property_holds_for_ort_files") else { return };
     let linear = converted(&LINEAR.to_onnx(), &real);
     let network = Network::sample(&[16, 16], 1);
     let file = converted(&network.to_onnx(), &real);
     Conformance::of(OrtBackend::default())
-        .known(Known::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
-        .known(Known::new(file.uri(), move |features| network.predict(features), 1e-4))
+        .model(ReferenceModel::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
+        .model(ReferenceModel::new(file.uri(), move |features| network.predict(features), 1e-4))
         .run();
 }
 
@@ -116,8 +116,8 @@ fn a_damaged_ort_file_is_opened_or_refused() {
 
 /// 1 for each feature that is above 2, by an operator of `ai.onnx.ml` that tract does not have.
 #[test]
-fn what_tract_declines_falls_through_with_the_reason() {
-    if runtime("what_tract_declines_falls_through_with_the_reason").is_none() {
+fn ort_serves_a_file_that_tract_declined() {
+    if runtime("ort_serves_a_file_that_tract_declined").is_none() {
         return;
     }
     let weights: Vec<f32> = (0..15_u8).map(f32::from).collect();

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use hyperfake_predictor_testkit::laws::LINEAR;
+use hyperfake_predictor_testkit::reference::LINEAR;
 
 use crate::{child::Child, file::File};
 
@@ -117,7 +117,7 @@ fn a_folder_without_a_library_and_a_file_that_is_not_there() {
 }
 
 #[test]
-fn a_pipe_is_not_waited_for() {
+fn a_pipe_is_not_opened() {
     let child = Child::new("open");
     let pipe = child.folder().join("libonnxruntime.so");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -131,7 +131,7 @@ fn a_library_without_the_symbol() {
 }
 
 #[test]
-fn a_library_that_answers_nothing() {
+fn a_library_that_returns_null() {
     refusal_of(
         "void *OrtGetApiBase(void) { return 0; }",
         "not an ONNX Runtime: OrtGetApiBase returns nothing",

@@ -59,8 +59,8 @@ fn an_earlier_place_counts_before_a_later_one() {
 }
 
 #[test]
-fn what_is_too_old_or_broken_is_passed_over() {
-    let Some(real) = runtime("what_is_too_old_or_broken_is_passed_over") else { return };
+fn a_library_that_is_too_old_or_invalid_is_skipped() {
+    let Some(real) = runtime("a_library_that_is_too_old_or_invalid_is_skipped") else { return };
     let child = Child::new("find");
     let option = child.folder().join("option");
     put(&real, &option);

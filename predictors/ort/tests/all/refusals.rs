@@ -2,8 +2,8 @@
 
 use hyperfake_predictor::Features;
 use hyperfake_predictor_testkit::{
-    laws::Network,
     onnx::{Dim, ElementType, Model},
+    reference::Network,
 };
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ use crate::file::{File, runtime};
 const ONE_FIVE: &[Dim<'_>] = &[Dim::Fixed(1), Dim::Fixed(5)];
 const ONE_THREE: &[Dim<'_>] = &[Dim::Fixed(1), Dim::Fixed(3)];
 
-/// A model whose output is a product with weights of so many columns.
+/// A model whose output is a product with weights of `columns` columns.
 fn with_columns(columns: i64) -> Model {
     Model::new()
         .input("input", ONE_FIVE)

@@ -3,9 +3,9 @@
 use hyperfake_predictor::{Backend, Feature, Features, ModelUri, RawPrediction, Units};
 use hyperfake_predictor_ort::OrtBackend;
 use hyperfake_predictor_testkit::{
-    Conformance, Known,
-    laws::LINEAR,
+    Conformance, ReferenceModel,
     onnx::{Dim, ElementType, Model},
+    reference::LINEAR,
 };
 
 use crate::file::{File, runtime};
@@ -16,8 +16,8 @@ const FIVE: Dim<'_> = Dim::Fixed(5);
 
 fn conforms(model: &Model) {
     let file = File::of(model);
-    let known = Known::new(file.uri(), |features| LINEAR.predict(features), 1e-6);
-    Conformance::of(OrtBackend::default()).known(known).run();
+    let known = ReferenceModel::new(file.uri(), |features| LINEAR.predict(features), 1e-6);
+    Conformance::of(OrtBackend::default()).model(known).run();
 }
 
 #[test]
@@ -47,8 +47,8 @@ fn double_precision_stays_double() {
         .node("Gemm", &["input", "weights", "intercepts"], &["output"], &[])
         .output_of(ElementType::F64, "output", &[ONE, THREE]);
     let file = File::of(&model);
-    let known = Known::new(file.uri(), |features| LINEAR.predict(features), 1e-14);
-    Conformance::of(OrtBackend::default()).known(known).run();
+    let known = ReferenceModel::new(file.uri(), |features| LINEAR.predict(features), 1e-14);
+    Conformance::of(OrtBackend::default()).model(known).run();
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn info_says_what_the_file_says() {
         .to_onnx()
         .metadata("hyperfake.response", "echo")
         .metadata("hyperfake.cold_start", "250ms")
-        .metadata("author", "somebody else")
+        .metadata("author", "someone")
         .metadata("hyperfake.", "no name");
     let model = File::of(&model).open().unwrap();
     let info = model.info();

@@ -101,8 +101,8 @@ fn agrees(model: &Model, what: &str, seed: u32) {
 }
 
 #[test]
-fn trees_go_the_same_way_as_in_onnx_runtime() {
-    if runtime("trees_go_the_same_way_as_in_onnx_runtime").is_none() {
+fn trees_agree_with_onnx_runtime() {
+    if runtime("trees_agree_with_onnx_runtime").is_none() {
         return;
     }
     for seed in 0..6 {

@@ -35,7 +35,7 @@ impl<'a> Attributes<'a> {
         Ok(&self.required(name)?.ints)
     }
 
-    /// So many integers.
+    /// Exactly `count` integers.
     pub(super) fn ints_of(&self, name: &str, count: usize) -> Result<&'a [i64], String> {
         let ints = self.ints(name)?;
         same_length(name, ints.len(), count)?;
@@ -119,7 +119,7 @@ impl<'a> Attributes<'a> {
 /// The element types of tensors of numbers.
 const FLOATS: &[DataType] = &[DataType::Float, DataType::Double];
 
-/// An error unless an array has so many items.
+/// An error unless an array has the expected number of items.
 pub(super) fn same_length(name: &str, found: usize, expected: usize) -> Result<(), String> {
     if found == expected {
         return Ok(());

@@ -64,7 +64,7 @@ pub(super) fn is_ensemble(node: &NodeProto) -> bool {
     node.domain == ML && matches!(&*node.op_type, "TreeEnsembleRegressor" | "TreeEnsemble")
 }
 
-/// The trees of a node that takes so many inputs of this type. The error is a reason.
+/// The trees of a node that takes `inputs` inputs of type `element`. The error is a reason.
 pub(super) fn ensemble(
     node: &NodeProto,
     inputs: usize,

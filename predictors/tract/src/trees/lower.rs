@@ -204,7 +204,7 @@ impl<'a> Lowering<'a> {
         }
         let ensemble = ensemble::ensemble(node, self.width, element)?;
         let forest = Forest::new(&ensemble).map_err(|error| error.to_string())?;
-        // `TreeEnsembleRegressor` answers in single precision whatever it is given.
+        // `TreeEnsembleRegressor` answers in single precision for inputs of any type.
         let element = if node.op_type == "TreeEnsemble" { element } else { Element::F32 };
         let answer = |target| Answer {
             forest: self.forests.len(),

@@ -1,23 +1,23 @@
-//! The promises of every backend, on the models that this one serves.
+//! The properties of every backend, on the models that this one serves.
 
 use hyperfake_predictor_testkit::{
-    Conformance, Known,
-    laws::{CONSTANT, LINEAR, Network},
+    Conformance, ReferenceModel,
     onnx::Dim,
+    reference::{CONSTANT, LINEAR, Network},
 };
 use hyperfake_predictor_tract::TractBackend;
 
 use crate::file::File;
 
 #[test]
-fn every_promise_is_kept() {
+fn every_property_holds() {
     let linear = File::of(&LINEAR.to_onnx());
     let constant = File::of(&CONSTANT.to_onnx());
     let batch = File::of(&LINEAR.to_onnx_with(Dim::Named("batch")));
     Conformance::of(TractBackend)
-        .known(Known::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
-        .known(Known::new(constant.uri(), |features| CONSTANT.predict(features), 1e-9))
-        .known(Known::new(batch.uri(), |features| LINEAR.predict(features), 1e-6))
+        .model(ReferenceModel::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
+        .model(ReferenceModel::new(constant.uri(), |features| CONSTANT.predict(features), 1e-9))
+        .model(ReferenceModel::new(batch.uri(), |features| LINEAR.predict(features), 1e-6))
         .run();
 }
 
@@ -27,7 +27,8 @@ fn a_network_answers_as_worked_out_in_double_precision() {
     for (seed, hidden) in [(1, &[37, 37][..]), (2, &[16]), (3, &[64, 32, 16]), (4, &[])] {
         let network = Network::sample(hidden, seed);
         let file = File::of(&network.to_onnx());
-        let known = Known::new(file.uri(), move |features| network.predict(features), 1e-4);
-        Conformance::of(TractBackend).known(known).run();
+        let known =
+            ReferenceModel::new(file.uri(), move |features| network.predict(features), 1e-4);
+        Conformance::of(TractBackend).model(known).run();
     }
 }

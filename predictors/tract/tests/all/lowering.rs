@@ -3,8 +3,8 @@
 
 use hyperfake_predictor::{Backend, ErrorKind, RawPrediction};
 use hyperfake_predictor_testkit::{
-    laws::LINEAR,
     onnx::{Attribute, Dim, ElementType, Model},
+    reference::LINEAR,
     samples,
 };
 use hyperfake_predictor_tract::{DenseBackend, TractBackend};
@@ -149,7 +149,7 @@ fn a_softplus_in_each_of_its_forms() {
 }
 
 #[test]
-fn a_softplus_of_large_values_is_what_it_is_given() {
+fn a_softplus_of_large_values_is_the_identity() {
     let model =
         model(|model| {
             model
@@ -161,7 +161,7 @@ fn a_softplus_of_large_values_is_what_it_is_given() {
 }
 
 #[test]
-fn constants_may_stand_in_nodes_and_in_double_precision_there_is_only_the_way_out() {
+fn constants_may_be_nodes_and_the_last_cast_may_be_to_double() {
     let model = Model::new()
         .opset(11)
         .input_of(ElementType::F64, "input", &[Dim::Named("n"), Dim::Fixed(5)])

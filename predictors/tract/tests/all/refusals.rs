@@ -2,8 +2,8 @@
 
 use hyperfake_predictor::Features;
 use hyperfake_predictor_testkit::{
-    laws::{LINEAR, Network},
     onnx::{Dim, ElementType, Model},
+    reference::{LINEAR, Network},
 };
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ fn with_input(element: ElementType, dims: &[Dim<'_>]) -> Model {
         .output("output", ONE_THREE)
 }
 
-/// A model whose output is a product with weights of so many columns.
+/// A model whose output is a product with weights of `columns` columns.
 fn with_columns(columns: i64) -> Model {
     Model::new()
         .input("input", ONE_FIVE)

@@ -2,9 +2,9 @@
 
 use hyperfake_predictor::{Backend, Feature, Features, Range, RawPrediction, Units};
 use hyperfake_predictor_testkit::{
-    Conformance, Known,
-    laws::{LINEAR, Network},
+    Conformance, ReferenceModel,
     onnx::{Dim, ElementType, Model},
+    reference::{LINEAR, Network},
 };
 use hyperfake_predictor_tract::{DenseBackend, TractBackend};
 
@@ -13,7 +13,7 @@ use crate::file::File;
 const FIVE: Dim<'_> = Dim::Fixed(5);
 const THREE: Dim<'_> = Dim::Fixed(3);
 
-/// The linear law between an input and an output of any kind; `wire` connects `input` to `x` and
+/// The linear reference function between an input and an output of any kind; `wire` connects `input` to `x` and
 /// `y` to `output`.
 fn linear(batch: Dim<'_>, output: &[Dim<'_>], wire: fn(Model) -> Model) -> Model {
     let weights: Vec<f32> = LINEAR.weights.as_flattened().iter().map(|w| *w as f32).collect();
@@ -31,8 +31,8 @@ fn gemm(model: Model, input: &str, output: &str) -> Model {
 
 fn conforms(model: &Model) {
     let file = File::of(model);
-    let known = Known::new(file.uri(), |features| LINEAR.predict(features), 1e-6);
-    Conformance::of(TractBackend).known(known).run();
+    let known = ReferenceModel::new(file.uri(), |features| LINEAR.predict(features), 1e-6);
+    Conformance::of(TractBackend).model(known).run();
 }
 
 #[test]
@@ -41,8 +41,9 @@ fn any_batch_size_of_the_input_serves_one_call() {
         conforms(&linear(batch, &[batch, THREE], |model| gemm(model, "input", "output")));
         let network = Network::sample(&[16], 5);
         let file = File::of(&network.to_onnx_with(batch));
-        let known = Known::new(file.uri(), move |features| network.predict(features), 1e-4);
-        Conformance::of(TractBackend).known(known).run();
+        let known =
+            ReferenceModel::new(file.uri(), move |features| network.predict(features), 1e-4);
+        Conformance::of(TractBackend).model(known).run();
     }
 }
 
@@ -92,8 +93,8 @@ fn double_precision_stays_double() {
         .node("MatMul", &["input", "weights"], &["sums"], &[])
         .node("Add", &["sums", "intercepts"], &["output"], &[]);
     let file = File::of(&model);
-    let known = Known::new(file.uri(), |features| LINEAR.predict(features), 1e-14);
-    Conformance::of(TractBackend).known(known).run();
+    let known = ReferenceModel::new(file.uri(), |features| LINEAR.predict(features), 1e-14);
+    Conformance::of(TractBackend).model(known).run();
 }
 
 /// tract multiplies the bias by a factor in single precision. When this fails, tract has learned
@@ -169,7 +170,7 @@ fn info_says_what_the_file_says() {
         .to_onnx()
         .metadata("hyperfake.response", "echo")
         .metadata("hyperfake.cold_start", "250ms")
-        .metadata("author", "somebody else")
+        .metadata("author", "someone")
         .metadata("hyperfake.", "no name");
     let file = File::of(&model);
     let predictor = file.open().unwrap();

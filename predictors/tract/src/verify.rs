@@ -1,4 +1,4 @@
-//! Evidence that a lowered network is the network in the file.
+//! Verifies that a lowered network is the network in the file.
 //!
 //! The network is asked at a few hundred points: idle, within the range that the model was trained
 //! on and around it, log-spaced from 1 to 10^18 in each column and in all of them. Each answer is
@@ -80,14 +80,14 @@ pub(crate) fn check(
                 described(&features, columns),
             );
             // If double precision confirms neither, one of them computes another graph than the
-            // file's, and nothing here says which.
+            // file's, and it is unknown which.
             let explained = agree(expected, reference, allowed(reference));
-            return Err(if explained { unproved(message) } else { contradiction(message) });
+            return Err(if explained { unverified(message) } else { contradiction(message) });
         }
     }
     match Output::ALL.into_iter().zip(compared).find(|(_, compared)| 4 * compared < asked) {
         None => Ok(()),
-        Some((output, compared)) => Err(unproved(format!(
+        Some((output, compared)) => Err(unverified(format!(
             "dense cannot be compared with tract, which gives a usable {output} at {compared} of \
              {asked} points"
         ))),
@@ -105,7 +105,7 @@ pub(crate) fn described(features: &Features, columns: &[Feature]) -> String {
     values.collect::<Vec<_>>().join(", ")
 }
 
-fn unproved(message: String) -> Error {
+fn unverified(message: String) -> Error {
     Error::unsupported(message)
 }
 
@@ -119,15 +119,15 @@ mod tests {
 
     use hyperfake_predictor::{ErrorKind, ModelUri};
     use hyperfake_predictor_dense::{Isa, Network, Step};
-    use hyperfake_predictor_testkit::laws;
+    use hyperfake_predictor_testkit::reference;
 
     use super::*;
     use crate::{lower, plan::Plan};
 
-    /// What the proof says of a network that was lowered and then changed.
+    /// The result of the check for a network that was lowered and then changed.
     fn outcome(change: impl FnOnce(&mut Vec<Step>)) -> Result<()> {
         let uri = ModelUri::from_path("a.onnx");
-        let bytes = laws::Network::sample(&[24, 16], 2).to_onnx().to_bytes();
+        let bytes = reference::Network::sample(&[24, 16], 2).to_onnx().to_bytes();
         let file = OnnxFile::parse(&uri, bytes)?;
         let plan = Plan::load(&file)?;
         let lower::Steps { mut steps, columns } = lower::steps(&file)?;
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_honest_lowering_is_proved_on_every_instruction_set() {
+    fn a_correct_lowering_passes_on_every_instruction_set() {
         outcome(|_| {}).unwrap();
         outcome(|steps| {
             // Less than single precision notices.
