@@ -13,18 +13,17 @@ use hyperfake_predictor::{Error, Result};
 /// An error unless the file is ELF and as long as its headers say. Everything else (the machine, the
 /// type) the loader checks by itself.
 pub(crate) fn check(file: &mut (impl Read + Seek), bytes: u64) -> Result<()> {
-    let invalid = |message: String| Err(Error::invalid(message));
     let mut header = Vec::new();
     let read = file.by_ref().take(HEADER_64).read_to_end(&mut header);
     read.map_err(unreadable)?;
     if !header.starts_with(b"\x7fELF") {
-        return invalid("not a shared library: the file does not begin as ELF".into());
+        return Err(Error::invalid("not a shared library: the file does not begin as ELF"));
     }
     let expected = end(&header, file, bytes)?;
     if expected > bytes {
-        return invalid(format!(
+        return Err(Error::invalid(format!(
             "the library is cut short: it has {bytes} bytes, expected at least {expected}"
-        ));
+        )));
     }
     Ok(())
 }

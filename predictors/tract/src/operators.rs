@@ -190,7 +190,9 @@ pub(crate) fn check(model: &ModelProto) -> Result<()> {
     names(graph, &mut unknown);
     if !unknown.is_empty() {
         let names = Vec::from_iter(unknown).join(", ");
-        return Err(unsupported(format!("tract does not support the operator {names}; {HELP}")));
+        return Err(Error::unsupported(format!(
+            "tract does not support the operator {names}; {HELP}"
+        )));
     }
     nodes(graph, &opsets, &mut Types::default())?;
     ranks::check(graph)
@@ -329,9 +331,5 @@ fn written(attribute: &AttributeProto) -> String {
 const HELP: &str = "ONNX Runtime may (backend 'ort')";
 
 fn declined(what: &str) -> Error {
-    unsupported(format!("tract is not known to compute {what}; {HELP}"))
-}
-
-fn unsupported(message: String) -> Error {
-    Error::unsupported(message)
+    Error::unsupported(format!("tract is not known to compute {what}; {HELP}"))
 }

@@ -82,12 +82,16 @@ pub(crate) fn check(
             // If double precision confirms neither, one of them computes another graph than the
             // file's, and it is unknown which.
             let explained = agree(expected, reference, allowed(reference));
-            return Err(if explained { unverified(message) } else { contradiction(message) });
+            return Err(if explained {
+                Error::unsupported(message)
+            } else {
+                Error::conflict(message)
+            });
         }
     }
     match Output::ALL.into_iter().zip(compared).find(|(_, compared)| 4 * compared < asked) {
         None => Ok(()),
-        Some((output, compared)) => Err(unverified(format!(
+        Some((output, compared)) => Err(Error::unsupported(format!(
             "dense cannot be compared with tract, which gives a usable {output} at {compared} of \
              {asked} points"
         ))),
@@ -103,14 +107,6 @@ fn in_order(file: &OnnxFile, numbers: &[f64]) -> [f64; 3] {
 pub(crate) fn described(features: &Features, columns: &[Feature]) -> String {
     let values = columns.iter().map(|column| format!("{column} = {:e}", features.value(*column)));
     values.collect::<Vec<_>>().join(", ")
-}
-
-fn unverified(message: String) -> Error {
-    Error::unsupported(message)
-}
-
-fn contradiction(message: String) -> Error {
-    Error::conflict(message)
 }
 
 #[cfg(test)]

@@ -24,8 +24,7 @@ const COMPARISONS: usize = 1 << 21;
 ///
 /// `Unsupported` with the first point at which they differ.
 pub(super) fn check(file: &OnnxFile, model: &Model) -> Result<()> {
-    let unverified = |message: String| Error::unsupported(message);
-    let reference = Reference::of(file).map_err(unverified)?;
+    let reference = Reference::of(file).map_err(Error::unsupported)?;
     let columns = &model.graph.columns;
     let mut asked = Domain::of(&file.columns(), &file.trained).thorough();
     asked.extend(thresholds(model, &reference, &asked));
@@ -33,7 +32,7 @@ pub(super) fn check(file: &OnnxFile, model: &Model) -> Result<()> {
     let mut largest = [0.0_f64; 3];
     for features in asked {
         let inputs: Vec<f64> = columns.iter().map(|column| features.value(*column)).collect();
-        let expected = reference.answer(&inputs).map_err(unverified)?;
+        let expected = reference.answer(&inputs).map_err(Error::unsupported)?;
         let expected = expected.first_chunk().copied().unwrap_or([f64::NAN; 3]);
         let expected = file.signature.prediction(expected).to_array();
         for (largest, expected) in largest.iter_mut().zip(&expected) {
@@ -50,7 +49,7 @@ pub(super) fn check(file: &OnnxFile, model: &Model) -> Result<()> {
                 || (found.is_nan() && expected.is_nan())
                 || (found - expected).abs() <= allowed;
             if !same {
-                return Err(unverified(format!(
+                return Err(Error::unsupported(format!(
                     "trees answers {output} = {found:e}, the file's own arrays {expected:e}, at {}",
                     described(&features, columns),
                 )));
