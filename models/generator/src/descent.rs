@@ -180,8 +180,9 @@ fn sum(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use hyperfake_predictor::Random;
+
     use super::*;
-    use crate::Random;
 
     fn small(random: &mut Random) -> (Descent, Batch) {
         let mut numbers =
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_gradient_is_that_of_the_loss() {
-        let (mut descent, batch) = small(&mut Random::new(1));
+        let (mut descent, batch) = small(&mut Random::new(1, 0));
         descent.forward(&batch.inputs);
         descent.backward(&batch);
         let slopes = descent.gradients.clone();
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn steps_reduce_the_loss_and_keep_the_signs_of_the_weights() {
-        let (mut descent, mut batch) = small(&mut Random::new(2));
+        let (mut descent, mut batch) = small(&mut Random::new(2, 0));
         // Within reach of the signs: the last layer has to double.
         descent.forward(&batch.inputs);
         batch.targets = descent.values[2].iter().map(|value| 2.0 * value).collect();

@@ -1,7 +1,7 @@
-use hyperfake_predictor::{Features, RawPrediction};
+use hyperfake_predictor::{Features, Random, RawPrediction};
 
 use crate::{
-    Domain, Law, Layer, Network, Random, SOFTPLUS_THRESHOLD,
+    Domain, Law, Layer, Network, SOFTPLUS_THRESHOLD,
     descent::{BATCH, Batch, Descent},
 };
 
@@ -45,7 +45,7 @@ const TREND: [f64; 5] = [1.0, -1.0, 1.0, 1.0, 1.0];
 /// divisions and square roots in a fixed order; the functions beyond that come from `libm`.
 #[must_use]
 pub fn fit(law: &Law, recipe: &Recipe) -> Network {
-    let mut random = Random::new(recipe.seed);
+    let mut random = Random::new(recipe.seed, 0);
     let scalers = Scalers::of(law, &mut random);
     let mut batch = Batch {
         inputs: vec![0.0; 5 * BATCH],

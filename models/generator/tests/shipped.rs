@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use hyperfake_models::{BFS, Domain, ECHO, FitError, Law, Random, Sample, THUMBNAILER, report};
-use hyperfake_predictor::{Backend, Features, ModelUri, Predictor, Result};
+use hyperfake_models::{BFS, Domain, ECHO, FitError, Law, Sample, THUMBNAILER, report};
+use hyperfake_predictor::{Backend, Features, ModelUri, Predictor, Random, Result};
 use hyperfake_predictor_json::JsonBackend;
 use hyperfake_predictor_tract::TractBackend;
 
@@ -148,7 +148,7 @@ fn an_onnx_file_answers_as_its_network_does() {
     for Sample { law, network } in &*SAMPLES {
         let model = network_of(law).unwrap();
         let mut session = model.session().unwrap();
-        let mut random = Random::new(3);
+        let mut random = Random::new(3, 0);
         for _ in 0..1_000 {
             let features = Domain::STRETCHED.draw(&mut random);
             let expected = network.predict(&features).to_array();

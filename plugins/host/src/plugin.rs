@@ -17,7 +17,8 @@ pub(crate) struct Plugin {
 }
 
 /// A plugin's function, for messages.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Function {
     Create,
     Predict,
@@ -98,16 +99,5 @@ impl Plugin {
             tracing::error!("{error}");
         }
         error
-    }
-}
-
-impl fmt::Display for Function {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Create => "create",
-            Self::Predict => "predict",
-            Self::PredictBatch => "predict_batch",
-            Self::Destroy => "destroy",
-        })
     }
 }

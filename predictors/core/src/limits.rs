@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use crate::{Output, Prediction, RawPrediction};
 
@@ -71,24 +71,17 @@ impl Checked {
 }
 
 /// Why a predicted number was changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display)]
 pub enum Correction {
     /// NaN; counts as 0.
+    #[strum(to_string = "not a number")]
     NotANumber,
     /// Below zero; counts as 0.
+    #[strum(to_string = "negative")]
     Negative,
     /// Infinite or above the maximum; counts as the maximum.
+    #[strum(to_string = "too large")]
     TooLarge,
-}
-
-impl fmt::Display for Correction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotANumber => "not a number",
-            Self::Negative => "negative",
-            Self::TooLarge => "too large",
-        })
-    }
 }
 
 fn bound(value: f64, max: f64) -> (f64, Option<Correction>) {

@@ -1,6 +1,7 @@
 //! Every instruction set of this machine computes the network that was stated.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
+use hyperfake_predictor::Random;
 use hyperfake_predictor_dense::{Activation, Dense, Isa, Network, Step};
 use proptest::prelude::*;
 
@@ -16,42 +17,33 @@ const ACTIVATIONS: [Activation; 9] = [
     Activation::Clip { low: f32::NEG_INFINITY, high: 1.0 },
 ];
 
-/// A small generator of numbers that look random, from -1 to 1.
-struct Random(u32);
+/// Numbers from `-scale` to `scale`.
+fn many(random: &mut Random, count: usize, scale: f32) -> Vec<f32> {
+    (0..count).map(|_| scale * (2.0 * random.fraction() - 1.0) as f32).collect()
+}
 
-impl Random {
-    fn one(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.0 >> 8) as f32 / 8_388_608.0 - 1.0
-    }
-
-    fn many(&mut self, count: usize, scale: f32) -> Vec<f32> {
-        (0..count).map(|_| scale * self.one()).collect()
-    }
-
-    fn dense(&mut self, inputs: usize, outputs: usize) -> Step {
-        let weights = self.many(inputs * outputs, 1.0 / (inputs as f32).sqrt());
-        Step::Dense(Dense { weights, bias: self.many(outputs, 0.5) })
-    }
+fn dense(random: &mut Random, inputs: usize, outputs: usize) -> Step {
+    let weights = many(random, inputs * outputs, 1.0 / (inputs as f32).sqrt());
+    Step::Dense(Dense { weights, bias: many(random, outputs, 0.5) })
 }
 
 /// A network of these widths with scalers at both ends.
 fn network(widths: &[usize], activations: &[Activation], seed: u32) -> Network {
-    let mut random = Random(seed);
+    let random = &mut Random::new(seed.into(), 0);
     let (inputs, outputs) = (widths[0], *widths.last().unwrap());
-    let mut steps = vec![Step::Add(random.many(inputs, 100.0)), Step::Div(vec![40.0; inputs])];
+    let mut steps = vec![Step::Add(many(random, inputs, 100.0)), Step::Div(vec![40.0; inputs])];
     for (pair, activation) in widths.windows(2).zip(activations.iter().cycle()) {
-        steps.push(random.dense(pair[0], pair[1]));
+        steps.push(dense(random, pair[0], pair[1]));
         steps.push(Step::Activation(*activation));
     }
-    steps.push(random.dense(outputs, outputs));
-    steps.push(Step::Mul(random.many(outputs, 1e6)));
+    steps.push(dense(random, outputs, outputs));
+    steps.push(Step::Mul(many(random, outputs, 1e6)));
     steps.push(Step::Add(vec![1e7; outputs]));
     Network::new(inputs, steps).unwrap()
 }
 
 fn rows(network: &Network, count: usize) -> Vec<f32> {
-    Random(7).many(count * network.inputs(), 200.0)
+    many(&mut Random::new(7, 0), count * network.inputs(), 200.0)
 }
 
 /// Every answer is within rounding of the one in double precision, on every instruction set, and
@@ -114,9 +106,9 @@ fn a_network_without_layers_is_valid() {
 
 #[test]
 fn nan_propagates_and_does_not_leak_into_the_next_prediction() {
-    let mut random = Random(9);
-    let mut steps = vec![random.dense(5, 37), Step::Activation(Activation::Relu)];
-    steps.extend([random.dense(37, 30), random.dense(30, 3)]);
+    let random = &mut Random::new(9, 0);
+    let mut steps = vec![dense(random, 5, 37), Step::Activation(Activation::Relu)];
+    steps.extend([dense(random, 37, 30), dense(random, 30, 3)]);
     let network = Network::new(5, steps).unwrap();
     let usual = [1.0, 2.0, 3.0, 4.0, 5.0];
     for isa in Isa::all() {

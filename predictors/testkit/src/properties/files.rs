@@ -5,14 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hyperfake_predictor::{ErrorKind, Features, ModelUri};
+use hyperfake_predictor::{ErrorKind, Features, ModelUri, Random};
 use tempfile::TempDir;
 
 use super::answers::matches_the_reference;
-use crate::{
-    conformance::{BackendCase, Failure, ModelCase, OpenVia, OrViolated, Outcome, violated},
-    samples::Numbers,
-};
+use crate::conformance::{BackendCase, Failure, ModelCase, OpenVia, OrViolated, Outcome, violated};
 
 pub(super) fn a_missing_file_is_an_error_that_names_it(case: &BackendCase<'_>) -> Outcome {
     let folder = folder()?;
@@ -32,11 +29,11 @@ pub(super) fn an_empty_file_is_an_error_that_names_it(case: &BackendCase<'_>) ->
 /// Random bytes, zeros, text, and brackets nested deeper than any parser should follow.
 pub(super) fn garbage_is_an_error_that_names_the_file(case: &BackendCase<'_>) -> Outcome {
     let folder = folder()?;
-    let mut numbers = Numbers::new(2);
-    let mut random = |length: usize| (0..length).map(|_| numbers.next() as u8).collect::<Vec<_>>();
+    let mut random = Random::new(2, 0);
+    let mut bytes = |length: usize| (0..length).map(|_| random.bits() as u8).collect::<Vec<_>>();
     let garbage = [
-        ("random-16", random(16)),
-        ("random-4096", random(4096)),
+        ("random-16", bytes(16)),
+        ("random-4096", bytes(4096)),
         ("zeros", vec![0; 4096]),
         ("ones", vec![0xff; 4096]),
         ("text", b"This is not a model.\n".to_vec()),
