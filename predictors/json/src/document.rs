@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor},
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -45,20 +45,15 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Problem> {
     })
 }
 
-/// The fields of the object that a whole file is, each of which is there once. The syntax of the
-/// whole file is checked, without recursion: values stay text.
+/// The fields of the object that a whole file is. The syntax of the whole file is checked, without
+/// recursion: values stay text.
 pub(crate) fn fields(source: &str) -> Result<Vec<(String, &RawValue)>, Problem> {
     let raw: &RawValue = serde_json::from_str(source).map_err(|error| syntax(source, &error))?;
-    let Fields(fields) = typed(raw.get())?;
-    Ok(fields)
+    parse(raw.get()).map(|Fields(fields)| fields)
 }
 
 /// The value of a text whose syntax was checked.
-pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
-    typed(text)
-}
-
-fn typed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -114,106 +109,75 @@ pub(crate) fn short(text: &str) -> String {
     if text.chars().nth(most).is_some() { start + "..." } else { start }
 }
 
-/// The fields of an object, in their order.
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
+/// The fields of an object, in their order; each is there once.
+pub(crate) struct Fields<T>(pub(crate) Vec<(String, T)>);
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Fields<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut names = BTreeSet::new();
-                let mut pairs = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, _>()? {
-                    if pairs.len() == MAX_FIELDS {
-                        let message = format!("the object has more than {MAX_FIELDS} fields");
-                        return Err(A::Error::custom(message));
-                    }
-                    if !names.insert(name.clone()) {
-                        return Err(A::Error::custom(format!("`{name}` is given twice")));
-                    }
-                    pairs.push((name, value));
-                }
-                Ok(Fields(pairs))
-            }
-        }
-        deserializer.deserialize_map(Pairs)
+        deserializer.deserialize_map(Pairs(PhantomData)).map(Self)
     }
 }
 
 /// A list of at most [`MAX_ITEMS`].
-#[derive(Debug)]
 pub(crate) struct List<T>(pub(crate) Vec<T>);
-
-/// A short list of numbers: the first eight of them, and how many there are.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Numbers<T> {
-    pub(crate) values: [f64; 8],
-    pub(crate) count: usize,
-    number: PhantomData<T>,
-}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Items(PhantomData)).map(Self)
+    }
+}
+
+struct Pairs<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Pairs<T> {
+    type Value = Vec<(String, T)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut names, mut items) = (BTreeSet::new(), Vec::new());
+        while let Some((name, value)) = map.next_entry::<String, T>()? {
+            if items.len() == MAX_FIELDS {
+                let message = format!("the object has more than {MAX_FIELDS} fields");
+                return Err(A::Error::custom(message));
+            }
+            if !names.insert(name.clone()) {
+                return Err(A::Error::custom(format!("`{name}` is given twice")));
+            }
+            items.push((name, value));
+        }
+        Ok(items)
+    }
+}
+
+struct Items<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
-        each(deserializer, |item| {
+        while let Some(item) = list.next_element()? {
+            if items.len() == MAX_ITEMS {
+                let message = format!("the list has more than {MAX_ITEMS} entries");
+                return Err(A::Error::custom(message));
+            }
             items.push(item);
-            items.len()
-        })?;
-        Ok(Self(items))
-    }
-}
-
-impl<'de, T: Deserialize<'de> + Into<f64>> Deserialize<'de> for Numbers<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (mut values, mut count) = ([0.0; 8], 0);
-        each(deserializer, |number: T| {
-            if let Some(value) = values.get_mut(count) {
-                *value = number.into();
-            }
-            count += 1;
-            count
-        })?;
-        Ok(Self { values, count, number: PhantomData })
-    }
-}
-
-/// Hands on the items of a list; `take` returns how many there were.
-fn each<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-    take: impl FnMut(T) -> usize,
-) -> Result<(), D::Error> {
-    struct Items<T, F>(F, PhantomData<T>);
-    impl<'de, T: Deserialize<'de>, F: FnMut(T) -> usize> Visitor<'de> for Items<T, F> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list")
         }
-
-        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-            while let Some(item) = list.next_element()? {
-                if (self.0)(item) > MAX_ITEMS {
-                    let message = format!("the list has more than {MAX_ITEMS} entries");
-                    return Err(A::Error::custom(message));
-                }
-            }
-            Ok(())
-        }
+        Ok(items)
     }
-    deserializer.deserialize_seq(Items(take, PhantomData))
 }
 
 /// A number that is not negative.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "f64")]
-pub(crate) struct Amount(f64);
+pub(crate) struct Amount(pub(crate) f64);
 
 impl TryFrom<f64> for Amount {
     type Error = String;
@@ -224,12 +188,6 @@ impl TryFrom<f64> for Amount {
             // The sum turns -0.0 into 0.0.
             number => Ok(Self(number + 0.0)),
         }
-    }
-}
-
-impl From<Amount> for f64 {
-    fn from(Amount(number): Amount) -> Self {
-        number
     }
 }
 
@@ -287,7 +245,7 @@ mod tests {
     #[test]
     fn a_list_that_is_too_long_is_refused() {
         let long = format!("[{}0]", "0,".repeat(MAX_ITEMS));
-        let problem = parse::<List<f64>>(&long).unwrap_err();
+        let problem = parse::<List<f64>>(&long).err().unwrap();
         assert_eq!(problem.message, "the list has more than 1000000 entries");
     }
 

@@ -4,7 +4,7 @@ use hyperfake_predictor::{Feature, Output};
 use serde::Deserialize;
 
 use crate::{
-    document::{Amount, Numbers, Problem, given},
+    document::{Amount, Fields, List, Problem, given, short},
     model::Image,
 };
 
@@ -17,28 +17,8 @@ pub(crate) struct Linear {
     weights: [[f64; 5]; 3],
 }
 
-/// The coefficients of one result; one that is left out is 0.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Coefficients {
-    #[serde(default, deserialize_with = "given")]
-    intercept: Option<Coefficient>,
-    #[serde(alias = "request_size_bytes", alias = "request_body_size")]
-    #[serde(default, deserialize_with = "given")]
-    request_bytes: Option<Coefficient>,
-    #[serde(alias = "function_instances_count")]
-    #[serde(default, deserialize_with = "given")]
-    function_instances: Option<Coefficient>,
-    #[serde(alias = "active_function_calls_count")]
-    #[serde(default, deserialize_with = "given")]
-    active_calls: Option<Coefficient>,
-    #[serde(alias = "worker_cpu_usage")]
-    #[serde(default, deserialize_with = "given")]
-    worker_cpu_cores: Option<Coefficient>,
-    #[serde(alias = "worker_ram_usage")]
-    #[serde(default, deserialize_with = "given")]
-    worker_ram_bytes: Option<Coefficient>,
-}
+/// The coefficients of one result, by name.
+pub(crate) type Coefficients = Fields<Coefficient>;
 
 /// A linear model as HyperFaaS writes it. The numbers of a list are for the five features, then
 /// the intercept.
@@ -47,9 +27,9 @@ pub(crate) struct Coefficients {
 pub(crate) struct HyperFaas {
     #[serde(default, deserialize_with = "given")]
     pub(crate) image_tag: Option<Image>,
-    runtime_coeffs: Numbers<Coefficient>,
-    cpu_coeffs: Numbers<Coefficient>,
-    ram_coeffs: Numbers<Coefficient>,
+    runtime_coeffs: List<Coefficient>,
+    cpu_coeffs: List<Coefficient>,
+    ram_coeffs: List<Coefficient>,
     #[serde(rename = "sample_count", default, deserialize_with = "given")]
     _sample_count: Option<Amount>,
     #[serde(rename = "runtime_r2", default, deserialize_with = "given")]
@@ -64,9 +44,9 @@ pub(crate) struct HyperFaas {
 /// number. With this one the answer is finite for every feature up to 1e200.
 const MAX_COEFFICIENT: f64 = 1e100;
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Deserialize)]
 #[serde(try_from = "f64")]
-struct Coefficient(f64);
+pub(crate) struct Coefficient(f64);
 
 impl TryFrom<f64> for Coefficient {
     type Error = String;
@@ -81,31 +61,33 @@ impl TryFrom<f64> for Coefficient {
     }
 }
 
-impl From<Coefficient> for f64 {
-    fn from(Coefficient(number): Coefficient) -> Self {
-        number
-    }
-}
-
 impl Linear {
-    /// From the coefficients of each result, of which only those of `inputs` may be given.
-    pub(crate) fn new(outputs: [&Coefficients; 3], inputs: &[Feature]) -> Result<Self, Problem> {
+    /// From the coefficients of each result; those that are left out are 0.
+    pub(crate) fn new(outputs: [Coefficients; 3], inputs: &[Feature]) -> Result<Self, Problem> {
         let mut linear = Self { intercepts: [0.0; 3], weights: [[0.0; 5]; 3] };
-        for (index, (output, coefficients)) in Output::ALL.into_iter().zip(outputs).enumerate() {
-            linear.intercepts[index] = coefficients.intercept.map_or(0.0, f64::from);
-            for (feature, weight) in Feature::ALL.into_iter().zip(coefficients.weights()) {
-                let Some(Coefficient(weight)) = weight else { continue };
-                if !inputs.contains(&feature) {
-                    let known: Vec<_> = inputs.iter().map(|input| input.name()).collect();
-                    return Err(Problem::new(
-                        format!("{output}.{feature}"),
-                        format!(
-                            "unknown field '{feature}', expected one of intercept, {}",
+        for (index, (output, Fields(fields))) in Output::ALL.into_iter().zip(outputs).enumerate() {
+            let mut weighed = Vec::new();
+            for (name, Coefficient(number)) in fields {
+                let refused =
+                    |message| Err(Problem::new(format!("{output}.{}", short(&name)), message));
+                match Feature::named(&name).filter(|feature| inputs.contains(feature)) {
+                    _ if name == "intercept" => linear.intercepts[index] = number,
+                    Some(feature) if weighed.contains(&feature) => {
+                        return refused(format!("the feature '{feature}' has two coefficients"));
+                    }
+                    Some(feature) => {
+                        weighed.push(feature);
+                        linear.weights[index][feature as usize] = number;
+                    }
+                    None => {
+                        let known: Vec<_> = inputs.iter().map(|input| input.name()).collect();
+                        return refused(format!(
+                            "unknown field '{}', expected one of intercept, {}",
+                            short(&name),
                             known.join(", ")
-                        ),
-                    ));
+                        ));
+                    }
                 }
-                linear.weights[index][feature as usize] = weight;
             }
         }
         Ok(linear)
@@ -122,19 +104,6 @@ impl Linear {
     }
 }
 
-impl Coefficients {
-    /// In the order of [`Feature::ALL`].
-    fn weights(&self) -> [Option<Coefficient>; 5] {
-        [
-            self.request_bytes,
-            self.function_instances,
-            self.active_calls,
-            self.worker_cpu_cores,
-            self.worker_ram_bytes,
-        ]
-    }
-}
-
 impl HyperFaas {
     pub(crate) fn model(&self) -> Result<Linear, Problem> {
         let mut linear = Linear { intercepts: [0.0; 3], weights: [[0.0; 5]; 3] };
@@ -143,15 +112,16 @@ impl HyperFaas {
             ("cpu_coeffs", &self.cpu_coeffs),
             ("ram_coeffs", &self.ram_coeffs),
         ];
-        for (index, (name, numbers)) in lists.into_iter().enumerate() {
-            let Numbers { values: [a, b, c, d, e, intercept, ..], count, .. } = *numbers;
-            if count != 6 {
+        for (index, (name, List(numbers))) in lists.into_iter().enumerate() {
+            let numbers: Vec<_> = numbers.iter().map(|Coefficient(number)| *number).collect();
+            let [weights @ .., intercept] = <[f64; 6]>::try_from(&*numbers).map_err(|_| {
                 let message = format!(
-                    "found {count} coefficients, expected 6: five features, then the intercept"
+                    "found {} coefficients, expected 6: five features, then the intercept",
+                    numbers.len()
                 );
-                return Err(Problem::new(name, message));
-            }
-            linear.weights[index] = [a, b, c, d, e];
+                Problem::new(name, message)
+            })?;
+            linear.weights[index] = weights;
             linear.intercepts[index] = intercept;
         }
         Ok(linear)
@@ -203,8 +173,8 @@ mod tests {
         let twice = r#""runtime_ns": {"request_size_bytes": 3, "request_bytes": 3},
                         "cpu_cores": {}, "ram_bytes": {}"#;
         let problem = linear(twice).unwrap_err();
-        assert_eq!(problem.message, "'request_bytes' is given twice");
-        assert!(problem.place.starts_with("runtime_ns"), "{}", problem.place);
+        assert_eq!(problem.message, "the feature 'request_bytes' has two coefficients");
+        assert_eq!(problem.place, "runtime_ns.request_bytes");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! What a model file holds: one model, or a map from image to model.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem::take};
 
 use hyperfake_predictor::{Feature, Range, Units};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
-    document::{Amount, List, Problem, fields, given, parse, short},
+    document::{Amount, Fields, List, Problem, fields, given, parse, short},
     linear::{Coefficients, HyperFaas, Linear},
     rows::Rows,
     table::Table,
@@ -55,26 +55,9 @@ pub(crate) struct Entry {
 const NOTES: [&str; 2] = ["$schema", "description"];
 
 /// The fields of a model, by which it is told from a map; no image can have such a name.
-const FIELDS: [&str; 18] = [
-    "kind",
-    "image",
-    "response",
-    "cold_start",
-    "features",
-    "runtime_ns",
-    "cpu_cores",
-    "ram_bytes",
-    "interpolation",
-    "rows",
-    "image_tag",
-    "runtime_coeffs",
-    "cpu_coeffs",
-    "ram_coeffs",
-    "sample_count",
-    "runtime_r2",
-    "cpu_r2",
-    "ram_r2",
-];
+const FIELDS: &str = "kind image response cold_start features runtime_ns cpu_cores ram_bytes \
+                      interpolation rows image_tag runtime_coeffs cpu_coeffs ram_coeffs \
+                      sample_count runtime_r2 cpu_r2 ram_r2";
 
 /// A model of our own kinds: the fields of all of them, and those of one.
 macro_rules! kind {
@@ -160,7 +143,7 @@ impl TryFrom<String> for Column {
 /// Reads a file's text. There is at least one model in it; one with an image if it is a map.
 pub(crate) fn read(source: &str) -> Result<Vec<Entry>, Problem> {
     let fields = fields(source)?;
-    if fields.iter().any(|(name, _)| FIELDS.contains(&&**name)) {
+    if fields.iter().any(|(name, _)| FIELDS.split(' ').any(|field| field == name)) {
         return Ok(vec![entry(source, &fields)?]);
     }
     let mut entries = Vec::new();
@@ -214,14 +197,14 @@ fn entry(source: &str, fields: &[(String, &RawValue)]) -> Result<Entry, Problem>
     match kind.as_deref() {
         Some("constant") => {
             let fields: ConstantFields = parse(source)?;
-            let results = [fields.runtime_ns, fields.cpu_cores, fields.ram_bytes].map(f64::from);
-            Ok(fields.entry(all(), Model::Constant(results)))
+            let results = [fields.runtime_ns, fields.cpu_cores, fields.ram_bytes];
+            Ok(fields.entry(all(), Model::Constant(results.map(|Amount(result)| result))))
         }
         Some("linear") => {
             let mut fields: LinearFields = parse(source)?;
             let inputs = inputs(fields.features.take())?;
-            let outputs = [&fields.runtime_ns, &fields.cpu_cores, &fields.ram_bytes];
-            let model = Linear::new(outputs, &inputs)?;
+            let outputs = [&mut fields.runtime_ns, &mut fields.cpu_cores, &mut fields.ram_bytes];
+            let model = Linear::new(outputs.map(|output| Fields(take(&mut output.0))), &inputs)?;
             Ok(fields.entry(inputs, Model::Linear(model)))
         }
         Some("table") => {

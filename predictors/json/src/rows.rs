@@ -2,10 +2,10 @@
 
 use hyperfake_predictor::{Feature, Output};
 
-use crate::document::{Amount, List, Numbers, Problem};
+use crate::document::{Amount, List, Problem};
 
 /// The rows as they are in the file.
-pub(crate) type Rows = List<Numbers<Amount>>;
+pub(crate) type Rows = List<List<Amount>>;
 
 /// A row of the file.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Row {
             return Err(Problem::new("rows", "the table has no rows"));
         }
         let mut rows = Vec::with_capacity(list.len());
-        for (index, numbers) in list.iter().enumerate() {
+        for (index, List(numbers)) in list.iter().enumerate() {
             rows.push(Self::read(index, numbers, inputs)?);
         }
         // Stable, so that of two equal rows the second is the one that is later in the file.
@@ -37,8 +37,8 @@ impl Row {
         }
     }
 
-    fn read(index: usize, numbers: &Numbers<Amount>, inputs: &[Feature]) -> Result<Self, Problem> {
-        let (count, columns) = (numbers.count, inputs.len() + Output::ALL.len());
+    fn read(index: usize, numbers: &[Amount], inputs: &[Feature]) -> Result<Self, Problem> {
+        let (count, columns) = (numbers.len(), inputs.len() + Output::ALL.len());
         if count != columns {
             let names: Vec<_> = inputs.iter().map(|feature| feature.name()).collect();
             let message = format!(
@@ -48,12 +48,13 @@ impl Row {
             );
             return Err(Problem::new(format!("rows[{index}]"), message));
         }
-        let (features, results) = numbers.values[..columns].split_at(inputs.len());
         let mut row = Self { point: [0.0; 5], result: [0.0; 3], index };
-        for (feature, value) in inputs.iter().zip(features) {
+        for (feature, Amount(value)) in inputs.iter().zip(numbers) {
             row.point[*feature as usize] = *value;
         }
-        row.result.copy_from_slice(results);
+        for (result, Amount(value)) in row.result.iter_mut().zip(&numbers[inputs.len()..]) {
+            *result = *value;
+        }
         Ok(row)
     }
 }
