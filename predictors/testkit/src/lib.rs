@@ -23,9 +23,10 @@
 
 mod conformance;
 pub mod forms;
-pub mod onnx;
 mod properties;
 pub mod reference;
 pub mod samples;
+
+pub use hyperfake_predictor_writer as onnx;
 
 pub use conformance::{Conformance, ReferenceModel};

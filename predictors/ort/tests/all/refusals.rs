@@ -2,7 +2,7 @@
 
 use hyperfake_predictor::Features;
 use hyperfake_predictor_testkit::{
-    onnx::{Dim, ElementType, Model},
+    onnx::{DataType, Dim, Model},
     reference::Network,
 };
 use proptest::prelude::*;
@@ -33,7 +33,7 @@ fn outputs_that_turn_out_to_have_another_size_or_type() {
         .initializer("weights", &[5, 3], &[1.0_f32; 15])
         .node("MatMul", &["input", "weights"], &["sums"], &[])
         .node("Cast", &["sums"], &["output"], &[("to", 9.into())])
-        .output_of(ElementType::Bool, "output", ONE_THREE);
+        .output_of(DataType::Bool, "output", ONE_THREE);
     let expected = "expected three numbers a row (runtime_ns, cpu_cores, ram_bytes), such as \
                     [1,3], of float, double, float16, int64 or int32";
     for (model, found) in [(with_columns(7), "[1,7] of float"), (truths, "[1,3] of bool")] {

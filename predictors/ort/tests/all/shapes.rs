@@ -4,7 +4,7 @@ use hyperfake_predictor::{Backend, Feature, Features, ModelUri, RawPrediction, U
 use hyperfake_predictor_ort::OrtBackend;
 use hyperfake_predictor_testkit::{
     Conformance, ReferenceModel,
-    onnx::{Dim, ElementType, Model},
+    onnx::{DataType, Dim, Model},
     reference::LINEAR,
 };
 
@@ -41,11 +41,11 @@ fn double_precision_stays_double() {
         return;
     }
     let model = Model::new()
-        .input_of(ElementType::F64, "input", &[ONE, FIVE])
+        .input_of(DataType::Double, "input", &[ONE, FIVE])
         .initializer("weights", &[5, 3], &columns())
         .initializer("intercepts", &[3], &LINEAR.intercepts)
         .node("Gemm", &["input", "weights", "intercepts"], &["output"], &[])
-        .output_of(ElementType::F64, "output", &[ONE, THREE]);
+        .output_of(DataType::Double, "output", &[ONE, THREE]);
     let file = File::of(&model);
     let known = ReferenceModel::new(file.uri(), |features| LINEAR.predict(features), 1e-14);
     Conformance::of(OrtBackend::default()).model(known).run();

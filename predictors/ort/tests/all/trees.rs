@@ -3,7 +3,7 @@
 
 use hyperfake_predictor::{Backend, Features, Random};
 use hyperfake_predictor_ort::OrtBackend;
-use hyperfake_predictor_testkit::onnx::{Attribute, Dim, ElementType, Model};
+use hyperfake_predictor_testkit::onnx::{Attribute, DataType, Dim, Model};
 use hyperfake_predictor_tract::TreesBackend;
 
 use crate::file::{File, runtime};
@@ -15,7 +15,7 @@ const MODES: [&str; 6] =
 const THRESHOLDS: [f32; 6] = [0.1, 3.0, 17.5, 1e6, 16_777_216.0, 8e9];
 
 /// Complete trees of depth three whose leaves all vote on each target.
-fn model(element: ElementType, modes: &[&'static str], aggregate: &str, seed: u32) -> Model {
+fn model(element: DataType, modes: &[&'static str], aggregate: &str, seed: u32) -> Model {
     let mut random = Random::new(seed.into(), 0);
     let (mut trees, mut nodes, mut features, mut kinds) = (vec![], vec![], vec![], vec![]);
     let (mut values, mut if_true, mut if_false) = (vec![], vec![], vec![]);
@@ -98,12 +98,12 @@ fn trees_agree_with_onnx_runtime() {
     for seed in 0..6 {
         for aggregate in ["SUM", "AVERAGE", "MIN", "MAX"] {
             for mode in MODES {
-                let model = model(ElementType::F32, &[mode], aggregate, seed);
+                let model = model(DataType::Float, &[mode], aggregate, seed);
                 agrees(&model, &format!("{aggregate} {mode}"), seed);
             }
-            agrees(&model(ElementType::F32, &MODES, aggregate, seed), aggregate, seed);
+            agrees(&model(DataType::Float, &MODES, aggregate, seed), aggregate, seed);
             // In double precision, trees takes the first two.
-            agrees(&model(ElementType::F64, &MODES[..2], aggregate, seed), aggregate, seed);
+            agrees(&model(DataType::Double, &MODES[..2], aggregate, seed), aggregate, seed);
         }
     }
 }

@@ -4,7 +4,7 @@
 use hyperfake_predictor::{Backend, ErrorKind, Features, RawPrediction};
 use hyperfake_predictor_testkit::{
     Conformance, ReferenceModel,
-    onnx::{Attribute, Dim, ElementType, Model},
+    onnx::{Attribute, DataType, Dim, Model},
     reference::LINEAR,
 };
 use hyperfake_predictor_tract::{DenseBackend, TractBackend};
@@ -83,7 +83,7 @@ fn a_scaler_subtracts_before_it_multiplies() {
     // The answer of a scaler is single precision for any input.
     let double = Model::new()
         .opset_of(ML, 1)
-        .input_of(ElementType::F64, "input", FREE_FIVE)
+        .input_of(DataType::Double, "input", FREE_FIVE)
         .node_of(ML, "Scaler", &["input"], &["x"], &scaler);
     let model = regressor(double, &coefficients, &intercepts, 3)
         .node("Identity", &["y"], &["output"], &[])
@@ -163,7 +163,7 @@ fn double(offset: f64, scale: f64) -> Model {
         LINEAR.intercepts[row] + shift
     });
     Model::new()
-        .input_of(ElementType::F64, "input", FREE_FIVE)
+        .input_of(DataType::Double, "input", FREE_FIVE)
         .initializer("offsets", &[5], &offsets)
         .initializer("scales", &[5], &scales)
         .initializer("weights", &[5, 3], &weights)
@@ -172,7 +172,7 @@ fn double(offset: f64, scale: f64) -> Model {
         .node("Div", &["centred", "scales"], &["scaled"], &[])
         .node("MatMul", &["scaled", "weights"], &["sums"], &[])
         .node("Add", &["sums", "intercepts"], &["output"], &[])
-        .output_of(ElementType::F64, "output", FREE_THREE)
+        .output_of(DataType::Double, "output", FREE_THREE)
 }
 
 /// 8 GB with a deviation of 1 kB: single precision holds 8e9 to 512 bytes.

@@ -2,7 +2,7 @@
 
 use hyperfake_predictor::Features;
 use hyperfake_predictor_testkit::{
-    onnx::{Dim, ElementType, Model},
+    onnx::{DataType, Dim, Model},
     reference::{LINEAR, Network},
 };
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ fn refusal(model: &Model) -> String {
 }
 
 /// A model whose input has this type and shape, and whose output does not depend on it.
-fn with_input(element: ElementType, dims: &[Dim<'_>]) -> Model {
+fn with_input(element: DataType, dims: &[Dim<'_>]) -> Model {
     Model::new()
         .input_of(element, "features", dims)
         .initializer("output", &[1, 3], &[1.0_f32; 3])
@@ -37,26 +37,26 @@ fn with_columns(columns: i64) -> Model {
 fn an_input_of_another_size_type_or_number() {
     for (model, expected) in [
         (
-            with_input(ElementType::F32, &[Dim::Fixed(1), Dim::Fixed(4)]),
+            with_input(DataType::Float, &[Dim::Fixed(1), Dim::Fixed(4)]),
             "the model takes 4 inputs, and nothing says which; name them in its order, as in -m \
              'PATH?features=request_bytes,function_instances,worker_cpu_cores,worker_ram_bytes'",
         ),
         (
-            with_input(ElementType::F32, &[Dim::Fixed(1), Dim::Fixed(6)]),
+            with_input(DataType::Float, &[Dim::Fixed(1), Dim::Fixed(6)]),
             "the model takes 6 inputs, expected 1 to 5 of request_bytes,function_instances,\
              active_calls,worker_cpu_cores,worker_ram_bytes",
         ),
         (
-            with_input(ElementType::F32, &[Dim::Fixed(2), Dim::Named("n"), Dim::Unknown]),
+            with_input(DataType::Float, &[Dim::Fixed(2), Dim::Named("n"), Dim::Unknown]),
             "input 'features' has the shape [2,n,?], expected [1,k], [N,k] or [?,k] with a column \
              for each feature",
         ),
         (
-            with_input(ElementType::F32, &[Dim::Fixed(0), Dim::Fixed(5)]),
+            with_input(DataType::Float, &[Dim::Fixed(0), Dim::Fixed(5)]),
             "the model takes 0 rows at once, expected 1 to 1024",
         ),
         (
-            with_input(ElementType::F32, ONE_FIVE).input("state", ONE_FIVE),
+            with_input(DataType::Float, ONE_FIVE).input("state", ONE_FIVE),
             "found 2 inputs ('features', 'state'), expected one of the shape [1,k], [N,k] or \
              [?,k], or one of the shape [N,1] for each feature, named like it",
         ),

@@ -3,7 +3,7 @@
 use hyperfake_predictor::{Backend, Feature, Features, Range, RawPrediction, Units};
 use hyperfake_predictor_testkit::{
     Conformance, ReferenceModel,
-    onnx::{Dim, ElementType, Model},
+    onnx::{DataType, Dim, Model},
     reference::{LINEAR, Network},
 };
 use hyperfake_predictor_tract::{DenseBackend, TractBackend};
@@ -81,10 +81,10 @@ fn double_linear(model: Model) -> Model {
     let columns: Vec<f64> =
         (0..5).flat_map(|input| LINEAR.weights.map(|weights| weights[input])).collect();
     model
-        .input_of(ElementType::F64, "input", &[Dim::Fixed(1), FIVE])
+        .input_of(DataType::Double, "input", &[Dim::Fixed(1), FIVE])
         .initializer("weights", &[5, 3], &columns)
         .initializer("intercepts", &[3], &LINEAR.intercepts)
-        .output_of(ElementType::F64, "output", &[Dim::Fixed(1), THREE])
+        .output_of(DataType::Double, "output", &[Dim::Fixed(1), THREE])
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_double_precision_gemm_with_a_bias_is_refused() {
 #[test]
 fn input_and_output_may_differ_in_precision() {
     let model = Model::new()
-        .input_of(ElementType::F64, "input", &[Dim::Fixed(1), FIVE])
+        .input_of(DataType::Double, "input", &[Dim::Fixed(1), FIVE])
         .node("Cast", &["input"], &["x"], &[("to", 1.into())])
         .initializer("weights", &[5, 3], &[1.0_f32; 15])
         .node("MatMul", &["x", "weights"], &["output"], &[])

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hyperfake_predictor::{Backend, Backends, ErrorKind, Features, RawPrediction};
 use hyperfake_predictor_testkit::{
     Conformance, ReferenceModel,
-    onnx::{Attribute, Dim, ElementType, Model},
+    onnx::{Attribute, DataType, Dim, Model},
     reference::LINEAR,
 };
 use hyperfake_predictor_tract::{DenseBackend, TractBackend, TreesBackend};
@@ -279,10 +279,10 @@ fn a_double_input_is_compared_in_double_precision() {
     tenth.features[0] = 3;
     tenth.values[0] = 0.1;
     tenth.modes[5] = "BRANCH_LEQ";
-    let begun = Model::new().opset_of(ML, 3).input_of(ElementType::F64, "input", FREE_FIVE);
+    let begun = Model::new().opset_of(ML, 3).input_of(DataType::Double, "input", FREE_FIVE);
     let model = trees(begun, &tenth, "input", "raw")
         .node("Cast", &["raw"], &["output"], &[("to", Attribute::Int(11))])
-        .output_of(ElementType::F64, "output", FREE_THREE);
+        .output_of(DataType::Double, "output", FREE_THREE);
     let exact = f64::from(0.1_f32);
     for (worker_cpu_cores, runtime) in
         [(0.1, 1_000_500.0), (exact, 1_000_500.0), (exact.next_up(), 3_000_500.0)]
@@ -291,7 +291,7 @@ fn a_double_input_is_compared_in_double_precision() {
         assert_eq!(answer(&model, &features)[0], runtime, "{worker_cpu_cores}");
     }
     // After a cast, all three are the same number.
-    let begun = Model::new().opset_of(ML, 3).input_of(ElementType::F64, "input", FREE_FIVE).node(
+    let begun = Model::new().opset_of(ML, 3).input_of(DataType::Double, "input", FREE_FIVE).node(
         "Cast",
         &["input"],
         &["x"],
@@ -302,7 +302,7 @@ fn a_double_input_is_compared_in_double_precision() {
     assert_eq!(answer(&cast, &features)[0], 1_000_500.0);
 
     tenth.modes[5] = "BRANCH_LT";
-    let begun = Model::new().opset_of(ML, 3).input_of(ElementType::F64, "input", FREE_FIVE);
+    let begun = Model::new().opset_of(ML, 3).input_of(DataType::Double, "input", FREE_FIVE);
     let text = refusal(&trees(begun, &tenth, "input", "output").output("output", FREE_THREE));
     assert!(text.contains("compares inputs of double precision with Less, expected"), "{text}");
 }
