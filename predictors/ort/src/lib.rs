@@ -29,7 +29,7 @@ use std::{
 };
 
 use hyperfake_predictor::{
-    Backend, Error, Features, Formats, ModelInfo, ModelUri, Predictor, Result, Session, file,
+    Backend, Features, Formats, ModelInfo, ModelUri, Predictor, Result, Session, file,
 };
 
 pub use crate::{
@@ -38,7 +38,7 @@ pub use crate::{
     telemetry::turn_off_telemetry,
 };
 use crate::{
-    plan::{Model, Plan, refused},
+    plan::{Model, Plan, failed, refused},
     session::OrtSession,
 };
 
@@ -116,9 +116,4 @@ impl Predictor for OrtPredictor {
             .map(|session| Box::new(session) as Box<dyn Session>)
             .map_err(|error| error.at(self.info.path.display()))
     }
-}
-
-/// ONNX Runtime failed although the model was fine before.
-fn failed(error: ort::Error) -> Error {
-    Error::internal("ONNX Runtime cannot run the model").with_source(error)
 }

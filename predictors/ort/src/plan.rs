@@ -223,3 +223,8 @@ pub(crate) fn refused(error: ort::Error) -> Error {
     };
     Error::new(kind, "ONNX Runtime cannot open the model").with_source(error)
 }
+
+/// ONNX Runtime failed although the model was fine before.
+pub(crate) fn failed(error: ort::Error) -> Error {
+    Error::internal("ONNX Runtime cannot run the model").with_source(error)
+}

@@ -21,6 +21,7 @@
 //! - [`forms`]: the forms of inputs and outputs that every engine for ONNX files serves.
 //! - [`onnx`]: writes ONNX files, byte for byte the same every time.
 
+mod case;
 mod conformance;
 pub mod forms;
 mod properties;
@@ -29,4 +30,5 @@ pub mod samples;
 
 pub use hyperfake_predictor_writer as onnx;
 
-pub use conformance::{Conformance, ReferenceModel};
+pub use case::ReferenceModel;
+pub use conformance::Conformance;

@@ -4,7 +4,7 @@ mod answers;
 mod files;
 mod info;
 
-use crate::conformance::{BackendCase, ModelCase, Outcome};
+use crate::case::{BackendCase, ModelCase, Outcome};
 
 macro_rules! properties {
     ($($module:ident::$name:ident),* $(,)?) => {

@@ -118,14 +118,14 @@ mod tests {
     use hyperfake_predictor_testkit::reference;
 
     use super::*;
-    use crate::{lower, plan::Plan};
+    use crate::{lower, open};
 
     /// The result of the check for a network that was lowered and then changed.
     fn outcome(change: impl FnOnce(&mut Vec<Step>)) -> Result<()> {
         let uri = ModelUri::from_path("a.onnx");
         let bytes = reference::Network::sample(&[24, 16], 2).to_onnx().to_bytes();
         let file = OnnxFile::parse(&uri, bytes)?;
-        let plan = Plan::load(&file)?;
+        let plan = open::open(&file)?;
         let lower::Steps { mut steps, columns } = lower::steps(&file)?;
         change(&mut steps);
         let lowered = Lowered { network: Network::new(columns.len(), steps)?, columns };

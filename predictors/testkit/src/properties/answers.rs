@@ -8,7 +8,7 @@ use std::{
 use hyperfake_predictor::{Features, Predictor, RawPrediction, Session};
 
 use crate::{
-    conformance::{Failure, ModelCase, OrViolated, Outcome, violated},
+    case::{Failure, ModelCase, OrViolated, Outcome, violated},
     samples,
 };
 

@@ -9,7 +9,7 @@ use hyperfake_predictor::{ErrorKind, Features, ModelUri, Random};
 use tempfile::TempDir;
 
 use super::answers::matches_the_reference;
-use crate::conformance::{BackendCase, Failure, ModelCase, OpenVia, OrViolated, Outcome, violated};
+use crate::case::{BackendCase, Failure, ModelCase, OpenVia, OrViolated, Outcome, violated};
 
 pub(super) fn a_missing_file_is_an_error_that_names_it(case: &BackendCase<'_>) -> Outcome {
     let folder = folder()?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hyperfake_predictor::{Features, ModelUri};
 
 use super::answers::matches_the_reference;
-use crate::conformance::{BackendCase, ModelCase, OrViolated, Outcome, violated};
+use crate::case::{BackendCase, ModelCase, OrViolated, Outcome, violated};
 
 /// Names are such that a URI can choose the backend.
 pub(super) fn formats_are_well_formed(case: &BackendCase<'_>) -> Outcome {
