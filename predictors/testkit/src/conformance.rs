@@ -26,7 +26,13 @@ pub struct Conformance {
 impl Conformance {
     /// A run without models yet.
     pub fn of(backend: impl Backend) -> Self {
-        Self { backend: Arc::new(backend), models: Vec::new(), skips: Vec::new() }
+        Self::of_shared(Arc::new(backend))
+    }
+
+    /// As [`Conformance::of`].
+    #[must_use]
+    pub fn of_shared(backend: Arc<dyn Backend>) -> Self {
+        Self { backend, models: Vec::new(), skips: Vec::new() }
     }
 
     /// Adds a model. At least one is needed.

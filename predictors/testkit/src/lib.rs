@@ -18,17 +18,21 @@
 //!
 //! - [`reference`]: functions with known answers, and the ONNX files that compute them.
 //! - [`samples`]: features to ask with.
+//! - [`suite`]: the tests of every engine for ONNX files; [`File`] writes the files of a test.
 //! - [`forms`]: the forms of inputs and outputs that every engine for ONNX files serves.
 //! - [`onnx`]: writes ONNX files, byte for byte the same every time.
 
 mod case;
 mod conformance;
+mod file;
 pub mod forms;
 mod properties;
 pub mod reference;
 pub mod samples;
+pub mod suite;
 
 pub use hyperfake_predictor_writer as onnx;
 
 pub use case::ReferenceModel;
 pub use conformance::Conformance;
+pub use file::File;

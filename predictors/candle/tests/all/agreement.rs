@@ -1,8 +1,7 @@
-//! One network in two formats: this backend, tract and ONNX Runtime say the same.
+//! One network in two formats: candle and tract agree.
 
 use hyperfake_predictor::{Backend, ModelUri, RawPrediction};
 use hyperfake_predictor_candle::CandleBackend;
-use hyperfake_predictor_ort::{OrtBackend, find};
 use hyperfake_predictor_testkit::{reference::Network, samples};
 use hyperfake_predictor_tract::TractBackend;
 
@@ -35,12 +34,4 @@ fn agree(backend: &dyn Backend) {
 #[test]
 fn tract_agrees() {
     agree(&TractBackend);
-}
-
-#[test]
-fn onnx_runtime_agrees() {
-    match find(None).found {
-        Some(_) => agree(&OrtBackend::default()),
-        None => println!("skipped: no ONNX Runtime is found"),
-    }
 }

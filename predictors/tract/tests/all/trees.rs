@@ -386,7 +386,7 @@ fn a_damaged_file_is_opened_or_refused() {
         for change in [1, 0x80] {
             let mut damaged = bytes.clone();
             damaged[at] ^= change;
-            let file = File::of_bytes(&damaged);
+            let file = File::of_bytes("model.onnx", &damaged);
             match TreesBackend.open(&file.uri()) {
                 Ok(predictor) => {
                     let _ = predictor.session().unwrap().predict(&Features::IDLE);

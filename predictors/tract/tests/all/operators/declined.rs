@@ -3,7 +3,7 @@
 use hyperfake_predictor_testkit::onnx::{Attribute, Model};
 
 use super::{NONE, X, Y, framed};
-use crate::file::File;
+use crate::file::{File, Tract};
 
 /// The refusal of a model, after its path.
 fn refusal(build: fn(Model) -> Model, opset: i64) -> String {
