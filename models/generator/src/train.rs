@@ -228,7 +228,7 @@ impl Scalers {
     }
 }
 
-/// What has to stand before the softplus for the answer to come out behind it.
+/// The inverse of the softplus: its argument for this answer.
 fn before_softplus(answer: &RawPrediction) -> [f64; 3] {
     answer.to_array().map(|value| {
         if value > f64::from(SOFTPLUS_THRESHOLD) { value } else { libm::log(libm::expm1(value)) }

@@ -20,8 +20,8 @@ pub(crate) fn read(uri: &ModelUri, settings: &Settings) -> Result<CString> {
     parse(bytes).map_err(|error| error.at(path.display()).at("config"))
 }
 
-/// A sidecar lies beside the library and means what lies there too. What was typed is meant from
-/// where it was typed.
+/// A path in the sidecar is relative to the library's folder. A path in the URI is relative to the
+/// current folder, or else to the library's.
 fn locate(uri: &ModelUri, named: &Path) -> Result<PathBuf> {
     let beside = uri.path().with_file_name(named);
     if !uri.parameters().contains_key("config") {

@@ -3,8 +3,8 @@ use std::ffi::c_char;
 /// The capacity that is passed to a plugin, in bytes.
 const CAPACITY: usize = 1024;
 
-/// More room behind that, so that a plugin that ignores the capacity is found out instead of
-/// destroying what lies there, if it does not ignore it by much.
+/// More room behind that, so that a plugin that writes a little beyond the capacity is detected
+/// instead of corrupting memory.
 const GUARD: usize = 3 * 1024;
 
 /// The buffer that a plugin writes the reason for an error into.

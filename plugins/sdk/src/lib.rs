@@ -82,7 +82,7 @@ pub trait Predictor: Sized + Send + 'static {
     ///
     /// # Errors
     ///
-    /// When the configuration makes no sense: its text is shown to the user.
+    /// When the configuration is invalid: its text is shown to the user.
     fn create(config: &str) -> Result<Self>;
 
     /// Predicts one call.

@@ -2,7 +2,7 @@ use candle_core::Tensor;
 use hyperfake_predictor::Error;
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
-/// What stands between the layers, and at the end. As in PyTorch, with its default parameters.
+/// The function between the layers, and at the end. As in PyTorch, with its default parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = unknown)]
 pub enum Activation {

@@ -11,7 +11,7 @@ use crate::contents::{Contents, shape, wrong_shape};
 /// over threads, which a call must not do.
 const MATRIX_PRODUCT_FROM: usize = 64 * 1024;
 
-/// A linear layer as it stands in the file.
+/// A linear layer of the file.
 #[derive(Debug)]
 pub(crate) struct Layer {
     /// `[outputs, inputs]`
@@ -127,7 +127,7 @@ fn names(contents: &Contents) -> Result<BTreeMap<usize, String>> {
 }
 
 /// Between two layers stand activations and the like, usually as many each time: where there is
-/// room for a whole layer more, one is probably missing, and its neighbours may fit all the same.
+/// room for a whole layer more, one is probably missing, and the layers beside it may fit nevertheless.
 fn check_gaps(names: &BTreeMap<usize, String>, stated: Option<String>) -> Result<()> {
     if let Some(stated) = stated {
         if stated.trim().parse() == Ok(names.len()) {

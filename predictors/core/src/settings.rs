@@ -109,7 +109,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// When it names something that is no feature, or a feature twice.
+    /// When it names an unknown feature, or a feature twice.
     pub fn named_features(&self) -> Result<Option<Vec<Feature>>> {
         let Some(text) = self.get("features") else { return Ok(None) };
         let named: Vec<Feature> = text
@@ -241,7 +241,7 @@ fn parse_sidecar(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
         let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
         Settings::check_names([&name]).map_err(|error| invalid(index + 1, &error.to_string()))?;
         if settings.insert(name, value).is_some() {
-            return Err(invalid(index + 1, "the setting stands there twice"));
+            return Err(invalid(index + 1, "the setting is given twice"));
         }
     }
     Ok(settings)
@@ -302,7 +302,7 @@ mod tests {
         for (text, expected) in [
             ("\nresponse", "a.onnx.settings: line 2: expected name = value"),
             ("colour = red", "line 1: unknown setting 'colour'; there are cold_start, config"),
-            ("response=a\nresponse=b", "line 2: the setting stands there twice"),
+            ("response=a\nresponse=b", "line 2: the setting is given twice"),
         ] {
             std::fs::write(folder.path().join("a.onnx.settings"), text).unwrap();
             let error = Settings::read(&uri, BTreeMap::new()).unwrap_err().to_string();

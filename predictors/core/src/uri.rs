@@ -63,13 +63,13 @@ impl ModelUri {
         self.path.extension().map(|extension| extension.to_string_lossy().to_lowercase())
     }
 
-    /// What stands behind the question mark.
+    /// The pairs after the question mark.
     #[must_use]
     pub fn parameters(&self) -> &BTreeMap<String, String> {
         &self.parameters
     }
 
-    /// Which of the file's models is meant.
+    /// The name of one of the file's models.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -140,7 +140,7 @@ impl fmt::Display for ModelUri {
     }
 }
 
-/// Reads `%XX`; nothing if what comes out is no text.
+/// Reads `%XX`; nothing if the result is not UTF-8.
 fn decode(value: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
@@ -251,12 +251,12 @@ mod tests {
         assert_eq!(uri.path(), Path::new(&path("what?.onnx")));
         assert_eq!((uri.scheme(), uri.name()), (Some("tract"), Some("img")));
         assert_eq!(uri.parameters()["response"], "echo");
-        // The longest one is meant.
+        // The longest one is taken.
         let uri: ModelUri = path("a?x=1#img").parse().unwrap();
         assert_eq!((uri.path(), uri.name()), (Path::new(&path("a?x=1")), Some("img")));
         let uri: ModelUri = path("a?x=2").parse().unwrap();
         assert_eq!((uri.path(), &*uri.parameters()["x"]), (Path::new(&path("a")), "2"));
-        // A folder is no file.
+        // A folder is not a file.
         std::fs::create_dir(path("folder?x=1")).unwrap();
         assert_eq!(path("folder?x=1").parse::<ModelUri>().unwrap().parameters()["x"], "1");
     }

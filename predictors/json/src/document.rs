@@ -68,7 +68,7 @@ fn syntax(source: &str, error: &serde_json::Error) -> Problem {
     let line = source.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
     let rest = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
     let message = match ["NaN", "Infinity"].into_iter().find(|name| rest.starts_with(name)) {
-        Some(name) => format!("'{name}' is no number in JSON"),
+        Some(name) => format!("'{name}' is not a number in JSON"),
         None if error.is_eof() => format!("the file ends too early: {reason}"),
         None => reason.to_owned(),
     };
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn what_is_not_json_is_refused_with_its_line() {
         for (source, expected) in [
-            ("[\n1, NaN]", "line 2: 'NaN' is no number"),
-            ("[\n-Infinity]", "line 2: 'Infinity' is no number"),
+            ("[\n1, NaN]", "line 2: 'NaN' is not a number"),
+            ("[\n-Infinity]", "line 2: 'Infinity' is not a number"),
             ("[\n1, 2", "line 2: the file ends too early"),
             ("[]\n[]", "line 2: trailing characters"),
             ("[\n01]", "line 2: invalid number"),

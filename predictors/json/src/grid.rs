@@ -53,7 +53,7 @@ impl Grid {
     /// The answer at a point within the grid.
     pub(crate) fn interpolate(&self, point: &[f64; 5]) -> [f64; 3] {
         // The corners of the cell around the point, and the weight of each. An axis doubles them,
-        // unless the point lies on one of its values: thus a point of the grid is hit exactly.
+        // unless the point is on one of its values, so that a point of the grid is hit exactly.
         let mut corners = [(0, 1.0); 32];
         let mut count = 1;
         for axis in &self.axes {

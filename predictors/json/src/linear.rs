@@ -40,8 +40,8 @@ pub(crate) struct HyperFaas {
     _ram_r2: Option<f64>,
 }
 
-/// A larger coefficient is a mistake, and two of them could give infinity less infinity, which is no
-/// number. With this one the answer is finite for every feature up to 1e200.
+/// A larger coefficient is a mistake, and two of them could give infinity minus infinity, which is
+/// NaN. With this one the answer is finite for every feature up to 1e200.
 const MAX_COEFFICIENT: f64 = 1e100;
 
 #[derive(Deserialize)]

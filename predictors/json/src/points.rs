@@ -17,7 +17,7 @@ const SAME_POINT: f64 = 1e-200;
 /// The rows of a table.
 #[derive(Debug)]
 pub(crate) struct Points {
-    /// As they stand in the file, sorted.
+    /// As in the file, sorted.
     rows: Vec<[f64; 5]>,
     /// Scaled. Two rows may become one point here.
     points: Vec<[f64; 5]>,

@@ -169,7 +169,7 @@ fn a_file_that_is_no_model_is_refused_in_one_line_that_says_where() {
         (b"\x08\x07\x12\x07pytorch", "line 1: expected value"),
         (b"null", "found null, expected an object"),
         (b"{}\n{}", "line 2: trailing characters"),
-        (b"{\n\"kind\": NaN}", "line 2: 'NaN' is no number in JSON"),
+        (b"{\n\"kind\": NaN}", "line 2: 'NaN' is not a number in JSON"),
         (b"{\n\"kind\": \"constant\",\n\"kind\": 1}", "'kind' is given twice"),
         (b"{\n\"a\": {},\n\"a\": {}}", "'a' is given twice"),
         (

@@ -112,7 +112,7 @@ impl Region {
     }
 }
 
-/// The folders below which data may lie.
+/// The folders in which data may be.
 struct Folders {
     /// The folder in which the model was named.
     named: PathBuf,

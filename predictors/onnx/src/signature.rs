@@ -31,7 +31,7 @@ pub struct Input {
     layout: Layout,
 }
 
-/// How an input's numbers lie.
+/// The layout of an input's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
     /// `[]`
@@ -162,7 +162,7 @@ impl Signature {
         ))
     }
 
-    /// The answer whose numbers stand in the model's order.
+    /// The answer whose numbers are in the model's order.
     #[must_use]
     pub fn prediction(&self, numbers: [f64; 3]) -> RawPrediction {
         let mut values = [0.0; 3];

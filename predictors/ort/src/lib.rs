@@ -78,7 +78,7 @@ impl Backend for OrtBackend {
         &Formats { name: "ort", schemes: &["ort"], extensions: &["ort", "onnx"] }
     }
 
-    /// ONNX Runtime is what most models are tried with by those who make them.
+    /// Most authors of models test them with ONNX Runtime.
     fn is_reference(&self) -> bool {
         true
     }
@@ -94,7 +94,7 @@ impl Backend for OrtBackend {
 struct OrtPredictor {
     info: ModelInfo,
     plan: Arc<Plan>,
-    /// The session that the model was tried out with, for the first who asks.
+    /// The session of the trial run, for the first caller.
     first: Mutex<Option<OrtSession>>,
 }
 

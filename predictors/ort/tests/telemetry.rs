@@ -10,7 +10,7 @@ use hyperfake_predictor_testkit::reference::LINEAR;
 
 fn main() {
     if !cfg!(target_os = "linux") {
-        println!("skipped: there is no such telemetry but on Linux");
+        println!("skipped: the telemetry exists on Linux only");
     } else if let Some(model) = env::args_os().nth(1).filter(|_| env::var_os("CHILD").is_some()) {
         use_model(ModelUri::from_path(model));
     } else {

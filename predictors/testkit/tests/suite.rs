@@ -141,7 +141,7 @@ impl Session for ToySession {
     fn predict(&mut self, features: &Features) -> Result<RawPrediction> {
         self.asked += 1;
         self.nan_seen |= features.request_bytes.is_nan();
-        let neighbours = self.model.busy.fetch_add(1, SeqCst);
+        let concurrent = self.model.busy.fetch_add(1, SeqCst);
         if self.model.flaw == Flaw::Racing {
             thread::yield_now();
         }
@@ -159,7 +159,7 @@ impl Session for ToySession {
                 }
             }
             Flaw::SessionsDiffer => 1.0 + 1e-12 * self.number as f64,
-            Flaw::Racing if neighbours > 0 => 1.0 + 1e-12,
+            Flaw::Racing if concurrent > 0 => 1.0 + 1e-12,
             Flaw::RemembersNan if self.nan_seen => f64::NAN,
             _ => 1.0,
         };

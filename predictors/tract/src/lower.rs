@@ -38,7 +38,7 @@ pub(crate) struct Lowered {
 ///
 /// # Errors
 ///
-/// `Unsupported` when the graph is no such chain; the error names the node that breaks it.
+/// `Unsupported` when the graph is not such a chain; the error names the node that breaks it.
 pub(crate) fn network(file: &OnnxFile) -> Result<Lowered> {
     let Steps { steps, columns } = steps(file)?;
     let network = Network::new(columns.len(), steps)?;

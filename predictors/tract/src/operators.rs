@@ -25,7 +25,7 @@ use self::{table::TABLE, types::Types};
 /// The newest opset of the standard operators that was compared.
 pub(crate) const NEWEST: i64 = 25;
 
-/// A file whose nodes stand in the order in which they are computed takes two.
+/// A file whose nodes are in the order of computation takes two.
 const MAX_PASSES: usize = 100;
 
 /// What else must hold of a node; the error is what tract is not known to compute.
@@ -44,7 +44,7 @@ pub(crate) struct Row {
     output: Output,
     /// All others are declined.
     attributes: &'static [(&'static str, Values)],
-    /// Whether tract passes over what is no number (NaN), where the standard passes it on.
+    /// Whether tract ignores NaN where the standard propagates it.
     numbers_only: bool,
     also: Option<Condition>,
 }

@@ -63,7 +63,7 @@ pub(crate) fn check(
             let floor = NOISE * f64::from(f32::EPSILON) / 2.0 * noise[column];
             let allowed = |expected: f64| RELATIVE * expected.abs() + floor;
             let usable = |tract: &f64| tract.is_finite() || !reference.is_finite();
-            let (who, expected) = match expected.map(|tract| tract[column]).filter(usable) {
+            let (source, expected) = match expected.map(|tract| tract[column]).filter(usable) {
                 Some(tract) => {
                     compared[column] += 1;
                     ("tract", tract)
@@ -74,7 +74,7 @@ pub(crate) fn check(
                 continue;
             }
             let message = format!(
-                "dense answers {output} = {found:e}, {who} {expected:e}, and {:e} may lie between \
+                "dense answers {output} = {found:e}, {source} {expected:e}, and {:e} may lie between \
                  them, at {}",
                 allowed(expected),
                 described(&features, columns),

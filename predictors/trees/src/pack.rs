@@ -188,7 +188,7 @@ enum Content {
 }
 
 impl Packing<'_> {
-    /// Level by level, so that the first levels, which every walk steps through, are neighbours.
+    /// Level by level, so that the first levels, which every walk visits, are adjacent.
     /// The queue is not the call stack, because a file may hold a tree of any depth.
     fn tree(&mut self, root: Child) -> Result<()> {
         let root_at = self.allocate(1)?;
@@ -265,7 +265,7 @@ impl Packing<'_> {
     }
 
     /// Of an equality it is known here that the input is at most the threshold, or NaN. The child
-    /// for "smaller" is the first child of the node before, the neighbour of this one.
+    /// for "smaller" is the first child of the node before, next to this one.
     fn second_half(
         &mut self,
         at: u32,

@@ -1,4 +1,4 @@
-//! Arrays that are no ensemble are refused, with what is wrong and where.
+//! Invalid arrays are refused, with what is wrong and where.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 

@@ -58,8 +58,8 @@ fn a_descriptor_that_breaks_the_contract_is_refused() {
     for (name, expected) in [
         (
             "wrong_magic",
-            "its descriptor begins with 0x0000000000001234, expected 0x4e4947554c504648: it is no \
-             plugin's",
+            "its descriptor begins with 0x0000000000001234, expected 0x4e4947554c504648: not a \
+             plugin descriptor",
         ),
         (
             "wrong_major",

@@ -111,7 +111,7 @@ fn a_library_that_changed_since_it_was_opened_is_refused() {
     let (kind, text) = refusal(&ModelUri::from_path(library.path()));
     assert_eq!(kind, ErrorKind::Conflict);
     assert!(text.starts_with("the file has changed since it was opened"), "{text}");
-    // What is open goes on.
+    // Models that are open are still served.
     session.predict(&busy(0.0)).unwrap();
 }
 

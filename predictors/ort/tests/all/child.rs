@@ -19,7 +19,7 @@ use tempfile::TempDir;
 /// More than enough to load a library and a small model on a busy machine.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// What the lines of a child begin with that are meant for its parent.
+/// The prefix of the lines of a child that are for its parent.
 const MARK: &str = "child: ";
 
 /// A process to be: its executable is alone in the folder `bin` of a folder of its own.

@@ -139,7 +139,7 @@ fn names(path: &Path, error: &hyperfake_predictor::Error, kinds: &[ErrorKind]) -
 fn copy_of(case: &ModelCase<'_>) -> Result<(TempDir, Vec<u8>), Failure> {
     match fs::read(case.model.uri.path()) {
         Ok(bytes) => Ok((folder()?, bytes)),
-        Err(error) => Err(Failure::Skipped(format!("the model is no file to copy: {error}"))),
+        Err(error) => Err(Failure::Skipped(format!("the model is not a file: {error}"))),
     }
 }
 

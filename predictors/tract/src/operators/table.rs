@@ -281,7 +281,7 @@ fn stated_axes(node: &Node<'_>) -> Checked {
 fn plain_pads(node: &Node<'_>) -> Checked {
     let constant = node.attribute("mode").is_none_or(|mode| &*mode.s == b"constant");
     let pads = node.constant(1);
-    let pads = pads.ok_or("with pads that are no constant in the file")?;
+    let pads = pads.ok_or("with pads that are not a constant of the file")?;
     match () {
         () if node.has_input(2) && !constant => Err("with a mode and a value".to_owned()),
         () if pads.iter().any(|pad| *pad < 0) => Err("with negative pads".to_owned()),

@@ -19,15 +19,15 @@ pub(super) struct Types<'a> {
     constants: HashMap<&'a str, &'a TensorProto>,
     /// They depend on the model's input.
     variable: HashSet<&'a str>,
-    /// They may be no number (NaN), although the model's input is.
+    /// They may be NaN although the model's input is not.
     nan_possible: HashSet<&'a str>,
 }
 
-/// Operators that make something that is no number of numbers.
+/// Operators that can turn numbers into NaN.
 const NAN_POSSIBLE: [&str; 8] =
     ["Acos", "Acosh", "Asin", "Atanh", "Log", "Pow", "ReduceLogSum", "Sqrt"];
 
-/// So do these when what they divide by is no constant.
+/// So can these when the divisor is not a constant.
 const DIVISIONS: [&str; 2] = ["Div", "Mod"];
 
 impl<'a> Types<'a> {
@@ -50,7 +50,7 @@ impl<'a> Types<'a> {
         self.elements.get(name).copied()
     }
 
-    /// The whole numbers of a constant that stands in the file itself.
+    /// The whole numbers of a constant in the file itself.
     pub(super) fn numbers(&self, name: &str) -> Option<Vec<i64>> {
         let tensor = self.constants.get(name)?;
         let whole = DataType::try_from(tensor.data_type) == Ok(DataType::Int64);

@@ -352,7 +352,10 @@ fn trees_of_version_5_answer_the_same() {
         (version_5(&[0, 3, 0, 3], floats, &[0, 2, 4]), "nodes_modes has 4 items, expected 5"),
         (version_5(&[0, 3, 0, 3, 0], floats, &[0, 2]), "no tree has branch 4"),
         (version_5(&[0, 3, 0, 3, 0], floats, &[0, 2, 4, 1]), "tree 3: branch 1 has two parents"),
-        (version_5(&[0, 3, 0, 3, 0], floats, &[0, 2, -4]), "tree_roots has -4, which is no index"),
+        (
+            version_5(&[0, 3, 0, 3, 0], floats, &[0, 2, -4]),
+            "tree_roots has -4, which is not an index",
+        ),
         (
             version_5(&[0, 3, 0, 3, 0], Attribute::DoubleTensor(&[0.1; 8]), &[0, 2, 4]),
             "leaf_weights has 0.1, which single precision does not hold",
