@@ -30,7 +30,8 @@ fn several_outputs_without_known_names_are_refused() {
         .output("b", ONE_FIVE);
     assert_eq!(
         refusal(&several),
-        "found 2 outputs ('a', 'b'), expected one, or one that is called 'output', or three of          one number called runtime_ns, cpu_cores and ram_bytes"
+        "found 2 outputs ('a', 'b'), expected one, or one that is called 'output', or three of \
+         one number called runtime_ns, cpu_cores and ram_bytes"
     );
 }
 
