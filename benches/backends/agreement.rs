@@ -1,7 +1,7 @@
 //! All forms are the same network, or what is compared is not the same work.
 
 use hyperfake_predictor::RawPrediction;
-use hyperfake_predictor_testkit::laws::Network;
+use hyperfake_predictor_testkit::reference::Network;
 
 use crate::{network::INPUTS, work::Contestant};
 

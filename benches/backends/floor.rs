@@ -2,7 +2,7 @@
 //! vector instructions that this CPU has and sizes that the compiler knows. There are no steps to look
 //! up, no choice of activation, and each layer's weights lie in the order in which they are used.
 
-use hyperfake_predictor_testkit::laws::Network;
+use hyperfake_predictor_testkit::reference::Network;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::network::by_input;

@@ -8,7 +8,7 @@ use std::{
 
 use hyperfake_plugin_fixtures::{self as fixtures, Library};
 use hyperfake_predictor::{Backends, ModelUri, Predictor};
-use hyperfake_predictor_testkit::laws::Network;
+use hyperfake_predictor_testkit::reference::Network;
 use hyperfake_worker::backends::{self, Choice};
 use tempfile::TempDir;
 

@@ -23,7 +23,7 @@ use std::{hint::black_box, iter, path::PathBuf, process::ExitCode, thread, time:
 use clap::Parser;
 use hyperfake_predictor::Backends;
 use hyperfake_predictor_dense::Isa;
-use hyperfake_predictor_testkit::laws::Network;
+use hyperfake_predictor_testkit::reference::Network;
 use hyperfake_worker::backends;
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use hyperfake_predictor::Features;
-use hyperfake_predictor_testkit::laws::{Layer, Network};
+use hyperfake_predictor_testkit::reference::{Layer, Network};
 use tract_onnx::prelude::*;
 
 /// Relative to the repository, where benches run.

@@ -4,7 +4,7 @@ use std::{hint::black_box, sync::Arc};
 
 use hyperfake_predictor::{Backends, Features, RawPrediction};
 use hyperfake_predictor_dense::{Activation, Dense, Isa, Network as Kernel, Step};
-use hyperfake_predictor_testkit::laws::Network;
+use hyperfake_predictor_testkit::reference::Network;
 
 use crate::{
     floor::Floor,

@@ -75,7 +75,7 @@ impl ModelSession {
             }
         };
         let checked = layers.limits.check(raw);
-        if checked.faults != [None; 3] {
+        if checked.corrections != [None; 3] {
             model.corrections.count(&checked);
         }
         let mut prediction = checked.prediction;

@@ -127,12 +127,14 @@ impl Corrections {
         let mut latest = self.latest.lock();
         let (Some(checked), reported) = *latest else { return };
         if total > reported && self.reports.is_due(now) {
-            let faults: Vec<_> =
-                checked.faults().map(|(output, fault)| format!("{output} {fault}")).collect();
+            let corrections: Vec<_> = checked
+                .corrections()
+                .map(|(output, correction)| format!("{output} {correction}"))
+                .collect();
             tracing::warn!(
                 %image,
                 count = total - reported,
-                latest = faults.join(", "),
+                latest = corrections.join(", "),
                 "predictions out of bounds were corrected"
             );
             latest.1 = total;

@@ -32,7 +32,7 @@ pub fn predict(args: &PredictArgs) -> Result<String> {
     let checked = Limits { max_runtime: args.max_runtime }.check(raw);
     let (info, prediction) = (model.predictor.info(), checked.prediction);
     let corrections: Vec<_> =
-        checked.faults().map(|(output, fault)| format!("{output} was {fault}")).collect();
+        checked.corrections().map(|(output, fault)| format!("{output} was {fault}")).collect();
     if args.json {
         let features: serde_json::Map<_, _> = Feature::ALL
             .map(|feature| (feature.name().to_owned(), json!(features.value(feature))))

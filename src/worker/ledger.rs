@@ -18,7 +18,7 @@ impl Ledger {
     pub fn reserve(&self, prediction: &Prediction) -> Reservation<'_> {
         let reservation = Reservation {
             ledger: self,
-            cpu_micro_cores: (prediction.cpu_cores * 1e6).round() as u64,
+            cpu_micro_cores: (prediction.cpu_cores * 1e6 + 0.5) as u64, // rounded
             ram_bytes: prediction.ram_bytes,
         };
         self.cpu_micro_cores.fetch_add(reservation.cpu_micro_cores, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hyperfake_plugin_fixtures as fixtures;
-use hyperfake_predictor_testkit::laws::Network;
+use hyperfake_predictor_testkit::reference::Network;
 use tonic::Code;
 
 use crate::support::{TestWorker, constant, repository, request};

@@ -180,8 +180,9 @@ fn sum(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use hyperfake_predictor::Random;
+
     use super::*;
-    use crate::Random;
 
     fn small(random: &mut Random) -> (Descent, Batch) {
         let mut numbers =
@@ -212,8 +213,8 @@ mod tests {
     }
 
     #[test]
-    fn the_slopes_are_those_of_the_loss() {
-        let (mut descent, batch) = small(&mut Random::new(1));
+    fn the_gradient_is_that_of_the_loss() {
+        let (mut descent, batch) = small(&mut Random::new(1, 0));
         descent.forward(&batch.inputs);
         descent.backward(&batch);
         let slopes = descent.gradients.clone();
@@ -231,8 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn steps_lead_down_and_no_weight_changes_its_sign() {
-        let (mut descent, mut batch) = small(&mut Random::new(2));
+    fn steps_reduce_the_loss_and_keep_the_signs_of_the_weights() {
+        let (mut descent, mut batch) = small(&mut Random::new(2, 0));
         // Within reach of the signs: the last layer has to double.
         descent.forward(&batch.inputs);
         batch.targets = descent.values[2].iter().map(|value| 2.0 * value).collect();

@@ -1,6 +1,6 @@
-use hyperfake_predictor::Features;
+use hyperfake_predictor::{Features, Random};
 
-use crate::{Random, law::GIB};
+use crate::law::GIB;
 
 /// A box of features, the edges included.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_random_point_is_inside() {
-        let mut random = Random::new(1);
+        let mut random = Random::new(1, 0);
         for _ in 0..1_000 {
             let features = Domain::STATED.draw(&mut random).to_array();
             let lowest = Domain::STATED.lowest.to_array();

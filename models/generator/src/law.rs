@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_idle_worker_answers_as_the_images_are_known_to() {
+    fn idle_answers_are_those_of_the_images() {
         let idle = |law: Law| law.predict(&law.idle());
         let echo = idle(ECHO);
         assert!(

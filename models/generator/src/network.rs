@@ -3,7 +3,7 @@ use hyperfake_predictor::{Features, RawPrediction};
 /// Above this the end of the network lets a value through as it is.
 pub const SOFTPLUS_THRESHOLD: f32 = 20.0;
 
-/// A feed-forward network as it stands in a model file.
+/// A feed-forward network as in a model file.
 ///
 /// `[1,5]` features, less `input_mean`, over `input_scale`, through the layers with a rectifier
 /// between them, times `output_scale`, plus `output_mean`, and a softplus that keeps the answer

@@ -1,4 +1,4 @@
-use hyperfake_predictor_testkit::onnx::{Attribute, Dim, Model};
+use hyperfake_predictor_writer::{Attribute, Dim, Model};
 
 use crate::{Law, Network, SOFTPLUS_THRESHOLD};
 

@@ -1,8 +1,8 @@
 use std::fmt;
 
-use hyperfake_predictor::{Features, RawPrediction};
+use hyperfake_predictor::{Features, Random, RawPrediction};
 
-use crate::{Domain, Law, ModelFile, Random, Sample};
+use crate::{Domain, Law, ModelFile, Sample};
 
 /// What `models/README.md` says about the models that are shipped, as tables in Markdown: how far
 /// the networks are from their laws, what they predict, and what the files are.
@@ -33,7 +33,7 @@ impl FitError {
         mut model: impl FnMut(&Features) -> RawPrediction,
         domain: &Domain,
     ) -> [Self; 3] {
-        let mut random = Random::new(0x7E57);
+        let mut random = Random::new(0x7E57, 0);
         let mut errors: [Vec<f64>; 3] = Default::default();
         for _ in 0..SAMPLES {
             let features = domain.draw(&mut random);

@@ -1,7 +1,7 @@
-use hyperfake_predictor::{Features, RawPrediction};
+use hyperfake_predictor::{Features, Random, RawPrediction};
 
 use crate::{
-    Domain, Law, Layer, Network, Random, SOFTPLUS_THRESHOLD,
+    Domain, Law, Layer, Network, SOFTPLUS_THRESHOLD,
     descent::{BATCH, Batch, Descent},
 };
 
@@ -45,7 +45,7 @@ const TREND: [f64; 5] = [1.0, -1.0, 1.0, 1.0, 1.0];
 /// divisions and square roots in a fixed order; the functions beyond that come from `libm`.
 #[must_use]
 pub fn fit(law: &Law, recipe: &Recipe) -> Network {
-    let mut random = Random::new(recipe.seed);
+    let mut random = Random::new(recipe.seed, 0);
     let scalers = Scalers::of(law, &mut random);
     let mut batch = Batch {
         inputs: vec![0.0; 5 * BATCH],
@@ -134,7 +134,7 @@ fn weights(signs: &[f64], random: &mut Random, size: impl Fn(f64) -> f64) -> Vec
     signs.iter().map(|sign| sign * size(random.fraction())).collect()
 }
 
-/// The largest weight to begin with of a unit with so many inputs, lest its sum be large.
+/// The largest weight to begin with of a unit with `inputs` inputs, so that its sum stays small.
 fn reach(inputs: usize) -> f64 {
     0.3 / (inputs as f64).sqrt()
 }
@@ -228,7 +228,7 @@ impl Scalers {
     }
 }
 
-/// What has to stand before the softplus for the answer to come out behind it.
+/// The inverse of the softplus: its argument for this answer.
 fn before_softplus(answer: &RawPrediction) -> [f64; 3] {
     answer.to_array().map(|value| {
         if value > f64::from(SOFTPLUS_THRESHOLD) { value } else { libm::log(libm::expm1(value)) }

@@ -1,4 +1,4 @@
-//! What the files in `models/` promise.
+//! Properties of the files in `models/`.
 
 use std::{
     fs,
@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use hyperfake_models::{BFS, Domain, ECHO, FitError, Law, Random, Sample, THUMBNAILER, report};
-use hyperfake_predictor::{Backend, Features, ModelUri, Predictor, Result};
+use hyperfake_models::{BFS, Domain, ECHO, FitError, Law, Sample, THUMBNAILER, report};
+use hyperfake_predictor::{Backend, Features, ModelUri, Predictor, Random, Result};
 use hyperfake_predictor_json::JsonBackend;
 use hyperfake_predictor_tract::TractBackend;
 
@@ -27,7 +27,7 @@ fn network_of(law: &Law) -> Result<Arc<dyn Predictor>> {
 }
 
 #[test]
-fn the_program_makes_the_files_byte_for_byte() {
+fn the_shipped_files_are_reproduced_byte_for_byte() {
     for file in SAMPLES.iter().flat_map(Sample::files) {
         let shipped = fs::read(folder().join(&file.path)).unwrap();
         assert!(shipped == file.bytes, "{} differs: run the program again", file.path);
@@ -45,7 +45,7 @@ fn the_readme_says_what_the_program_prints() {
 }
 
 #[test]
-fn an_idle_worker_answers_as_the_images_are_known_to() {
+fn idle_answers_are_those_of_the_images() {
     for (law, runtime_ms, cpu_cores, ram_mb) in [
         (ECHO, 6.8..7.2, 0.55..0.65, 7.9..8.1),
         (THUMBNAILER, 335.0..345.0, 0.85..0.95, 89.0..91.0),
@@ -148,7 +148,7 @@ fn an_onnx_file_answers_as_its_network_does() {
     for Sample { law, network } in &*SAMPLES {
         let model = network_of(law).unwrap();
         let mut session = model.session().unwrap();
-        let mut random = Random::new(3);
+        let mut random = Random::new(3, 0);
         for _ in 0..1_000 {
             let features = Domain::STRETCHED.draw(&mut random);
             let expected = network.predict(&features).to_array();
@@ -180,7 +180,7 @@ fn a_table_says_what_its_law_says() {
 }
 
 #[test]
-fn echo_alone_asks_for_its_body_back() {
+fn only_echo_has_the_response_echo() {
     for law in Law::ALL {
         for model in [network_of(&law).unwrap(), table_of(&law).unwrap()] {
             let response = model.info().settings.get("response").map(String::as_str);

@@ -20,8 +20,8 @@ pub(crate) fn read(uri: &ModelUri, settings: &Settings) -> Result<CString> {
     parse(bytes).map_err(|error| error.at(path.display()).at("config"))
 }
 
-/// A sidecar lies beside the library and means what lies there too. What was typed is meant from
-/// where it was typed.
+/// A path in the sidecar is relative to the library's folder. A path in the URI is relative to the
+/// current folder, or else to the library's.
 fn locate(uri: &ModelUri, named: &Path) -> Result<PathBuf> {
     let beside = uri.path().with_file_name(named);
     if !uri.parameters().contains_key("config") {
@@ -39,11 +39,10 @@ fn locate(uri: &ModelUri, named: &Path) -> Result<PathBuf> {
 
 /// The contract promises the plugin one JSON object in UTF-8 without a zero byte.
 pub(crate) fn parse(bytes: Vec<u8>) -> Result<CString> {
-    let invalid = |message: &str| Error::invalid(message);
-    let text = String::from_utf8(bytes).map_err(|_| invalid("not UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::invalid("not UTF-8"))?;
     serde_json::from_str::<BTreeMap<String, IgnoredAny>>(&text)
-        .map_err(|error| invalid("expected a JSON object").with_source(error))?;
-    CString::new(text).map_err(|_| invalid("expected no zero byte"))
+        .map_err(|error| Error::invalid("expected a JSON object").with_source(error))?;
+    CString::new(text).map_err(|_| Error::invalid("expected no zero byte"))
 }
 
 #[cfg(test)]

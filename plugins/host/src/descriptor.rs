@@ -20,24 +20,23 @@ pub(crate) struct Checked {
     pub(crate) predict_batch: Option<PredictBatchFn>,
 }
 
-/// Checks the magic number, the version, the size, then the pointers, and reads nothing that an
-/// earlier check has not vouched for.
+/// Checks the magic number, the version, the size, then the pointers, and reads nothing before the checks
+/// that make the read valid.
 ///
 /// # Safety
 ///
 /// The pointer is null, or points to a descriptor of some version of the contract, or at least to a
 /// number that is not the magic one.
 pub(crate) unsafe fn check(descriptor: *const Descriptor) -> Result<Checked> {
-    let invalid = |message: String| Err(Error::invalid(message));
     if descriptor.is_null() || !descriptor.is_aligned() {
-        return invalid("its function 'hyperfake_plugin' returned no descriptor".into());
+        return Err(Error::invalid("its function 'hyperfake_plugin' returned no descriptor"));
     }
     // SAFETY: not null and aligned; every descriptor has a magic number.
     let magic = unsafe { (&raw const (*descriptor).magic).read() };
     if magic != MAGIC {
-        return invalid(format!(
-            "its descriptor begins with {magic:#018x}, expected {MAGIC:#018x}: it is no plugin's"
-        ));
+        return Err(Error::invalid(format!(
+            "its descriptor begins with {magic:#018x}, expected {MAGIC:#018x}: not a plugin descriptor"
+        )));
     }
     // SAFETY: these three stand at the same place in every version.
     let (size, major, minor) = unsafe {
@@ -55,7 +54,9 @@ pub(crate) unsafe fn check(descriptor: *const Descriptor) -> Result<Checked> {
     }
     let expected = size_of::<Descriptor>();
     if (size as usize) < expected {
-        return invalid(format!("its descriptor has {size} bytes, expected at least {expected}"));
+        return Err(Error::invalid(format!(
+            "its descriptor has {size} bytes, expected at least {expected}"
+        )));
     }
     // SAFETY: of this major version, and at least as long as what is read. What follows in a longer
     // one is left alone.

@@ -1,4 +1,4 @@
-//! Finds out if an ELF file is whole.
+//! Checks that an ELF file is complete.
 //!
 //! glibc's loader maps a file by what its headers say. Where the file ends earlier than they say, the
 //! first access is a bus error, which ends the process. So a file that was cut short, by a full disk
@@ -13,18 +13,17 @@ use hyperfake_predictor::{Error, Result};
 /// An error unless the file is ELF and as long as its headers say. Everything else (the machine, the
 /// type) the loader checks by itself.
 pub(crate) fn check(file: &mut (impl Read + Seek), bytes: u64) -> Result<()> {
-    let invalid = |message: String| Err(Error::invalid(message));
     let mut header = Vec::new();
     let read = file.by_ref().take(HEADER_64).read_to_end(&mut header);
     read.map_err(unreadable)?;
     if !header.starts_with(b"\x7fELF") {
-        return invalid("not a shared library: the file does not begin as ELF".into());
+        return Err(Error::invalid("not a shared library: the file does not begin as ELF"));
     }
     let expected = end(&header, file, bytes)?;
     if expected > bytes {
-        return invalid(format!(
+        return Err(Error::invalid(format!(
             "the library is cut short: it has {bytes} bytes, expected at least {expected}"
-        ));
+        )));
     }
     Ok(())
 }
@@ -40,8 +39,8 @@ const SEGMENT_32: u64 = 32;
 /// A segment that the loader maps.
 const PT_LOAD: u64 = 1;
 
-/// Where the last byte ends that a header points to, or that is needed to know, in a file of so many
-/// bytes.
+/// The least length of the file: the end of the last byte that a header points to. `bytes` is the
+/// actual length.
 fn end(header: &[u8], file: &mut (impl Read + Seek), bytes: u64) -> Result<u64> {
     // The class and the byte order of this process: for others the loader has a message.
     let native = [
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_elf_is_refused() {
+    fn a_file_that_is_not_elf_is_refused() {
         for bytes in [&b"hello"[..], b"\x7fEL", b"MZ\x90\0", b""] {
             assert!(refusal(bytes).unwrap().contains("does not begin as ELF"));
         }
@@ -133,7 +132,7 @@ mod tests {
 
     #[test]
     #[cfg(all(target_os = "linux", not(miri)))]
-    fn this_program_is_whole_and_a_part_of_it_is_not() {
+    fn a_truncated_executable_is_refused() {
         let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert_eq!(refusal(&whole), None);
         for cut in [4, 5, 63, 64, 200, 4096, whole.len() / 2, whole.len() - 1] {
@@ -146,7 +145,7 @@ mod tests {
     /// The loader takes headers of 56 bytes (`sizeof (Elf64_Phdr)`) alone.
     #[test]
     #[cfg(target_pointer_width = "64")]
-    fn of_a_large_file_no_more_is_read_than_the_program_headers() {
+    fn only_the_headers_of_a_large_file_are_read() {
         struct Counted(Cursor<Vec<u8>>, usize);
         impl Read for Counted {
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -174,7 +173,7 @@ mod tests {
 
     #[test]
     #[cfg(target_pointer_width = "64")]
-    fn a_table_of_headers_behind_the_end_of_the_file_is_a_file_that_was_cut_short() {
+    fn headers_beyond_the_end_of_the_file_are_refused() {
         let native = if cfg!(target_endian = "little") { 1 } else { 2 };
         let mut header = vec![0x7f, b'E', b'L', b'F', 2, native];
         header.resize(64, 0);
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_make_no_sense_do_no_harm() {
+    fn invalid_headers_do_not_panic() {
         let mut header = b"\x7fELF\x02\x01".to_vec();
         header.resize(64, 0xff);
         assert!(refusal(&header).is_some());

@@ -1,10 +1,10 @@
 use std::ffi::c_char;
 
-/// What a plugin is told that it may write, in bytes.
+/// The capacity that is passed to a plugin, in bytes.
 const CAPACITY: usize = 1024;
 
-/// More room behind that, so that a plugin that ignores the capacity is found out instead of
-/// destroying what lies there, if it does not ignore it by much.
+/// More room behind that, so that a plugin that writes a little beyond the capacity is detected
+/// instead of corrupting memory.
 const GUARD: usize = 3 * 1024;
 
 /// The buffer that a plugin writes the reason for an error into.
@@ -30,7 +30,7 @@ impl ErrorBuffer {
         (self.0.as_mut_ptr().cast(), CAPACITY)
     }
 
-    /// Reads the text, whatever it is, and leaves the buffer as new.
+    /// Reads the text, which may be any bytes, and clears the buffer.
     pub(crate) fn take(&mut self) -> Reason {
         let (text, guard) = self.0.split_at(CAPACITY);
         let length = text.iter().position(|byte| *byte == 0);

@@ -11,7 +11,7 @@ use hyperfake_predictor::{Error, Result};
 
 use crate::elf;
 
-/// What tells one state of a file from a later one.
+/// Size and modification time, by which a change of the file is recognised.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stamp {
     bytes: u64,
@@ -20,22 +20,21 @@ pub(crate) struct Stamp {
 
 /// The canonical path of a library that may be opened. Errors do not name the file.
 pub(crate) fn check(path: &Path) -> Result<(PathBuf, Stamp)> {
-    let invalid = |message: String| Err(Error::invalid(message));
     let path = fs::canonicalize(path).map_err(unreadable)?;
     let metadata = fs::metadata(&path).map_err(unreadable)?;
     if !metadata.is_file() {
-        return invalid("not a file, but a library is expected".into());
+        return Err(Error::invalid("not a file, but a library is expected"));
     }
     if metadata.len() == 0 {
-        return invalid("the file is empty".into());
+        return Err(Error::invalid("the file is empty"));
     }
     let exposed = exposed(&path, &metadata)?;
     if !exposed.is_empty() {
         let list = exposed.join(" ");
-        return invalid(format!(
+        return Err(Error::invalid(format!(
             "others than the owner may write to {list}, and a plugin runs with the worker's \
              rights: run chmod go-w {list}"
-        ));
+        )));
     }
     let mut file = File::open(&path).map_err(unreadable)?;
     // Elsewhere the system's loader checks what it is given.

@@ -29,7 +29,7 @@ pub(crate) struct Instance {
     pointer: NonNull<c_void>,
 }
 
-// SAFETY: by the contract an instance may be used on any thread, one after the other.
+// SAFETY: by the contract an instance may be used on any thread, by one thread at a time.
 unsafe impl Send for Instance {}
 // SAFETY: what can be done with a shared instance is unsafe, and asks for what the contract does.
 unsafe impl Sync for Instance {}
@@ -84,7 +84,7 @@ impl Instance {
         buffer: &mut ErrorBuffer,
     ) -> Result<RawPrediction> {
         let plugin = &self.model.plugin;
-        let mut out = nothing();
+        let mut out = unwritten_prediction();
         plugin.call(Function::Predict, buffer, |error, error_capacity| {
             let instance = self.pointer.as_ptr();
             // SAFETY: every pointer is valid until the function returns; the instance is one of this
@@ -115,7 +115,7 @@ impl Instance {
             return Some(Ok(()));
         }
         scratch.clear();
-        scratch.resize(features.len(), nothing());
+        scratch.resize(features.len(), unwritten_prediction());
         let called = plugin.call(Function::PredictBatch, buffer, |error, error_capacity| {
             let instance = self.pointer.as_ptr();
             let (count, out) = (features.len(), scratch.as_mut_ptr());
@@ -153,22 +153,22 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         let plugin = &self.model.plugin;
-        // One that panicked is not trusted with its own instances; their memory is lost.
+        // After a panic no function of the plugin is called, so the memory of its instances leaks.
         if plugin.is_in_quarantine() {
             return;
         }
         let mut buffer = ErrorBuffer::new();
         let destroyed = plugin.call(Function::Destroy, &mut buffer, |error, error_capacity| {
-            // SAFETY: made by this plugin, and nobody else has it: this is its end.
+            // SAFETY: made by this plugin and owned by `self`, which is dropped.
             unsafe { (plugin.descriptor.destroy)(self.pointer.as_ptr(), error, error_capacity) }
         });
         if let Err(error) = destroyed {
-            // There is nobody to tell: the model's calls are over.
+            // No call is left to return the error to.
             tracing::warn!(model = %self.model.path.display(), "{error}");
         }
     }
 }
 
-fn nothing() -> Prediction {
+fn unwritten_prediction() -> Prediction {
     Prediction { runtime_ns: UNWRITTEN, cpu_cores: UNWRITTEN, ram_bytes: UNWRITTEN }
 }

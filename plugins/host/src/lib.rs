@@ -9,8 +9,8 @@
 //! and a segmentation fault, an abort, or a C++ exception that leaves a function ends the worker.
 //! What is done:
 //!
-//! - Whoever composes the program decides if this backend is part of it, and which files it is asked
-//!   to open.
+//! - The program that uses this crate decides if this backend is part of it, and which files it
+//!   opens.
 //! - A library is refused when others than its owner may write to it or to its folder.
 //! - A library is opened by its canonical path and never unloaded.
 //! - Its descriptor is checked before any function in it is called, and every answer is checked.

@@ -16,8 +16,8 @@ use crate::{
     plugin::Plugin,
 };
 
-/// Libraries are the process's, so the list of them is too: whoever opens one again gets the same
-/// plugin, with its quarantine.
+/// A library belongs to the process, so the list of them does too: opening a library again gives the
+/// same plugin, with its quarantine.
 static OPENED: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
 
 struct Opened {
@@ -63,7 +63,7 @@ fn descriptor(path: &Path) -> Result<*const Descriptor> {
         let message = format!("cannot be opened as a library: {}", reason(&error, path));
         Error::invalid(message)
     })?;
-    // Never unloaded, not even if it is no plugin: threads and destructors of it may still run.
+    // Never unloaded, even if it is not a plugin: its threads and destructors may still run.
     let library = ManuallyDrop::new(library);
     // SAFETY: a symbol with this name has this type.
     let entry = unsafe { library.get::<EntryFn>(SYMBOL) }.map_err(|_| {

@@ -17,7 +17,8 @@ pub(crate) struct Plugin {
 }
 
 /// A plugin's function, for messages.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Function {
     Create,
     Predict,
@@ -75,10 +76,10 @@ impl Plugin {
     fn failure(&self, function: Function, status: Status, reason: Reason) -> Error {
         let text = if reason.text.is_empty() { "it did not say why" } else { &reason.text };
         if reason.overrun {
-            return self.give_up(format!("{function} wrote beyond its error buffer: {text}"));
+            return self.quarantine(format!("{function} wrote beyond its error buffer: {text}"));
         }
         match status {
-            PANIC => self.give_up(format!("{function} panicked: {text}")),
+            PANIC => self.quarantine(format!("{function} panicked: {text}")),
             ERROR if function == Function::Create => {
                 let Checked { name, version, .. } = &self.descriptor;
                 let message = format!("the plugin '{name}' {version} cannot be created: {text}");
@@ -92,22 +93,11 @@ impl Plugin {
     }
 
     /// Puts the plugin in quarantine. Of several threads' reasons the first one stays.
-    fn give_up(&self, reason: String) -> Error {
+    fn quarantine(&self, reason: String) -> Error {
         let error = self.error(format_args!("is put in quarantine: {reason}"));
         if self.quarantine.set(reason).is_ok() {
             tracing::error!("{error}");
         }
         error
-    }
-}
-
-impl fmt::Display for Function {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Create => "create",
-            Self::Predict => "predict",
-            Self::PredictBatch => "predict_batch",
-            Self::Destroy => "destroy",
-        })
     }
 }

@@ -70,7 +70,7 @@ impl Predictor for PluginPredictor {
     }
 }
 
-/// One thread's way to a plugin.
+/// One thread's session of a plugin.
 struct PluginSession {
     /// No other session has it, unless the plugin is re-entrant.
     instance: Arc<Instance>,
@@ -91,14 +91,14 @@ impl Session for PluginSession {
     fn predict(&mut self, features: &Features) -> Result<RawPrediction> {
         // SAFETY: the session is borrowed for itself, and no other has this instance unless the
         // plugin is re-entrant.
-        let answer = unsafe { self.instance.predict(&crossing(features), &mut self.error) };
+        let answer = unsafe { self.instance.predict(&to_abi(features), &mut self.error) };
         self.named(answer)
     }
 
     fn predict_batch(&mut self, features: &[Features], out: &mut [RawPrediction]) -> Result<()> {
         debug_assert_eq!(features.len(), out.len());
         self.features.clear();
-        self.features.extend(features.iter().map(crossing));
+        self.features.extend(features.iter().map(to_abi));
         // SAFETY: as in `predict`.
         let answered = unsafe {
             self.instance.predict_batch(&self.features, &mut self.predictions, out, &mut self.error)
@@ -113,7 +113,7 @@ impl Session for PluginSession {
     }
 }
 
-fn crossing(features: &Features) -> abi::Features {
+fn to_abi(features: &Features) -> abi::Features {
     abi::Features {
         request_bytes: features.request_bytes,
         function_instances: features.function_instances,

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use hyperfake_plugin_abi::{ABI_MAJOR, ABI_MINOR, Descriptor, MAGIC, MAX_NAME_BYTES, RANDOM};
 
-use crate::{Predictor, border};
+use crate::{Predictor, ffi};
 
 #[doc(hidden)]
 pub use hyperfake_plugin_abi::RE_ENTRANT;
@@ -91,10 +91,10 @@ pub const fn descriptor<P: Predictor>(
         name: terminated(name).as_ptr(),
         version: terminated(version).as_ptr(),
         flags: flags | random,
-        create: Some(border::create::<P>),
-        predict: Some(border::predict::<P>),
-        destroy: Some(border::destroy::<P>),
-        predict_batch: Some(border::predict_batch::<P>),
+        create: Some(ffi::create::<P>),
+        predict: Some(ffi::predict::<P>),
+        destroy: Some(ffi::destroy::<P>),
+        predict_batch: Some(ffi::predict_batch::<P>),
     }
 }
 

@@ -34,8 +34,8 @@
 //!
 //! # Panics
 //!
-//! A panic in a plugin is caught before it reaches the worker. From then on the worker calls the
-//! plugin no more, for any model: each of its calls fails with the plugin's name and the panic's
+//! A panic in a plugin is caught before it reaches the worker. From then on the worker does not
+//! call the plugin again, for any model: each of its calls fails with the plugin's name and the panic's
 //! message, and all other models go on. What cannot be caught: a panic while another one unwinds, a
 //! stack overflow, and anything in a plugin that is built with `panic = "abort"`, which is therefore
 //! an error of compilation.
@@ -47,8 +47,8 @@
 #[cfg(panic = "abort")]
 compile_error!("a plugin must be built with panic = \"unwind\", so that its panics can be caught");
 
-mod border;
 mod export;
+mod ffi;
 mod message;
 
 pub use hyperfake_plugin_abi::{Features, Prediction};
@@ -82,7 +82,7 @@ pub trait Predictor: Sized + Send + 'static {
     ///
     /// # Errors
     ///
-    /// When the configuration makes no sense: its text is shown to whoever wrote it.
+    /// When the configuration is invalid: its text is shown to the user.
     fn create(config: &str) -> Result<Self>;
 
     /// Predicts one call.

@@ -1,13 +1,13 @@
-//! Runs a plugin through the promises that every predictor keeps.
+//! Runs a plugin through the properties that every predictor has.
 //!
-//! For the tests of a plugin, as a development dependency. The promises are those of the worker's
-//! own backends: the answers follow a law that the test states, they are the same in every instance
+//! For the tests of a plugin, as a development dependency. The properties are those of the worker's
+//! own backends: the answers match a reference function that the test states, they are the same in every instance
 //! and on every thread, a batch is answered as one by one, odd features do no harm.
 //!
 //! - [`conforms`] takes a predictor that the test program contains, written with the SDK. No library
 //!   is built or opened, so it runs under a debugger, Miri or a coverage tool like any other code.
-//! - [`library_conforms`] takes a library, in whatever language it is written, and opens it as the
-//!   worker does. The promises about files are checked as well.
+//! - [`library_conforms`] takes a library, written in any language, and opens it as the
+//!   worker does. The properties about files are checked as well.
 //!
 //! ```
 //! use hyperfake_plugin_sdk::{Features, Prediction, Predictor, Result, export_predictor};
@@ -40,44 +40,44 @@ use std::{fs, path::Path};
 use hyperfake_plugin_host::{LinkedPlugin, PluginBackend};
 use hyperfake_plugin_sdk::{Exported, Features, Prediction};
 use hyperfake_predictor::{Backend, ModelUri, RawPrediction};
-use hyperfake_predictor_testkit::{Conformance, Known};
+use hyperfake_predictor_testkit::{Conformance, ReferenceModel};
 use tempfile::TempDir;
 
-/// How far an answer may be from the law, as a share of what is expected: room for another order of
+/// How far an answer may be from the reference function, as a share of what is expected: room for another order of
 /// the same sums.
 const TOLERANCE: f64 = 1e-9;
 
-/// Checks that the predictor keeps every promise that is not about a library's file.
+/// Checks every property of the predictor that is not about a library's file.
 ///
-/// `config` is the JSON object that the predictor is created with, `law` what it has to answer.
+/// `config` is the JSON object that the predictor is created with, `reference` what it has to answer.
 ///
 /// # Panics
 ///
-/// When a promise is broken, with the name of each one that is and how it was broken.
+/// When a property is violated, with the name of each one that is and how it was violated.
 pub fn conforms<P: Exported>(
     config: &str,
-    law: impl Fn(&Features) -> Prediction + Send + Sync + 'static,
+    reference: impl Fn(&Features) -> Prediction + Send + Sync + 'static,
 ) {
-    // SAFETY: whoever implements `Exported` promises that.
+    // SAFETY: an implementation of `Exported` guarantees it.
     let backend = unsafe { LinkedPlugin::new(P::descriptor()) };
     let backend = backend.unwrap_or_else(|error| panic!("the plugin is refused: {error}"));
-    run(backend, Path::new("linked"), config, law, |conformance| {
-        ABOUT_FILES.into_iter().fold(conformance, |conformance, promise| {
-            conformance.skip(promise, "the plugin is part of the test program")
+    run(backend, Path::new("linked"), config, reference, |conformance| {
+        ABOUT_FILES.into_iter().fold(conformance, |conformance, property| {
+            conformance.skip(property, "the plugin is part of the test program")
         })
     });
 }
 
-/// Checks that the library keeps every promise. Arguments and panics are those of [`conforms`].
+/// Checks every property of the library. Arguments and panics are those of [`conforms`].
 pub fn library_conforms(
     library: &Path,
     config: &str,
-    law: impl Fn(&Features) -> Prediction + Send + Sync + 'static,
+    reference: impl Fn(&Features) -> Prediction + Send + Sync + 'static,
 ) {
-    run(PluginBackend, library, config, law, |conformance| conformance);
+    run(PluginBackend, library, config, reference, |conformance| conformance);
 }
 
-/// The promises that need a file to break.
+/// The properties that need a file.
 const ABOUT_FILES: [&str; 4] = [
     "a_missing_file_is_an_error_that_names_it",
     "an_empty_file_is_an_error_that_names_it",
@@ -91,7 +91,7 @@ fn run(
     backend: impl Backend,
     path: &Path,
     config: &str,
-    law: impl Fn(&Features) -> Prediction + Send + Sync + 'static,
+    reference: impl Fn(&Features) -> Prediction + Send + Sync + 'static,
     skip: impl FnOnce(Conformance) -> Conformance,
 ) {
     let folder = TempDir::new().expect("a folder for the configuration");
@@ -99,10 +99,10 @@ fn run(
     fs::write(&config_path, config).expect("a file for the configuration");
     let uri = format!("plugin:{}?config={}", path.display(), config_path.display());
     let uri: ModelUri = uri.parse().expect("a path without '?' and '#'");
-    let law = move |features: &hyperfake_predictor::Features| {
+    let reference = move |features: &hyperfake_predictor::Features| {
         let [request_bytes, function_instances, active_calls, worker_cpu_cores, worker_ram_bytes] =
             features.to_array();
-        let prediction = law(&Features {
+        let prediction = reference(&Features {
             request_bytes,
             function_instances,
             active_calls,
@@ -115,5 +115,5 @@ fn run(
             ram_bytes: prediction.ram_bytes,
         }
     };
-    skip(Conformance::of(backend).known(Known::new(uri, law, TOLERANCE))).run();
+    skip(Conformance::of(backend).model(ReferenceModel::new(uri, reference, TOLERANCE))).run();
 }

@@ -1,10 +1,10 @@
-use std::str::FromStr;
-
 use candle_core::Tensor;
 use hyperfake_predictor::Error;
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
-/// What stands between the layers, and at the end. As in PyTorch, with its default parameters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The function between the layers, and at the end. As in PyTorch, with its default parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = unknown)]
 pub enum Activation {
     /// `identity`: x
     Identity,
@@ -34,35 +34,10 @@ const SOFTPLUS_THRESHOLD: f64 = 20.0;
 const LEAKY_SLOPE: f64 = 0.01;
 
 impl Activation {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::Identity,
-        Self::Relu,
-        Self::LeakyRelu,
-        Self::Elu,
-        Self::Gelu,
-        Self::GeluTanh,
-        Self::Silu,
-        Self::Tanh,
-        Self::Sigmoid,
-        Self::Softplus,
-    ];
-
     /// The name used in files.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Relu => "relu",
-            Self::LeakyRelu => "leaky_relu",
-            Self::Elu => "elu",
-            Self::Gelu => "gelu",
-            Self::GeluTanh => "gelu_tanh",
-            Self::Silu => "silu",
-            Self::Tanh => "tanh",
-            Self::Sigmoid => "sigmoid",
-            Self::Softplus => "softplus",
-        }
+        self.into()
     }
 
     /// Applies it to each element.
@@ -85,16 +60,9 @@ impl Activation {
     }
 }
 
-impl FromStr for Activation {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|activation| activation.name() == name).ok_or_else(|| {
-            let known = Self::ALL.map(Self::name).join(", ");
-            let message = format!("found '{name}', expected one of {known}");
-            Error::invalid(message)
-        })
-    }
+fn unknown(name: &str) -> Error {
+    let known = Activation::VARIANTS.join(", ");
+    Error::invalid(format!("found '{name}', expected one of {known}"))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Contents {
         })
     }
 
-    /// Takes out a row of so many numbers, `[count]` or `[1,count]`, if it is there.
+    /// Takes out a row of `count` numbers, `[count]` or `[1,count]`, if it is there.
     pub(crate) fn take_row(&mut self, name: &str, count: usize) -> Result<Option<Tensor>> {
         let Some(tensor) = self.tensors.remove(name) else { return Ok(None) };
         match *tensor.dims() {
@@ -69,36 +69,37 @@ pub(crate) fn shape(dims: &[usize]) -> String {
 /// Compares the stated length of the header with the file, so that a refusal says both, and
 /// before anything is done with it.
 fn check_length(bytes: &[u8]) -> Result<()> {
-    let invalid = |message| Err(Error::invalid(message));
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
-        return invalid(format!(
+        return Err(Error::invalid(format!(
             "not a safetensors file: found {} bytes, expected at least the {LENGTH_BYTES} of the \
              header's length",
             bytes.len()
-        ));
+        )));
     };
     let length = u64::from_le_bytes(*length);
     if length > rest.len() as u64 {
-        return invalid(format!(
+        return Err(Error::invalid(format!(
             "not a safetensors file, or cut short: its header should have {length} bytes, and {} \
              follow",
             rest.len()
-        ));
+        )));
     }
     Ok(())
 }
 
 fn load(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
-    let refused = |message| Err(Error::unsupported(message));
     use safetensors::Dtype::{BF16, F16, F32, F64};
     if !matches!(view.dtype(), F32 | F64 | F16 | BF16) {
-        return refused(format!(
+        return Err(Error::unsupported(format!(
             "tensor '{name}' holds {}, expected F32, F64, F16 or BF16",
             view.dtype()
-        ));
+        )));
     }
     if view.shape().contains(&0) {
-        return refused(format!("tensor '{name}' is empty: {}", shape(view.shape())));
+        return Err(Error::unsupported(format!(
+            "tensor '{name}' is empty: {}",
+            shape(view.shape())
+        )));
     }
     let tensor = view.load(&Device::Cpu).and_then(|tensor| tensor.to_dtype(DType::F32));
     let tensor = tensor.map_err(failed)?;
@@ -106,5 +107,7 @@ fn load(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
     if values.map_err(failed)?.iter().all(|value| value.is_finite()) {
         return Ok(tensor);
     }
-    refused(format!("tensor '{name}' holds a number that is not finite in single precision"))
+    Err(Error::unsupported(format!(
+        "tensor '{name}' holds a number that is not finite in single precision"
+    )))
 }

@@ -11,7 +11,7 @@ use crate::contents::{Contents, shape, wrong_shape};
 /// over threads, which a call must not do.
 const MATRIX_PRODUCT_FROM: usize = 64 * 1024;
 
-/// A linear layer as it stands in the file.
+/// A linear layer of the file.
 #[derive(Debug)]
 pub(crate) struct Layer {
     /// `[outputs, inputs]`
@@ -32,12 +32,12 @@ impl Layer {
             if let Some(first) = layers.first()
                 && first.biases.is_some() != layer.biases.is_some()
             {
-                return Err(invalid("some layers have a bias and some have none"));
+                return Err(Error::invalid("some layers have a bias and some have none"));
             }
             if let Some(before) = layers.last()
                 && before.outputs() != layer.inputs()
             {
-                return Err(invalid(format!(
+                return Err(Error::invalid(format!(
                     "layer '{name}' takes {} inputs, but the layer before it has {} outputs; is \
                      one missing?",
                     layer.inputs(),
@@ -49,7 +49,7 @@ impl Layer {
         let outputs = layers.last().map_or(0, Self::outputs);
         if outputs != Output::ALL.len() {
             let expected = Output::ALL.map(Output::name).join(", ");
-            return Err(invalid(format!(
+            return Err(Error::invalid(format!(
                 "the last layer has {outputs} outputs, expected 3 ({expected})"
             )));
         }
@@ -80,7 +80,7 @@ impl Layer {
     fn take(contents: &mut Contents, name: &str) -> Result<Self> {
         let weights_name = format!("{name}.weight");
         let Some(weights) = contents.tensors.remove(&weights_name) else {
-            return Err(invalid(format!("layer '{name}' has a bias but no weight")));
+            return Err(Error::invalid(format!("layer '{name}' has a bias but no weight")));
         };
         let [outputs, _] = *weights.dims() else {
             let expected = "[outputs,inputs] of a linear layer";
@@ -105,7 +105,7 @@ fn names(contents: &Contents) -> Result<BTreeMap<usize, String>> {
     }
     if prefixes.len() > 1 {
         let prefixes = Vec::from_iter(prefixes).join("', '");
-        return Err(invalid(format!(
+        return Err(Error::invalid(format!(
             "found layers under '{prefixes}', expected one sequence of layers"
         )));
     }
@@ -116,7 +116,7 @@ fn names(contents: &Contents) -> Result<BTreeMap<usize, String>> {
             .take(8)
             .map(|(name, tensor)| format!("'{name}' {}", shape(tensor.dims())))
             .collect();
-        return Err(invalid(format!(
+        return Err(Error::invalid(format!(
             "found no layer: expected tensors 'model.0.weight', 'model.0.bias' and so on, the \
              first with 1 to {} inputs; there are {}",
             Feature::ALL.len(),
@@ -127,13 +127,13 @@ fn names(contents: &Contents) -> Result<BTreeMap<usize, String>> {
 }
 
 /// Between two layers stand activations and the like, usually as many each time: where there is
-/// room for a whole layer more, one is probably missing, and its neighbours may fit all the same.
+/// room for a whole layer more, one is probably missing, and the layers beside it may fit nevertheless.
 fn check_gaps(names: &BTreeMap<usize, String>, stated: Option<String>) -> Result<()> {
     if let Some(stated) = stated {
         if stated.trim().parse() == Ok(names.len()) {
             return Ok(());
         }
-        return Err(invalid(format!(
+        return Err(Error::invalid(format!(
             "found {} layers, but hyperfake.layers in the metadata is '{stated}'",
             names.len()
         )));
@@ -145,13 +145,9 @@ fn check_gaps(names: &BTreeMap<usize, String>, stated: Option<String>) -> Result
         return Ok(());
     };
     let (before, after) = (&names[&numbers[at]], &names[&numbers[at + 1]]);
-    Err(invalid(format!(
+    Err(Error::invalid(format!(
         "a layer seems to be missing between '{before}' and '{after}'; if not, state \
          hyperfake.layers = {} in the metadata",
         names.len()
     )))
-}
-
-fn invalid(message: impl Into<String>) -> Error {
-    Error::invalid(message)
 }

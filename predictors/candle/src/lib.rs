@@ -18,7 +18,7 @@
 //! computed with as F32. Any other tensor is refused, because it would belong to a module that
 //! this backend would leave out.
 //!
-//! A state dict says nothing of what stands between the layers, so the file's metadata does:
+//! A state dict does not say which functions are between the layers, so the file's metadata does:
 //!
 //! | key | value | without it |
 //! |---|---|---|

@@ -59,7 +59,7 @@ impl Network {
         self.layers[0].inputs()
     }
 
-    /// What each input was trained on, as its mean and scale tell.
+    /// The trained range of each input, from its mean and scale.
     pub(crate) fn trained(&self) -> Result<Vec<Option<Range>>> {
         let (Some(mean), Some(scale)) = (&self.input_mean, &self.input_scale) else {
             return Ok(Vec::new());

@@ -12,7 +12,7 @@ fn threads() -> usize {
     fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// A network whose hidden layers have so many units.
+/// A network whose hidden layers have this number of units.
 fn write(path: &Path, width: usize) {
     let shapes = [("0.weight", [width, 5]), ("1.weight", [width, width]), ("2.weight", [3, width])];
     let bytes = vec![0; width * width.max(5) * 4];

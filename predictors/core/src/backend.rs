@@ -68,7 +68,7 @@ pub trait Session: Send {
     ///
     /// # Errors
     ///
-    /// When the model's runtime fails. Numbers that make no sense are not an error.
+    /// When the model's runtime fails. Invalid numbers, such as NaN, are not an error.
     fn predict(&mut self, features: &Features) -> Result<RawPrediction>;
 
     /// Predicts many calls, as if one by one; the slices have the same length.

@@ -96,7 +96,7 @@ impl Reasons {
         Loaded { models: candidate.models, declined: self.0, agrees_with, fault: None }
     }
 
-    /// One line. Each reason stands there once, with all who give it, and without the file's name.
+    /// One line: each reason once, with the backends that give it, and without the file's name.
     pub(crate) fn into_error(mut self, uri: &ModelUri) -> Error {
         if self.0.len() == 1 {
             let error = self.0.remove(0).error;

@@ -1,6 +1,6 @@
 //! Where predictions are tried: the features that a model meets in a worker.
 
-use crate::{Feature, Features, ModelInfo, Range};
+use crate::{Feature, Features, ModelInfo, Random, Range};
 
 /// The features at which engines are tried and compared, the same for the same model.
 ///
@@ -46,9 +46,9 @@ impl Domain {
             Features::from_array([17.0, 1.0, 1.0, 0.1, 8.1e6]),
         ];
         points.extend([0.0, 0.25, 0.5, 0.75, 1.0].map(|share| self.at([share; 5])));
-        let mut random = Random(1);
+        let mut random = Random::new(1, 0);
         for _ in 0..10 {
-            points.push(self.at(std::array::from_fn(|_| random.unit())));
+            points.push(self.at(std::array::from_fn(|_| random.fraction())));
         }
         for feature in Feature::ALL {
             let busy = busy(feature);
@@ -65,18 +65,18 @@ impl Domain {
     /// it, and log-spaced ones from 1 to 10^18 in each feature and in all of them.
     #[must_use]
     pub fn thorough(&self) -> Vec<Features> {
-        let mut random = Random(2);
+        let mut random = Random::new(2, 0);
         let mut points = self.typical();
         points.push(Features::from_array([0.0; 5]));
         for _ in 0..100 {
-            points.push(self.at(std::array::from_fn(|_| random.unit())));
+            points.push(self.at(std::array::from_fn(|_| random.fraction())));
         }
         for _ in 0..32 {
-            points.push(self.at(std::array::from_fn(|_| 6.0 * random.unit() - 2.5)));
+            points.push(self.at(std::array::from_fn(|_| 6.0 * random.fraction() - 2.5)));
         }
         for _ in 0..48 {
             points.push(Features::from_array(std::array::from_fn(|_| {
-                10_f64.powf(12.0 * random.unit())
+                10_f64.powf(12.0 * random.fraction())
             })));
         }
         for power in 0..=18 {
@@ -108,19 +108,6 @@ fn busy(feature: Feature) -> f64 {
         Feature::ActiveCalls => 1000.0,
         Feature::WorkerCpuCores => 64.0,
         Feature::WorkerRamBytes => 64e9,
-    }
-}
-
-/// A xorshift generator: the same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    /// From 0 up to, but without, 1.
-    fn unit(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 

@@ -19,9 +19,9 @@ pub enum ErrorKind {
     Unavailable,
     /// A limit was reached. Trying again later may help.
     Exhausted,
-    /// It took longer than it was given.
+    /// It exceeded its time limit.
     Timeout,
-    /// It was given up by the one who asked for it.
+    /// The caller cancelled it.
     Cancelled,
     /// A fault of this software or of a model's runtime.
     Internal,
@@ -115,7 +115,7 @@ impl Error {
         self.line([])
     }
 
-    /// One line, whatever a library or a file put into its text.
+    /// One line, without the line breaks of a library's or a file's text.
     fn line<'a>(&'a self, subjects: impl IntoIterator<Item = &'a String>) -> String {
         let mut line = String::new();
         for subject in subjects {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn only_outside_trouble_is_worth_a_retry() {
+    fn only_unavailable_and_exhausted_are_retryable() {
         assert!(Error::unavailable("").is_retryable());
         assert!(Error::exhausted("").is_retryable());
         assert!(!Error::not_found("").is_retryable());

@@ -1,8 +1,8 @@
-use std::{fmt, str::FromStr};
+use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::Error;
 
-/// What a model is told about a call and about the worker that it arrives at.
+/// The input of a model: a call, and the state of the worker that it arrives at.
 ///
 /// The call itself is not counted: an idle worker's first call finds no active calls and no
 /// CPU or RAM in use.
@@ -64,17 +64,39 @@ impl Default for Features {
 }
 
 /// The name of one input column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// It is parsed from [`Feature::name`], or from the column of HyperFaaS's training data:
+///
+/// | feature | columns of HyperFaaS's training data |
+/// |---|---|
+/// | `request_bytes` | `request_size_bytes`, `request_body_size` |
+/// | `function_instances` | `function_instances_count` |
+/// | `active_calls` | `active_function_calls_count` |
+/// | `worker_cpu_cores` | `worker_cpu_usage` |
+/// | `worker_ram_bytes` | `worker_ram_usage` |
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, IntoStaticStr,
+)]
+#[strum(parse_err_ty = Error, parse_err_fn = unknown)]
 pub enum Feature {
     /// See [`Features::request_bytes`].
+    #[strum(
+        to_string = "request_bytes",
+        serialize = "request_size_bytes",
+        serialize = "request_body_size"
+    )]
     RequestBytes,
     /// See [`Features::function_instances`].
+    #[strum(to_string = "function_instances", serialize = "function_instances_count")]
     FunctionInstances,
     /// See [`Features::active_calls`].
+    #[strum(to_string = "active_calls", serialize = "active_function_calls_count")]
     ActiveCalls,
     /// See [`Features::worker_cpu_cores`].
+    #[strum(to_string = "worker_cpu_cores", serialize = "worker_cpu_usage")]
     WorkerCpuCores,
     /// See [`Features::worker_ram_bytes`].
+    #[strum(to_string = "worker_ram_bytes", serialize = "worker_ram_usage")]
     WorkerRamBytes,
 }
 
@@ -91,54 +113,19 @@ impl Feature {
     /// The name used in files, flags and messages.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::RequestBytes => "request_bytes",
-            Self::FunctionInstances => "function_instances",
-            Self::ActiveCalls => "active_calls",
-            Self::WorkerCpuCores => "worker_cpu_cores",
-            Self::WorkerRamBytes => "worker_ram_bytes",
-        }
+        self.into()
     }
-}
 
-impl Feature {
-    /// The feature of this name: [`Feature::name`], or the column of HyperFaaS's training data.
-    ///
-    /// | feature | columns of HyperFaaS's training data |
-    /// |---|---|
-    /// | `request_bytes` | `request_size_bytes`, `request_body_size` |
-    /// | `function_instances` | `function_instances_count` |
-    /// | `active_calls` | `active_function_calls_count` |
-    /// | `worker_cpu_cores` | `worker_cpu_usage` |
-    /// | `worker_ram_bytes` | `worker_ram_usage` |
+    /// The feature of this name, if there is one.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "request_size_bytes" | "request_body_size" => Some(Self::RequestBytes),
-            "function_instances_count" => Some(Self::FunctionInstances),
-            "active_function_calls_count" => Some(Self::ActiveCalls),
-            "worker_cpu_usage" => Some(Self::WorkerCpuCores),
-            "worker_ram_usage" => Some(Self::WorkerRamBytes),
-            _ => Self::ALL.into_iter().find(|feature| feature.name() == name),
-        }
+        name.parse().ok()
     }
 }
 
-impl fmt::Display for Feature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Feature {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        Self::named(name).ok_or_else(|| {
-            let known = Self::ALL.map(Self::name).join(", ");
-            Error::invalid(format!("no feature is called '{name}'; there are {known}"))
-        })
-    }
+fn unknown(name: &str) -> Error {
+    let known = Feature::ALL.map(Feature::name).join(", ");
+    Error::invalid(format!("no feature is called '{name}'; there are {known}"))
 }
 
 #[cfg(test)]

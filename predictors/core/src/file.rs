@@ -48,7 +48,7 @@ mod tests {
     use crate::ErrorKind;
 
     #[test]
-    fn what_is_no_model_file_is_refused_by_name() {
+    fn files_that_cannot_be_read_are_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let empty = folder.path().join("empty.json");
         fs::write(&empty, "").unwrap();

@@ -11,22 +11,23 @@
 //! |---|---|---|
 //! | [`Backend`] | opens model files of some formats | the process |
 //! | [`Predictor`] | a loaded model, immutable | all threads |
-//! | [`Session`] | one thread's buffers for a model | nobody |
+//! | [`Session`] | one thread's buffers for a model | nothing |
 //!
-//! Backends are naive: they turn numbers into numbers. What is the same for all of them is done
-//! once, here: [`Backends`] chooses who opens a file, [`file::read`] refuses what is no file,
-//! [`Limits`] bounds what comes back.
+//! A backend turns numbers into numbers. What is the same for all of them is done once, here:
+//! [`Backends`] chooses the backend that opens a file, [`file::read`] refuses what is not a file,
+//! [`Limits`] clamps the answer.
 
 mod adapt;
 mod backend;
 mod candidates;
-mod checks;
 mod domain;
 mod error;
 mod features;
 pub mod file;
 mod guard;
+mod limits;
 mod prediction;
+mod random;
 mod range;
 mod registry;
 mod settings;
@@ -36,12 +37,13 @@ mod uri;
 
 pub use adapt::adapt;
 pub use backend::{Backend, Formats, ModelInfo, Opened, Predictor, Session};
-pub use checks::{Checked, Fault, Limits};
 pub use domain::Domain;
 pub use error::{Error, ErrorKind, Result};
 pub use features::{Feature, Features};
 pub use guard::{guarded, is_guarded, panic_text};
+pub use limits::{Checked, Correction, Limits};
 pub use prediction::{Output, Prediction, RawPrediction};
+pub use random::Random;
 pub use range::Range;
 pub use registry::{Attempt, Backends, Declined, Loaded};
 pub use settings::Settings;

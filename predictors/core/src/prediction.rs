@@ -1,4 +1,6 @@
-use std::{fmt, time::Duration};
+use std::time::Duration;
+
+use strum::{Display, EnumString, IntoStaticStr};
 
 /// What a model says, as numbers in the units of [`Prediction`], not yet checked: a model can
 /// answer NaN, a negative time or a thousand years.
@@ -40,13 +42,19 @@ pub struct Prediction {
 }
 
 /// The name of one output column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// It is parsed from [`Output::name`], or from the column of HyperFaaS's training data
+/// (`function_processing_time_ns`, `function_cpu_usage`, `function_ram_usage`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
 pub enum Output {
     /// See [`RawPrediction::runtime_ns`].
+    #[strum(to_string = "runtime_ns", serialize = "function_processing_time_ns")]
     RuntimeNs,
     /// See [`RawPrediction::cpu_cores`].
+    #[strum(to_string = "cpu_cores", serialize = "function_cpu_usage")]
     CpuCores,
     /// See [`RawPrediction::ram_bytes`].
+    #[strum(to_string = "ram_bytes", serialize = "function_ram_usage")]
     RamBytes,
 }
 
@@ -54,31 +62,15 @@ impl Output {
     /// All outputs, in the order in which a model gives them.
     pub const ALL: [Self; 3] = [Self::RuntimeNs, Self::CpuCores, Self::RamBytes];
 
-    /// The output of this name: [`Output::name`], or the column of HyperFaaS's training data
-    /// (`function_processing_time_ns`, `function_cpu_usage`, `function_ram_usage`).
+    /// The output of this name, if there is one.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "function_processing_time_ns" => Some(Self::RuntimeNs),
-            "function_cpu_usage" => Some(Self::CpuCores),
-            "function_ram_usage" => Some(Self::RamBytes),
-            _ => Self::ALL.into_iter().find(|output| output.name() == name),
-        }
+        name.parse().ok()
     }
 
     /// The name used in files and messages.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::RuntimeNs => "runtime_ns",
-            Self::CpuCores => "cpu_cores",
-            Self::RamBytes => "ram_bytes",
-        }
-    }
-}
-
-impl fmt::Display for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        self.into()
     }
 }

@@ -82,7 +82,7 @@ impl Backends {
                     continue;
                 }
             };
-            // A setting that makes no sense is the user's to mend, not another backend's to ignore.
+            // An invalid setting is the user's error: no other backend is asked.
             let candidate = Candidate::new(apply_settings(uri, models)?)?;
             if let Some(fault) = candidate.trial.first_fault(&candidate.points) {
                 reasons.add(name, fault);
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::{Feature, Features, Formats, ModelInfo, Predictor, RawPrediction, Session, Units};
 
-    /// A backend that does what it is told.
+    /// A backend whose `open` is a given function.
     #[derive(Debug)]
     struct Scripted(&'static Formats, fn(&ModelUri) -> Result<Arc<dyn Predictor>>);
 
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_backend_serves_what_an_earlier_one_declined_and_the_reason_is_kept() {
+    fn the_next_backend_serves_a_file_that_an_earlier_one_declined() {
         let loaded = backends(refuse).open(&"a.x".parse().unwrap()).unwrap();
         assert_eq!(loaded.models[0].predictor.info().backend, "second");
         assert_eq!(loaded.declined[0].backend, "first");
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_lists_what_there_is() {
+    fn an_unknown_scheme_or_extension_lists_the_known_ones() {
         let backends = backends(refuse);
         assert_eq!(refusal(&backends, "a.pt"), "a.pt: found '.pt', expected one of .x, .y");
         assert!(refusal(&backends, "a").contains("a file without an extension"));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_there_is_none_of_is_refused() {
+    fn an_unknown_setting_is_refused() {
         let error = refusal(&backends(refuse), "a.x?color=red");
         assert!(error.contains("a.x?color=red: unknown setting 'color'; there are"), "{error}");
     }
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_that_panics_has_only_declined() {
+    fn a_backend_that_panics_declines() {
         let backends = backends(|_| panic!("corrupt"));
         assert_eq!(backends.open(&"a.x".parse().unwrap()).unwrap().declined.len(), 1);
         assert_eq!(refusal(&backends, "a.y"), "a.y: first panicked: corrupt");

@@ -51,7 +51,7 @@ impl Settings {
     /// # Errors
     ///
     /// When there is a sidecar that cannot be read, and when the model file itself says that the
-    /// answers are those of another file: a model that somebody else made must not make the
+    /// answers are those of another file: a model from a third party must not make the
     /// worker hand out this machine's files.
     pub fn read(uri: &ModelUri, from_file: BTreeMap<String, String>) -> Result<Self> {
         let mut settings = from_file;
@@ -109,7 +109,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// When it names something that is no feature, or a feature twice.
+    /// When it names an unknown feature, or a feature twice.
     pub fn named_features(&self) -> Result<Option<Vec<Feature>>> {
         let Some(text) = self.get("features") else { return Ok(None) };
         let named: Vec<Feature> = text
@@ -241,7 +241,7 @@ fn parse_sidecar(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
         let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
         Settings::check_names([&name]).map_err(|error| invalid(index + 1, &error.to_string()))?;
         if settings.insert(name, value).is_some() {
-            return Err(invalid(index + 1, "the setting stands there twice"));
+            return Err(invalid(index + 1, "the setting is given twice"));
         }
     }
     Ok(settings)
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_uri_counts_before_the_sidecar_and_the_sidecar_before_the_file() {
+    fn the_uri_overrides_the_sidecar_and_the_sidecar_overrides_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("a.onnx");
         let sidecar = folder.path().join("a.onnx.settings");
@@ -302,7 +302,7 @@ mod tests {
         for (text, expected) in [
             ("\nresponse", "a.onnx.settings: line 2: expected name = value"),
             ("colour = red", "line 1: unknown setting 'colour'; there are cold_start, config"),
-            ("response=a\nresponse=b", "line 2: the setting stands there twice"),
+            ("response=a\nresponse=b", "line 2: the setting is given twice"),
         ] {
             std::fs::write(folder.path().join("a.onnx.settings"), text).unwrap();
             let error = Settings::read(&uri, BTreeMap::new()).unwrap_err().to_string();
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trained_range_is_given_whole_or_not_at_all() {
+    fn a_trained_range_needs_both_bounds() {
         let ranges = given("trained_min=0,1&trained_max=10,100").trained(2).unwrap().unwrap();
         assert_eq!(ranges[1], Range::new(1.0, 100.0));
         assert_eq!(given("response=echo").trained(2).unwrap(), None);

@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::{Error, Result};
 
-/// The units of a model's three outputs, as they stand in its file.
+/// The units of a model's three outputs, as stated in its file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Units {
     /// Of the run time.

@@ -13,13 +13,13 @@ use crate::Error;
 ///
 /// - The scheme chooses a backend; without one the file's extension does. A scheme is two or
 ///   more lower-case letters, digits or `-`, so that `C:\echo.onnx` is a path. Behind the scheme
-///   `file` everything is the path, whatever characters it has, and the extension chooses.
+///   `file` everything is the path, with any characters, and the extension chooses.
 /// - The parameters override what the file says of itself. In a value, `%26` is `&`, `%23` is `#`
 ///   and `%25` is `%`, as any byte can be written (RFC 3986, section 2.1); a `%` without two
 ///   hexadecimal digits behind it is taken as it is.
 /// - The name picks one model of a file that holds several.
 ///
-/// A file that there is comes before every other reading: of `a?b.onnx#c`, the longest beginning that
+/// An existing file takes precedence over every other reading: of `a?b.onnx#c`, the longest beginning that
 /// is the path of a file is the path.
 ///
 /// ```
@@ -63,13 +63,13 @@ impl ModelUri {
         self.path.extension().map(|extension| extension.to_string_lossy().to_lowercase())
     }
 
-    /// What stands behind the question mark.
+    /// The pairs after the question mark.
     #[must_use]
     pub fn parameters(&self) -> &BTreeMap<String, String> {
         &self.parameters
     }
 
-    /// Which of the file's models is meant.
+    /// The name of one of the file's models.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -123,7 +123,7 @@ impl fmt::Display for ModelUri {
             write!(f, "{scheme}:")?;
         }
         let path = self.path.to_string_lossy();
-        // Else a part of the path would be read as something else.
+        // Otherwise a part of the path would be parsed as something else.
         let literal = self.scheme.is_none() && self.parameters.is_empty() && self.name.is_none();
         if literal && !is_plain(&path) {
             f.write_str("file:")?;
@@ -140,7 +140,7 @@ impl fmt::Display for ModelUri {
     }
 }
 
-/// Reads `%XX`; nothing if what comes out is no text.
+/// Reads `%XX`; nothing if the result is not UTF-8.
 fn decode(value: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
@@ -160,8 +160,8 @@ fn decode(value: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The bytes of the longest beginning that is the path of a file, if the rest may be parameters and a
-/// name. Of many marks the first ones are looked at: each costs a look at the disk.
+/// The length of the longest prefix that is the path of a file, if the rest may be parameters and a
+/// name. Only the first 64 marks are tried, because each costs a system call.
 fn file_length(text: &str) -> Option<usize> {
     let is_file = |length: &usize| {
         Path::new(&text[..*length]).metadata().is_ok_and(|metadata| !metadata.is_dir())
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn scheme_parameters_and_name_are_told_apart() {
+    fn scheme_parameters_and_name_are_parsed() {
         let uri: ModelUri = "ort:a/b.ONNX?x=1&y=a=b#img:latest".parse().unwrap();
         assert_eq!(uri.scheme(), Some("ort"));
         assert_eq!(uri.path(), Path::new("a/b.ONNX"));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_there_is_comes_before_the_reading_as_a_uri() {
+    fn an_existing_file_takes_precedence_over_parsing_as_a_uri() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         for name in ["what?.onnx", "a#b.json", "50%25.onnx", "a?x=1", "a"] {
@@ -251,12 +251,12 @@ mod tests {
         assert_eq!(uri.path(), Path::new(&path("what?.onnx")));
         assert_eq!((uri.scheme(), uri.name()), (Some("tract"), Some("img")));
         assert_eq!(uri.parameters()["response"], "echo");
-        // The longest one is meant.
+        // The longest one is taken.
         let uri: ModelUri = path("a?x=1#img").parse().unwrap();
         assert_eq!((uri.path(), uri.name()), (Path::new(&path("a?x=1")), Some("img")));
         let uri: ModelUri = path("a?x=2").parse().unwrap();
         assert_eq!((uri.path(), &*uri.parameters()["x"]), (Path::new(&path("a")), "2"));
-        // A folder is no file.
+        // A folder is not a file.
         std::fs::create_dir(path("folder?x=1")).unwrap();
         assert_eq!(path("folder?x=1").parse::<ModelUri>().unwrap().parameters()["x"], "1");
     }
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_looks_like_something_else_is_printed_behind_the_scheme_file() {
+    fn an_ambiguous_path_is_printed_behind_the_scheme_file() {
         for path in ["what?.onnx", "a.json#b", "tract:x.onnx", "file:x", "a?x=1"] {
             let uri: ModelUri = format!("file:{path}").parse().unwrap();
             assert_eq!(uri.to_string(), format!("file:{path}"));
@@ -296,7 +296,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn printing_and_parsing_are_opposites(
+        fn printing_and_parsing_round_trip(
             scheme in prop::option::of("[a-eg-z][a-z0-9-]{1,8}"),
             path in "[A-Za-z0-9_./-]{1,30}",
             parameters in prop::collection::btree_map("[a-z_]{1,8}", ".{0,8}", 0..4),

@@ -124,7 +124,7 @@ fn reasons(loaded: &Loaded) -> Vec<String> {
 }
 
 #[test]
-fn an_engine_that_is_right_for_an_idle_worker_alone_does_not_serve() {
+fn an_engine_that_is_right_only_for_an_idle_worker_does_not_serve() {
     let loaded = open([Some(Ok(endless_when_busy)), Some(Ok(right)), None]).unwrap();
     assert_eq!(serving(&loaded), "second");
     let reasons = reasons(&loaded);
@@ -144,7 +144,7 @@ fn an_engine_that_panics_at_a_typical_point_does_not_serve() {
 }
 
 #[test]
-fn a_model_that_every_engine_finds_endless_is_served_as_it_is() {
+fn a_model_that_is_infinite_in_every_engine_is_served() {
     let both = open([Some(Ok(endless_when_busy)), Some(Ok(endless_when_busy)), None]).unwrap();
     assert_eq!((serving(&both), both.declined.len()), ("first", 2));
     let fault = both.fault.unwrap().to_string();
@@ -166,7 +166,7 @@ fn endless(_: &Features) -> Result<RawPrediction> {
 }
 
 #[test]
-fn a_model_that_no_engine_finds_finite_anywhere_is_refused() {
+fn a_model_that_is_finite_nowhere_is_refused() {
     let error = open([Some(Ok(endless)), Some(Ok(endless)), None]).unwrap_err().to_string();
     let expected = "a.x: no backend can serve it: first, second: its runtime_ns is inf at ";
     assert!(error.starts_with(expected), "{error}");
@@ -232,7 +232,7 @@ fn engines_that_contradict_each_other_do_not_serve_without_a_reference() {
 }
 
 #[test]
-fn a_reason_that_all_backends_give_stands_in_the_refusal_once_and_so_does_the_file() {
+fn a_refusal_states_a_common_reason_and_the_file_once() {
     let declines = || Some(Err(ErrorKind::Unsupported));
     let error = open([declines(), declines(), declines()]).unwrap_err().to_string();
     assert_eq!(error, "a.x: no backend can serve it: first, second, reference: not this one");

@@ -14,7 +14,7 @@ mod x86;
 use std::fmt;
 
 use crate::{
-    lanes::{self, LANES, Line},
+    math::{self, LANES, Line},
     pack::{BLOCK_LINES, NARROW, Op, Packed, PackedDense, PackedNarrow},
 };
 
@@ -38,7 +38,7 @@ enum Kind {
 }
 
 impl Isa {
-    /// Whatever the compiler makes of plain code; every CPU has it.
+    /// Plain code without intrinsics; runs on every CPU.
     pub const PORTABLE: Self = Self(Kind::Portable);
 
     /// The fastest that this CPU has.
@@ -165,7 +165,7 @@ fn network<'a, S: Simd, const R: usize, const SPLIT: usize>(
             Op::Div(numbers) => zip(simd, from, stride, numbers, S::div),
             Op::Activate(activation, lines) => {
                 for row in from.chunks_exact_mut(stride) {
-                    lanes::activate(*activation, &mut row[..*lines], S::mul_add_one);
+                    math::activate(*activation, &mut row[..*lines], S::mul_add_one);
                 }
             }
             Op::Dense(dense) => {

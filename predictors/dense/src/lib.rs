@@ -43,7 +43,7 @@
 
 #[allow(unsafe_code, reason = "vector instructions; see docs/adr/0020-a-kernel-of-our-own.md")]
 mod kernel;
-mod lanes;
+mod math;
 mod network;
 mod pack;
 mod reference;

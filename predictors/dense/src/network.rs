@@ -77,7 +77,7 @@ pub enum Activation {
 }
 
 impl Network {
-    /// A network that takes so many numbers.
+    /// A network that takes `inputs` numbers.
     ///
     /// # Errors
     ///

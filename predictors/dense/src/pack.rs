@@ -2,7 +2,7 @@
 
 use crate::{
     Activation, Dense, Step,
-    lanes::{LANES, Line},
+    math::{LANES, Line},
 };
 
 /// The lines of outputs that the kernel sums up at once: more would not fit its registers.
@@ -34,7 +34,7 @@ pub(crate) enum Op {
     Div(Vec<Line>),
     Dense(PackedDense),
     Narrow(PackedNarrow),
-    /// Applied to so many lines.
+    /// Applied to this number of lines.
     Activate(Activation, usize),
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct PackedDense {
 /// The weights of up to [`BLOCK_LINES`] lines of outputs; lanes that are left over hold zeros.
 #[derive(Debug)]
 pub(crate) struct Block {
-    /// For each input so many lines: its weights for the block's outputs.
+    /// For each input its weights for the block's outputs, as lines.
     pub(crate) weights: Vec<Line>,
     /// As many lines as the block has.
     pub(crate) bias: Vec<Line>,
@@ -61,7 +61,7 @@ pub(crate) struct Block {
 #[derive(Debug)]
 pub(crate) struct PackedNarrow {
     pub(crate) inputs: usize,
-    /// For each [`NARROW`] inputs a line, in which the weights of one input are neighbours.
+    /// For each [`NARROW`] inputs a line, in which the weights of one input are adjacent.
     pub(crate) weights: Vec<Line>,
     pub(crate) bias: [f32; NARROW],
     /// As in [`PackedDense`].
@@ -187,7 +187,7 @@ fn single(weight: f64) -> f32 {
     if weight.abs() < NEGLIGIBLE { 0.0 } else { weight as f32 }
 }
 
-/// Splits so many lines into blocks of nearly the same size.
+/// Splits `lines` lines into blocks of nearly the same size.
 fn block_sizes(lines: usize) -> impl Iterator<Item = usize> {
     let blocks = lines.div_ceil(BLOCK_LINES);
     (0..blocks).map(move |block| lines / blocks + usize::from(block < lines % blocks))

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     Isa,
     kernel::{self, ROWS},
-    lanes::Line,
+    math::Line,
     pack::Packed,
 };
 

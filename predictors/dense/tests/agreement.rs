@@ -1,6 +1,7 @@
 //! Every instruction set of this machine computes the network that was stated.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
+use hyperfake_predictor::Random;
 use hyperfake_predictor_dense::{Activation, Dense, Isa, Network, Step};
 use proptest::prelude::*;
 
@@ -16,42 +17,33 @@ const ACTIVATIONS: [Activation; 9] = [
     Activation::Clip { low: f32::NEG_INFINITY, high: 1.0 },
 ];
 
-/// A small generator of numbers that look random, from -1 to 1.
-struct Random(u32);
+/// Numbers from `-scale` to `scale`.
+fn many(random: &mut Random, count: usize, scale: f32) -> Vec<f32> {
+    (0..count).map(|_| scale * (2.0 * random.fraction() - 1.0) as f32).collect()
+}
 
-impl Random {
-    fn one(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.0 >> 8) as f32 / 8_388_608.0 - 1.0
-    }
-
-    fn many(&mut self, count: usize, scale: f32) -> Vec<f32> {
-        (0..count).map(|_| scale * self.one()).collect()
-    }
-
-    fn dense(&mut self, inputs: usize, outputs: usize) -> Step {
-        let weights = self.many(inputs * outputs, 1.0 / (inputs as f32).sqrt());
-        Step::Dense(Dense { weights, bias: self.many(outputs, 0.5) })
-    }
+fn dense(random: &mut Random, inputs: usize, outputs: usize) -> Step {
+    let weights = many(random, inputs * outputs, 1.0 / (inputs as f32).sqrt());
+    Step::Dense(Dense { weights, bias: many(random, outputs, 0.5) })
 }
 
 /// A network of these widths with scalers at both ends.
 fn network(widths: &[usize], activations: &[Activation], seed: u32) -> Network {
-    let mut random = Random(seed);
+    let random = &mut Random::new(seed.into(), 0);
     let (inputs, outputs) = (widths[0], *widths.last().unwrap());
-    let mut steps = vec![Step::Add(random.many(inputs, 100.0)), Step::Div(vec![40.0; inputs])];
+    let mut steps = vec![Step::Add(many(random, inputs, 100.0)), Step::Div(vec![40.0; inputs])];
     for (pair, activation) in widths.windows(2).zip(activations.iter().cycle()) {
-        steps.push(random.dense(pair[0], pair[1]));
+        steps.push(dense(random, pair[0], pair[1]));
         steps.push(Step::Activation(*activation));
     }
-    steps.push(random.dense(outputs, outputs));
-    steps.push(Step::Mul(random.many(outputs, 1e6)));
+    steps.push(dense(random, outputs, outputs));
+    steps.push(Step::Mul(many(random, outputs, 1e6)));
     steps.push(Step::Add(vec![1e7; outputs]));
     Network::new(inputs, steps).unwrap()
 }
 
 fn rows(network: &Network, count: usize) -> Vec<f32> {
-    Random(7).many(count * network.inputs(), 200.0)
+    many(&mut Random::new(7, 0), count * network.inputs(), 200.0)
 }
 
 /// Every answer is within rounding of the one in double precision, on every instruction set, and
@@ -82,7 +74,7 @@ fn agrees(network: &Network) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn this_machine_tests_what_it_has() {
+fn all_detected_isas_are_tested() {
     let names: Vec<_> = Isa::all().into_iter().map(Isa::name).collect();
     println!("tested: {}", names.join(", "));
     assert_eq!(names[0], "portable");
@@ -98,7 +90,7 @@ fn every_activation_is_computed_on_every_instruction_set() {
 
 /// Around the borders of lines, blocks, groups of inputs and narrow layers.
 #[test]
-fn every_width_is_padded_rightly() {
+fn every_width_is_padded_correctly() {
     for width in (1..=18).chain([31, 32, 33, 47, 48, 49, 63, 64, 65, 96, 97, 200]) {
         agrees(&network(&[5, width, 17, 3], &[Activation::Relu], 4)).unwrap();
         agrees(&network(&[width, 20, width, width], &[Activation::Tanh], 5)).unwrap();
@@ -106,17 +98,17 @@ fn every_width_is_padded_rightly() {
 }
 
 #[test]
-fn a_network_without_a_layer_is_one_too() {
+fn a_network_without_layers_is_valid() {
     let steps = vec![Step::Add(vec![1.0, 2.0]), Step::Activation(Activation::Relu)];
     agrees(&Network::new(2, steps).unwrap()).unwrap();
     agrees(&Network::new(20, vec![]).unwrap()).unwrap();
 }
 
 #[test]
-fn what_is_not_a_number_stays_so_and_leaves_nothing_behind() {
-    let mut random = Random(9);
-    let mut steps = vec![random.dense(5, 37), Step::Activation(Activation::Relu)];
-    steps.extend([random.dense(37, 30), random.dense(30, 3)]);
+fn nan_propagates_and_does_not_leak_into_the_next_prediction() {
+    let random = &mut Random::new(9, 0);
+    let mut steps = vec![dense(random, 5, 37), Step::Activation(Activation::Relu)];
+    steps.extend([dense(random, 37, 30), dense(random, 30, 3)]);
     let network = Network::new(5, steps).unwrap();
     let usual = [1.0, 2.0, 3.0, 4.0, 5.0];
     for isa in Isa::all() {
@@ -142,7 +134,7 @@ fn what_is_not_a_number_stays_so_and_leaves_nothing_behind() {
 /// In the lanes that pad a layer of 17, infinity times a weight of zero is NaN; the next layer must
 /// not read them.
 #[test]
-fn infinity_does_not_spread_through_the_lanes_that_pad_a_layer() {
+fn infinity_does_not_leak_through_padding_lanes() {
     let ones = |inputs: usize, outputs: usize| {
         let weights = vec![1.0; inputs * outputs];
         Step::Dense(Dense { weights, bias: vec![0.0; outputs] })
@@ -169,7 +161,7 @@ fn subnormal_weights_count_as_zero() {
 
 #[test]
 #[should_panic(expected = "the network takes another number of inputs")]
-fn a_row_of_another_length_is_a_mistake_of_the_caller() {
+fn a_row_of_the_wrong_length_panics() {
     network(&[5, 3], &ACTIVATIONS, 1).runner(Isa::detect()).run(&[0.0; 4], &mut [0.0; 3]);
 }
 

@@ -2,10 +2,7 @@
 
 use hyperfake_predictor::Feature;
 
-use crate::{
-    document::{Node, Problem},
-    table::Row,
-};
+use crate::{document::Problem, rows::Row};
 
 /// Results at all combinations of the axes' values.
 #[derive(Debug)]
@@ -26,12 +23,8 @@ struct Axis {
 }
 
 impl Grid {
-    /// `rows` are sorted and differ; `list` is where they stand.
-    pub(crate) fn new(
-        rows: &[Row<'_>],
-        inputs: &[Feature],
-        list: Node<'_>,
-    ) -> Result<Self, Problem> {
+    /// `rows` are sorted and differ.
+    pub(crate) fn new(rows: &[Row], inputs: &[Feature]) -> Result<Self, Problem> {
         let axes = axes(rows);
         // Sorted rows that fill a grid come in the order of the grid's points, so the first row
         // that is not the point it should be shows which one is missing.
@@ -44,11 +37,12 @@ impl Grid {
             let point = grid_point(&axes, missing);
             let point: Vec<_> =
                 inputs.iter().map(|input| format!("{input} {}", point[*input as usize])).collect();
-            return Err(list.problem(format!(
-                "the interpolation 'linear' needs every combination of the features' values, \
-                 and there is no row for {}",
+            let message = format!(
+                "the interpolation 'linear' needs every combination of the features' values, and \
+                 there is no row for {}",
                 point.join(", ")
-            )));
+            );
+            return Err(Problem::new("rows", message));
         }
         Ok(Self {
             axes: axes.into_iter().filter(|axis| axis.values.len() > 1).collect(),
@@ -59,7 +53,7 @@ impl Grid {
     /// The answer at a point within the grid.
     pub(crate) fn interpolate(&self, point: &[f64; 5]) -> [f64; 3] {
         // The corners of the cell around the point, and the weight of each. An axis doubles them,
-        // unless the point lies on one of its values: thus a point of the grid is hit exactly.
+        // unless the point is on one of its values, so that a point of the grid is hit exactly.
         let mut corners = [(0, 1.0); 32];
         let mut count = 1;
         for axis in &self.axes {
@@ -97,7 +91,7 @@ impl Axis {
 }
 
 /// All five axes, with the different values of each column.
-fn axes(rows: &[Row<'_>]) -> Vec<Axis> {
+fn axes(rows: &[Row]) -> Vec<Axis> {
     let mut stride = 1usize;
     let mut axes: Vec<_> = Feature::ALL
         .into_iter()

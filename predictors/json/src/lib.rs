@@ -19,6 +19,7 @@ mod grid;
 mod linear;
 mod model;
 mod points;
+mod rows;
 mod table;
 
 use std::{fmt, path::Path, sync::Arc};
@@ -45,7 +46,7 @@ const LISTED_IMAGES: usize = 20;
 ///
 /// - A file holds one model, or a map from image to model; `#image` in the URI picks one.
 /// - The whole file is checked, also when one model of it is asked for.
-/// - What is wrong with a file is told with the number of the line.
+/// - An error names the path of the field, or the line of what is not JSON.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct JsonBackend;
 
@@ -122,7 +123,7 @@ impl fmt::Debug for JsonPredictor {
     }
 }
 
-/// The models need no buffers, so a session is no more than a way to reach one.
+/// A session shares the model, which needs no buffers.
 struct JsonSession(Arc<Model>);
 
 impl Session for JsonSession {
@@ -147,8 +148,10 @@ fn entries(uri: &ModelUri) -> Result<Vec<Entry>> {
 
 fn read(path: &Path) -> Result<Vec<Entry>> {
     let bytes = file::read(path, MAX_FILE_BYTES)?;
-    document::text(&bytes).and_then(model::read).map_err(|Problem { line, message }| {
-        Error::invalid(message).at(format_args!("line {line}")).at(path.display())
+    document::text(&bytes).and_then(model::read).map_err(|Problem { place, message }| {
+        let error = Error::invalid(message);
+        let error = if place.is_empty() { error } else { error.at(place) };
+        error.at(path.display())
     })
 }
 

@@ -1,12 +1,15 @@
 //! What a model file holds: one model, or a map from image to model.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem::take};
 
-use hyperfake_predictor::{Feature, Output, Range, Units};
+use hyperfake_predictor::{Feature, Range, Units};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
 
 use crate::{
-    document::{Field, Node, Object, Problem, quoted},
-    linear::{HYPERFAAS_FIELDS, Linear},
+    document::{Amount, Fields, List, Problem, fields, given, parse, short},
+    linear::{Coefficients, HyperFaas, Linear},
+    rows::Rows,
     table::Table,
 };
 
@@ -19,7 +22,8 @@ pub(crate) enum Model {
 }
 
 impl Model {
-    /// From the features in the order of [`Feature::ALL`] to results in that of [`Output::ALL`].
+    /// From the features in the order of [`Feature::ALL`] to results in that of
+    /// [`Output::ALL`](hyperfake_predictor::Output::ALL).
     pub(crate) fn predict(&self, features: &[f64; 5]) -> [f64; 3] {
         match self {
             Self::Constant(results) => *results,
@@ -48,167 +52,205 @@ pub(crate) struct Entry {
 }
 
 /// Fields that say nothing about a model, in a model as well as in a map.
-const NOTES: &[&str] = &["$schema", "description"];
+const NOTES: [&str; 2] = ["$schema", "description"];
 
-/// Fields of every kind.
-const COMMON: &[&str] = &["kind", "image", SETTINGS[0], SETTINGS[1]];
+/// The fields of a model, by which it is told from a map; no image can have such a name.
+const FIELDS: &str = "kind image response cold_start features runtime_ns cpu_cores ram_bytes \
+                      interpolation rows image_tag runtime_coeffs cpu_coeffs ram_coeffs \
+                      sample_count runtime_r2 cpu_r2 ram_r2";
 
-/// Fields that are handed on as they stand.
-const SETTINGS: [&str; 2] = ["response", "cold_start"];
+/// A model of our own kinds: the fields of all of them, and those of one.
+macro_rules! kind {
+    ($name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? }) => {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct $name {
+            #[serde(rename = "kind")]
+            _kind: IgnoredAny,
+            #[serde(default, deserialize_with = "given")]
+            image: Option<Image>,
+            #[serde(default, deserialize_with = "given")]
+            response: Option<String>,
+            #[serde(default, deserialize_with = "given")]
+            cold_start: Option<String>,
+            $($(#[$attribute])* $field: $type,)*
+            #[serde(rename = "$schema", default, deserialize_with = "given")]
+            _schema: Option<String>,
+            #[serde(rename = "description", default, deserialize_with = "given")]
+            _description: Option<String>,
+        }
 
-/// The results.
-const OUTPUTS: &[&str] = &["runtime_ns", "cpu_cores", "ram_bytes"];
+        impl $name {
+            fn entry(self, inputs: Vec<Feature>, model: Model) -> Entry {
+                let settings = [("response", self.response), ("cold_start", self.cold_start)];
+                let settings = settings.into_iter();
+                Entry {
+                    image: self.image.map(|image| image.0),
+                    inputs,
+                    units: Units::NATIVE,
+                    settings: settings.filter_map(|(name, s)| Some((name.into(), s?))).collect(),
+                    model,
+                }
+            }
+        }
+    };
+}
 
-/// Further fields of a table.
-const TABLE: &[&str] = &["interpolation", "rows"];
+kind!(ConstantFields { runtime_ns: Amount, cpu_cores: Amount, ram_bytes: Amount });
+
+kind!(LinearFields {
+    #[serde(default, deserialize_with = "given")]
+    features: Option<List<Column>>,
+    runtime_ns: Coefficients,
+    cpu_cores: Coefficients,
+    ram_bytes: Coefficients,
+});
+
+kind!(TableFields {
+    #[serde(default, deserialize_with = "given")]
+    features: Option<List<Column>>,
+    #[serde(default, deserialize_with = "given")]
+    interpolation: Option<String>,
+    rows: Rows,
+});
+
+/// The name of an image.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Image(pub(crate) String);
+
+impl TryFrom<String> for Image {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        if name.is_empty() { Err("the image's name is empty") } else { Ok(Self(name)) }
+    }
+}
+
+/// A feature by its name.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Column(Feature);
+
+impl TryFrom<String> for Column {
+    type Error = hyperfake_predictor::Error;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        short(&name).parse().map(Self)
+    }
+}
 
 /// Reads a file's text. There is at least one model in it; one with an image if it is a map.
 pub(crate) fn read(source: &str) -> Result<Vec<Entry>, Problem> {
-    let object = Node::parse(source)?.object()?;
-    let model_fields = [COMMON, &["features"], OUTPUTS, TABLE, &HYPERFAAS_FIELDS].concat();
-    if object.fields.iter().any(|field| model_fields.contains(&&*field.name)) {
-        return Ok(vec![entry(&object)?]);
+    let fields = fields(source)?;
+    if fields.iter().any(|(name, _)| FIELDS.split(' ').any(|field| field == name)) {
+        return Ok(vec![entry(source, &fields)?]);
     }
-    check_notes(&object)?;
-    let images = object.fields.iter().filter(|field| !NOTES.contains(&&*field.name));
-    let entries = images.map(image).collect::<Result<Vec<_>, _>>()?;
+    let mut entries = Vec::new();
+    for (name, value) in &fields {
+        match NOTES.contains(&&**name) {
+            true => drop(parse::<String>(value.get()).map_err(|problem| within(name, problem))?),
+            false => entries.push(image(name, value.get())?),
+        }
+    }
     if entries.is_empty() {
-        return Err(object.node.problem(
-            "there is no model in the file, expected one with the field 'kind', \
-             or a map from image to model",
-        ));
+        let message = "there is no model in the file, expected one with the field 'kind', or a \
+                       map from image to model";
+        return Err(Problem::new("", message));
     }
     Ok(entries)
 }
 
 /// One field of a map of images.
-fn image(field: &Field<'_>) -> Result<Entry, Problem> {
-    let image = quoted(&field.name);
-    if field.name.is_empty() {
-        return Err(field.key.problem("the image's name is empty"));
+fn image(name: &str, value: &str) -> Result<Entry, Problem> {
+    let image = format!("image '{}'", short(name));
+    if name.is_empty() {
+        return Err(Problem::new("", "the image's name is empty"));
     }
-    if !field.value.is_object() {
-        return Err(field.key.problem(format!(
-            "{image} is neither a field of a model nor an image with a model; \
-             expected one model with the field 'kind', or a map from image to model"
-        )));
+    if !value.starts_with('{') {
+        let message = "this is neither a field of a model nor an image with a model; expected one \
+                       model with the field 'kind', or a map from image to model";
+        return Err(Problem::new(short(name), message));
     }
-    let within = |problem: Problem| Problem {
-        message: format!("image {image}: {}", problem.message),
-        ..problem
-    };
-    let entry = field.value.object().and_then(|object| entry(&object)).map_err(within)?;
+    let entry = fields(value)
+        .and_then(|fields| entry(value, &fields))
+        .map_err(|problem| within(&image, problem))?;
     match &entry.image {
-        Some(other) if *other != field.name => {
-            let message = format!("the model names another image, {}", quoted(other));
-            Err(within(field.key.problem(message)))
+        Some(other) if other != name => {
+            let message = format!("the model names another image, '{}'", short(other));
+            Err(Problem::new(image, message))
         }
-        _ => Ok(Entry { image: Some(field.name.clone()), ..entry }),
+        _ => Ok(Entry { image: Some(name.to_owned()), ..entry }),
     }
 }
 
-fn entry(object: &Object<'_>) -> Result<Entry, Problem> {
-    let Some(kind) = object.find("kind") else { return hyperfaas_entry(object) };
-    let (model, inputs) = match &*kind.string()? {
-        "constant" => {
-            object.only(&[COMMON, OUTPUTS, NOTES])?;
-            (Model::Constant(constant(object)?), Feature::ALL.to_vec())
-        }
-        "linear" => {
-            object.only(&[COMMON, &["features"], OUTPUTS, NOTES])?;
-            let inputs = inputs(object)?;
-            (Model::Linear(Linear::read(object, &inputs)?), inputs)
-        }
-        "table" => {
-            object.only(&[COMMON, &["features"], TABLE, NOTES])?;
-            let inputs = inputs(object)?;
-            (Model::Table(Table::read(object, &inputs)?), inputs)
-        }
-        other => {
-            let other = quoted(other);
-            let message = format!("found the kind {other}, expected constant, linear or table");
-            return Err(kind.problem(message));
-        }
-    };
-    check_notes(object)?;
-    let mut settings = BTreeMap::new();
-    for name in SETTINGS {
-        if let Some(setting) = object.string(name)? {
-            settings.insert(name.to_owned(), setting);
-        }
-    }
-    Ok(Entry {
-        image: named_image(object, "image")?,
-        inputs,
-        units: Units::NATIVE,
-        settings,
-        model,
-    })
+fn within(place: &str, problem: Problem) -> Problem {
+    let separator = if problem.place.is_empty() { "" } else { ": " };
+    Problem { place: format!("{place}{separator}{}", problem.place), ..problem }
 }
 
-/// A model as HyperFaaS writes it, recognised by its coefficients.
-fn hyperfaas_entry(object: &Object<'_>) -> Result<Entry, Problem> {
-    if !object.fields.iter().any(|field| field.name.ends_with("_coeffs")) {
-        let message = "the field 'kind' is missing, expected constant, linear or table";
-        return Err(object.node.problem(message));
+fn entry(source: &str, fields: &[(String, &RawValue)]) -> Result<Entry, Problem> {
+    let all = || Feature::ALL.to_vec();
+    let kind = fields.iter().find(|(name, _)| name == "kind");
+    let kind = kind.map(|(_, kind)| parse::<String>(kind.get()));
+    let kind = kind.transpose().map_err(|problem| within("kind", problem))?;
+    match kind.as_deref() {
+        Some("constant") => {
+            let fields: ConstantFields = parse(source)?;
+            let results = [fields.runtime_ns, fields.cpu_cores, fields.ram_bytes];
+            Ok(fields.entry(all(), Model::Constant(results.map(|Amount(result)| result))))
+        }
+        Some("linear") => {
+            let mut fields: LinearFields = parse(source)?;
+            let inputs = inputs(fields.features.take())?;
+            let outputs = [&mut fields.runtime_ns, &mut fields.cpu_cores, &mut fields.ram_bytes];
+            let model = Linear::new(outputs.map(|output| Fields(take(&mut output.0))), &inputs)?;
+            Ok(fields.entry(inputs, Model::Linear(model)))
+        }
+        Some("table") => {
+            let mut fields: TableFields = parse(source)?;
+            let inputs = inputs(fields.features.take())?;
+            let model = Table::new(&fields.rows, fields.interpolation.as_deref(), &inputs)?;
+            Ok(fields.entry(inputs, Model::Table(model)))
+        }
+        Some(other) => {
+            let message =
+                format!("found the kind '{}', expected constant, linear or table", short(other));
+            Err(Problem::new("kind", message))
+        }
+        None if fields.iter().any(|(name, _)| name.ends_with("_coeffs")) => {
+            let fields: HyperFaas = parse(source)?;
+            Ok(Entry {
+                model: Model::Linear(fields.model()?),
+                image: fields.image_tag.map(|image| image.0),
+                inputs: all(),
+                units: Units::MILLISECONDS,
+                settings: BTreeMap::new(),
+            })
+        }
+        None => {
+            let message = "the field 'kind' is missing, expected constant, linear or table";
+            Err(Problem::new("", message))
+        }
     }
-    object.only(&[&HYPERFAAS_FIELDS])?;
-    if let Some(samples) = object.find("sample_count") {
-        samples.amount()?;
-    }
-    for name in ["runtime_r2", "cpu_r2", "ram_r2"] {
-        object.find(name).map(Node::number).transpose()?;
-    }
-    Ok(Entry {
-        image: named_image(object, "image_tag")?,
-        inputs: Feature::ALL.to_vec(),
-        units: Units::MILLISECONDS,
-        settings: BTreeMap::new(),
-        model: Model::Linear(Linear::read_hyperfaas(object)?),
-    })
-}
-
-fn constant(object: &Object<'_>) -> Result<[f64; 3], Problem> {
-    let mut results = [0.0; 3];
-    for (result, output) in results.iter_mut().zip(Output::ALL) {
-        *result = object.required(output.name())?.amount()?;
-    }
-    Ok(results)
 }
 
 /// The columns that a model takes: those in `features`, or all.
-fn inputs(object: &Object<'_>) -> Result<Vec<Feature>, Problem> {
-    let Some(list) = object.find("features") else { return Ok(Feature::ALL.to_vec()) };
+fn inputs(features: Option<List<Column>>) -> Result<Vec<Feature>, Problem> {
+    let Some(List(columns)) = features else { return Ok(Feature::ALL.to_vec()) };
     let mut inputs = Vec::with_capacity(Feature::ALL.len());
-    for item in list.list()? {
-        let name = item.string()?;
-        let Some(feature) = Feature::named(&name) else {
-            let (name, known) = (quoted(&name), Feature::ALL.map(Feature::name).join(", "));
-            return Err(item.problem(format!("no feature is called {name}; there are {known}")));
-        };
+    for (index, Column(feature)) in columns.into_iter().enumerate() {
         if inputs.contains(&feature) {
-            return Err(item.problem(format!("the feature '{feature}' is given twice")));
+            let message = format!("the feature '{feature}' is given twice");
+            return Err(Problem::new(format!("features[{index}]"), message));
         }
         inputs.push(feature);
     }
     if inputs.is_empty() {
-        return Err(list.problem("the list of features is empty; the kind 'constant' needs none"));
+        let message = "the list of features is empty; the kind 'constant' needs none";
+        return Err(Problem::new("features", message));
     }
     Ok(inputs)
-}
-
-fn named_image(object: &Object<'_>, name: &'static str) -> Result<Option<String>, Problem> {
-    match (object.find(name), object.string(name)?) {
-        (Some(node), Some(image)) if image.is_empty() => {
-            Err(node.problem("the image's name is empty"))
-        }
-        (_, image) => Ok(image),
-    }
-}
-
-/// Notes are not used, but they are text.
-fn check_notes(object: &Object<'_>) -> Result<(), Problem> {
-    NOTES.iter().try_for_each(|note| object.string(note).map(drop))
 }
 
 #[cfg(test)]
@@ -219,7 +261,7 @@ mod tests {
 
     fn refusal(source: &str) -> String {
         let problem = read(source).unwrap_err();
-        format!("line {}: {}", problem.line, problem.message)
+        format!("{}: {}", problem.place, problem.message)
     }
 
     #[test]
@@ -231,38 +273,49 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_the_line_what_was_found_and_what_was_expected() {
+    fn a_refusal_says_the_field_what_was_found_and_what_was_expected() {
         for (source, expected) in [
-            ("{}", "line 1: there is no model in the file"),
-            ("\n[]", "line 2: found a list, expected an object"),
-            ("7", "line 1: found '7', expected an object"),
-            ("{\n\"knd\": \"constant\"}", "line 2: 'knd' is neither a field of a model"),
-            ("{\n\"\": {}}", "line 2: the image's name is empty"),
-            ("{\"rows\": []}", "line 1: the field 'kind' is missing, expected constant"),
-            ("{\n\"kind\": 1}", "line 2: found '1' for 'kind', expected a string"),
-            ("{\n\"kind\": \"tabel\"}", "line 2: found the kind 'tabel', expected constant"),
-            ("{\"kind\": \"constant\",\n\"runtime\": 1}", "line 2: unknown field 'runtime'"),
-            ("{\"kind\": \"constant\"}", "line 1: the field 'runtime_ns' is missing"),
+            ("{}", ": there is no model in the file"),
+            ("\n[]", ": found sequence, expected an object"),
+            ("7", ": found integer '7', expected an object"),
+            ("{\n\"knd\": \"constant\"}", "knd: this is neither a field of a model"),
+            ("{\n\"\": {}}", ": the image's name is empty"),
+            ("{\"rows\": []}", ": the field 'kind' is missing, expected constant"),
+            ("{\n\"kind\": 1}", "kind: found integer '1', expected a string"),
+            ("{\n\"kind\": \"tabel\"}", "kind: found the kind 'tabel', expected constant"),
+            (
+                "{\"kind\": \"constant\",\n\"runtime\": 1}",
+                "runtime: unknown field 'runtime', expected one of 'kind', 'image', 'response'",
+            ),
+            ("{\"kind\": \"constant\"}", ": the field 'runtime_ns' is missing"),
             (
                 "{\"kind\": \"constant\",\n\"runtime_ns\": -1}",
-                "line 2: found '-1' for 'runtime_ns', expected 0 or more",
+                "runtime_ns: found -1, expected 0 or more",
             ),
             (
                 "{\"kind\": \"linear\", \"features\":\n[\"cpu\"]}",
-                "line 2: no feature is called 'cpu'; there are request_bytes",
+                "features[0]: no feature is called 'cpu'; there are request_bytes",
             ),
             (
-                "{\"kind\": \"linear\", \"features\": [\"active_calls\",\n\"active_calls\"]}",
-                "line 2: the feature 'active_calls' is given twice",
+                "{\"kind\": \"linear\", \"features\": [\"active_calls\",\n\"active_calls\"],
+                 \"runtime_ns\": {}, \"cpu_cores\": {}, \"ram_bytes\": {}}",
+                "features[1]: the feature 'active_calls' is given twice",
             ),
             (
-                "{\"kind\": \"linear\", \"features\": [\"active_calls\"],\n\
-                 \"runtime_ns\": {\"request_bytes\": 1}}",
-                "line 2: unknown field 'request_bytes', expected one of intercept, active_calls",
+                "{\"kind\": \"linear\", \"features\": [\"active_calls\"], \"cpu_cores\": {},
+                 \"runtime_ns\": {\"request_bytes\": 1}, \"ram_bytes\": {}}",
+                "runtime_ns.request_bytes: unknown field 'request_bytes', expected one of \
+                 intercept, active_calls",
             ),
-            ("{\"kind\": \"table\",\n\"features\": []}", "line 2: the list of features is empty"),
-            ("{\n\"a\":\n{\"kind\": 1}}", "line 3: image 'a': found '1' for 'kind'"),
-            ("{\"a:1\":\n{\"cpu_coeffs\": []}}", "line 2: image 'a:1': the field 'runtime_coeffs'"),
+            (
+                "{\"kind\": \"table\",\n\"features\": [], \"rows\": []}",
+                "features: the list of features is empty",
+            ),
+            ("{\n\"a\":\n{\"kind\": 1}}", "image 'a': kind: found integer '1', expected a string"),
+            (
+                "{\"a:1\":\n{\"cpu_coeffs\": [1, 2, 3, 4, 5, 6]}}",
+                "image 'a:1': the field 'runtime_coeffs' is missing",
+            ),
         ] {
             let refusal = refusal(source);
             assert!(refusal.starts_with(expected), "{source}: {refusal}");

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use crate::{
-    document::{Node, Problem},
-    table::{Range, Row},
+    document::Problem,
+    rows::{Bounds, Row},
 };
 
 /// The most rows that are searched one by one in every prediction.
@@ -17,7 +17,7 @@ const SAME_POINT: f64 = 1e-200;
 /// The rows of a table.
 #[derive(Debug)]
 pub(crate) struct Points {
-    /// As they stand in the file, sorted.
+    /// As in the file, sorted.
     rows: Vec<[f64; 5]>,
     /// Scaled. Two rows may become one point here.
     points: Vec<[f64; 5]>,
@@ -25,18 +25,19 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    /// `rows` are sorted; `list` is where they stand.
-    pub(crate) fn new(rows: &[Row<'_>], range: &Range<5>, list: Node<'_>) -> Result<Self, Problem> {
+    /// `rows` are sorted.
+    pub(crate) fn new(rows: &[Row], bounds: &Bounds<5>) -> Result<Self, Problem> {
         if rows.len() > MAX_ROWS {
-            return Err(list.problem(format!(
+            let message = format!(
                 "found {} rows, and every prediction searches them all, so {MAX_ROWS} is the most; \
                  a grid with the interpolation 'linear' may have more",
                 rows.len()
-            )));
+            );
+            return Err(Problem::new("rows", message));
         }
         Ok(Self {
             rows: rows.iter().map(|row| row.point).collect(),
-            points: rows.iter().map(|row| range.scale(&row.point)).collect(),
+            points: rows.iter().map(|row| bounds.scale(&row.point)).collect(),
             results: rows.iter().map(|row| row.result).collect(),
         })
     }

@@ -1,11 +1,12 @@
 //! The kind `table`.
 
-use hyperfake_predictor::{Feature, Output};
+use hyperfake_predictor::{Feature, Range};
 
 use crate::{
-    document::{Node, Object, Problem, quoted},
+    document::{Problem, short},
     grid::Grid,
     points::Points,
+    rows::{Bounds, Row, Rows},
 };
 
 /// A lookup table.
@@ -14,18 +15,9 @@ use crate::{
 /// 0 in every row, and the clamping sets it to 0 in every question.
 #[derive(Debug)]
 pub(crate) struct Table {
-    features: Range<5>,
-    results: Range<3>,
+    features: Bounds<5>,
+    results: Bounds<3>,
     lookup: Lookup,
-}
-
-/// A row of the file.
-#[derive(Debug)]
-pub(crate) struct Row<'a> {
-    pub(crate) point: [f64; 5],
-    pub(crate) result: [f64; 3],
-    /// Where it stands.
-    pub(crate) node: Node<'a>,
 }
 
 /// How an answer is found between the rows.
@@ -37,42 +29,34 @@ enum Lookup {
 }
 
 impl Table {
-    /// Reads the rows. Their order in the file has no meaning.
-    pub(crate) fn read(model: &Object<'_>, inputs: &[Feature]) -> Result<Self, Problem> {
-        let list = model.required("rows")?;
-        let mut rows = read_rows(list, inputs)?;
-        // Stable, so that of two equal rows the second is the one that stands later in the file.
-        rows.sort_by(|a, b| a.point.partial_cmp(&b.point).unwrap_or(std::cmp::Ordering::Equal));
-        if let Some([first, second]) =
-            rows.array_windows().find(|[first, second]| first.point == second.point)
-        {
-            let first = first.node.line();
-            let message = format!("the row has the same features as the one in line {first}");
-            return Err(second.node.problem(message));
-        }
-        let features = Range::of(rows.iter().map(|row| row.point));
-        let results = Range::of(rows.iter().map(|row| row.result));
-        let lookup = match model.find("interpolation") {
-            None => Lookup::Nearest(Points::new(&rows, &features, list)?),
-            Some(node) => match &*node.string()? {
-                "nearest" => Lookup::Nearest(Points::new(&rows, &features, list)?),
-                "linear" => Lookup::Linear(Grid::new(&rows, inputs, list)?),
-                "inverse-distance" => Lookup::InverseDistance(Points::new(&rows, &features, list)?),
-                other => {
-                    return Err(node.problem(format!(
-                        "found the interpolation {}, expected nearest, linear or inverse-distance",
-                        quoted(other)
-                    )));
-                }
-            },
+    /// From the rows, whose order has no meaning.
+    pub(crate) fn new(
+        rows: &Rows,
+        interpolation: Option<&str>,
+        inputs: &[Feature],
+    ) -> Result<Self, Problem> {
+        let rows = Row::sorted(rows, inputs)?;
+        let features = Bounds::of(rows.iter().map(|row| row.point));
+        let results = Bounds::of(rows.iter().map(|row| row.result));
+        let lookup = match interpolation.unwrap_or("nearest") {
+            "nearest" => Lookup::Nearest(Points::new(&rows, &features)?),
+            "linear" => Lookup::Linear(Grid::new(&rows, inputs)?),
+            "inverse-distance" => Lookup::InverseDistance(Points::new(&rows, &features)?),
+            other => {
+                let message = format!(
+                    "found the interpolation '{}', expected nearest, linear or inverse-distance",
+                    short(other)
+                );
+                return Err(Problem::new("interpolation", message));
+            }
         };
         Ok(Self { features, results, lookup })
     }
 
     /// The values of a column.
-    pub(crate) fn range(&self, column: Feature) -> Option<hyperfake_predictor::Range> {
+    pub(crate) fn range(&self, column: Feature) -> Option<Range> {
         let column = column as usize;
-        hyperfake_predictor::Range::new(self.features.low[column], self.features.high[column])
+        Range::new(self.features.low[column], self.features.high[column])
     }
 
     /// Outside the table the answer is that of the nearest point on its border: each feature is
@@ -93,84 +77,25 @@ impl Table {
     }
 }
 
-/// The lowest and the highest value of each column.
-#[derive(Debug)]
-pub(crate) struct Range<const N: usize> {
-    low: [f64; N],
-    high: [f64; N],
-}
-
-impl<const N: usize> Range<N> {
-    fn of(rows: impl Iterator<Item = [f64; N]>) -> Self {
-        let mut range = Self { low: [f64::INFINITY; N], high: [f64::NEG_INFINITY; N] };
-        for row in rows {
-            for (column, value) in row.into_iter().enumerate() {
-                range.low[column] = range.low[column].min(value);
-                range.high[column] = range.high[column].max(value);
-            }
-        }
-        range
-    }
-
-    fn clamp(&self, values: &[f64; N]) -> [f64; N] {
-        // Unlike `clamp`, `max` turns NaN into the other number.
-        std::array::from_fn(|column| values[column].max(self.low[column]).min(self.high[column]))
-    }
-
-    /// Each column of a point in the range as a share of the column's range, from 0 to 1: else
-    /// bytes would drown the other columns in a distance.
-    pub(crate) fn scale(&self, point: &[f64; N]) -> [f64; N] {
-        std::array::from_fn(|column| match self.high[column] - self.low[column] {
-            0.0 => 0.0,
-            width => (point[column] - self.low[column]) / width,
-        })
-    }
-}
-
-fn read_rows<'a>(list: Node<'a>, inputs: &[Feature]) -> Result<Vec<Row<'a>>, Problem> {
-    let columns = inputs.len() + Output::ALL.len();
-    let items = list.list()?;
-    let mut rows = Vec::with_capacity(items.len());
-    for node in items.map(|node| node.named("row")) {
-        let mut cells = node.list()?;
-        if cells.len() != columns {
-            let found = cells.len();
-            let names: Vec<_> = inputs.iter().map(|feature| feature.name()).collect();
-            return Err(node.problem(format!(
-                "found {found} numbers in the row, expected {columns}: {}, {}",
-                names.join(", "),
-                Output::ALL.map(Output::name).join(", "),
-            )));
-        }
-        let mut row = Row { point: [0.0; 5], result: [0.0; 3], node };
-        for (feature, cell) in inputs.iter().zip(cells.by_ref()) {
-            row.point[*feature as usize] = cell.named(feature.name()).amount()?;
-        }
-        for (output, (result, cell)) in
-            Output::ALL.into_iter().zip(row.result.iter_mut().zip(cells))
-        {
-            *result = cell.named(output.name()).amount()?;
-        }
-        rows.push(row);
-    }
-    match rows.is_empty() {
-        true => Err(list.problem("the table has no rows")),
-        false => Ok(rows),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::{self, Model};
 
-    const INPUTS: [Feature; 2] = [Feature::ActiveCalls, Feature::RequestBytes];
     const KINDS: [&str; 3] = ["nearest", "linear", "inverse-distance"];
 
     fn read(rows: &str, interpolation: &str) -> Result<Table, Problem> {
-        let source = format!("{{\"rows\": {rows},\n\"interpolation\": \"{interpolation}\"}}");
-        Table::read(&Node::parse(&source)?.object()?, &INPUTS)
+        let features = "\"active_calls\", \"request_bytes\"";
+        let source = format!(
+            r#"{{"kind": "table", "features": [{features}], "rows": {rows},
+                 "interpolation": "{interpolation}"}}"#
+        );
+        match model::read(&source)?.remove(0).model {
+            Model::Table(table) => Ok(table),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn table(rows: &[[f64; 5]], interpolation: &str) -> Table {
@@ -179,7 +104,7 @@ mod tests {
 
     fn refusal(rows: &str, interpolation: &str) -> String {
         let problem = read(rows, interpolation).unwrap_err();
-        format!("line {}: {}", problem.line, problem.message)
+        format!("{}: {}", problem.place, problem.message)
     }
 
     /// A question with these two features; the others are not for the table.
@@ -251,37 +176,33 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_row_is_refused_with_its_line() {
+    fn a_bad_row_is_refused_with_its_path() {
         for (rows, interpolation, expected) in [
-            ("[]", "nearest", "line 1: the table has no rows"),
-            ("7", "nearest", "line 1: found '7' for 'rows', expected a list"),
-            ("[\n7]", "nearest", "line 2: found '7' for 'row', expected a list"),
+            ("[]", "nearest", "rows: the table has no rows"),
+            ("7", "nearest", "rows: found integer '7', expected a list"),
+            ("[\n7]", "nearest", "rows[0]: found integer '7', expected a list"),
             (
                 "[[1, 2, 3, 4, 5],\n\n[1, 2, 3, 4]]",
                 "nearest",
-                "line 3: found 4 numbers in the row, expected 5: active_calls, request_bytes, \
+                "rows[1]: found 4 numbers in the row, expected 5: active_calls, request_bytes, \
                  runtime_ns, cpu_cores, ram_bytes",
             ),
-            ("[[1, 2, 3, 4, 5, 6]]", "nearest", "line 1: found 6 numbers in the row, expected 5"),
-            ("[[1, 2, 3,\nnull, 5]]", "nearest", "line 2: found 'null' for 'cpu_cores'"),
-            (
-                "[[1,\n-2, 3, 4, 5]]",
-                "nearest",
-                "line 2: found '-2' for 'request_bytes', expected 0",
-            ),
-            ("[[1,\n1e999, 3, 4, 5]]", "nearest", "line 2: the number '1e999' is too large"),
+            ("[[1, 2, 3, 4, 5, 6]]", "nearest", "rows[0]: found 6 numbers in the row, expected 5"),
+            ("[[1, 2, 3,\nnull, 5]]", "nearest", "rows[0][3]: found null, expected a number"),
+            ("[[1,\n-2, 3, 4, 5]]", "nearest", "rows[0][1]: found -2, expected 0 or more"),
+            ("[[1,\n1e999, 3, 4, 5]]", "nearest", "rows[0][1]: the number is too large"),
             (
                 "[[0, 2, 3, 4, 5],\n[1, 2, 3, 4, 5],\n[-0, 2, 7, 4, 5]]",
                 "inverse-distance",
-                "line 3: the row has the same features as the one in line 1",
+                "rows[2]: the row has the same features as rows[0]",
             ),
             (
                 "[[1, 10, 0, 0, 0], [2, 10, 0, 0, 0],\n[2, 20, 0, 0, 0]]",
                 "linear",
-                "line 1: the interpolation 'linear' needs every combination of the features' \
+                "rows: the interpolation 'linear' needs every combination of the features' \
                  values, and there is no row for active_calls 1, request_bytes 20",
             ),
-            (CELL, "cubic", "line 2: found the interpolation 'cubic', expected nearest, linear"),
+            (CELL, "cubic", "interpolation: found the interpolation 'cubic', expected nearest"),
         ] {
             let refusal = refusal(rows, interpolation);
             assert!(refusal.starts_with(expected), "{refusal}");
@@ -300,7 +221,7 @@ mod tests {
     fn a_table_too_long_to_search_is_refused_unless_it_is_a_grid() {
         let rows: Vec<_> = (0..50_001).map(|i| [f64::from(i), 0.0, 1.0, 1.0, 1.0]).collect();
         let rows = format!("{rows:?}");
-        assert!(refusal(&rows, "nearest").starts_with("line 1: found 50001 rows"));
+        assert!(refusal(&rows, "nearest").starts_with("rows: found 50001 rows"));
         assert!(read(&rows, "linear").is_ok());
     }
 

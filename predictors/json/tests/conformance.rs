@@ -1,4 +1,4 @@
-//! The promises of every backend, kept by each kind of model.
+//! The properties of every backend, for each kind of model.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -7,22 +7,30 @@ use std::{fs, path::Path};
 use hyperfake_predictor::{Feature, Features, ModelUri, Output, RawPrediction};
 use hyperfake_predictor_json::JsonBackend;
 use hyperfake_predictor_testkit::{
-    Conformance, Known,
-    laws::{CONSTANT, LINEAR},
+    Conformance, ReferenceModel,
+    reference::{CONSTANT, LINEAR},
 };
 use tempfile::TempDir;
 
 #[test]
-fn every_kind_keeps_the_promises_of_a_backend() {
+fn every_kind_has_the_properties_of_a_backend() {
     let folder = TempDir::new().unwrap();
     let file = |name: &str, content: String| uri(folder.path(), name, content);
     Conformance::of(JsonBackend)
-        .known(Known::new(file("constant.json", constant()), |f| CONSTANT.predict(f), 1e-12))
-        .known(Known::new(file("linear.json", linear()), |f| LINEAR.predict(f), 1e-12))
-        .known(Known::new(file("hyperfaas.json#b", hyperfaas()), |f| LINEAR.predict(f), 1e-9))
-        .known(Known::new(file("grid.json", grid()), |f| LINEAR.predict(f), 1e-9))
-        .known(Known::new(file("nearest.json", ends("nearest")), nearest, 1e-12))
-        .known(Known::new(file("mean.json", ends("inverse-distance")), mean, 1e-9))
+        .model(ReferenceModel::new(
+            file("constant.json", constant()),
+            |f| CONSTANT.predict(f),
+            1e-12,
+        ))
+        .model(ReferenceModel::new(file("linear.json", linear()), |f| LINEAR.predict(f), 1e-12))
+        .model(ReferenceModel::new(
+            file("hyperfaas.json#b", hyperfaas()),
+            |f| LINEAR.predict(f),
+            1e-9,
+        ))
+        .model(ReferenceModel::new(file("grid.json", grid()), |f| LINEAR.predict(f), 1e-9))
+        .model(ReferenceModel::new(file("nearest.json", ends("nearest")), nearest, 1e-12))
+        .model(ReferenceModel::new(file("mean.json", ends("inverse-distance")), mean, 1e-9))
         .run();
 }
 
@@ -70,7 +78,7 @@ fn hyperfaas() -> String {
     )
 }
 
-/// The linear law at the corners of a box around the questions that are asked.
+/// The linear reference function at the corners of a box around the questions that are asked.
 fn grid() -> String {
     const LOW: [f64; 5] = [0.0, 1.0, 0.0, 0.0, 0.0];
     const HIGH: [f64; 5] = [1e6, 40.0, 100.0, 32.0, 16e9];

@@ -41,10 +41,10 @@ pub(crate) fn inline(model: &mut ModelProto, path: &Path) -> Result<bool> {
     let mut files = Files { folders: Folders::of(path), found: HashMap::new(), bytes: 0 };
     for tensor in tensors {
         let region = Region::of(tensor).map_err(|reason| {
-            invalid(format!("the external values of {}: {reason}", named(tensor)))
+            Error::invalid(format!("the external values of {}: {reason}", named(tensor)))
         })?;
         tensor.raw_data = files.read(&region).map_err(|reason| {
-            invalid(format!(
+            Error::invalid(format!(
                 "the values of {} are kept in '{}': {reason}",
                 named(tensor),
                 region.location
@@ -112,7 +112,7 @@ impl Region {
     }
 }
 
-/// The folders below which data may lie.
+/// The folders in which data may be.
 struct Folders {
     /// The folder in which the model was named.
     named: PathBuf,
@@ -206,8 +206,4 @@ fn open(path: &Path) -> Result<File, String> {
 
 fn unreadable(error: &io::Error) -> String {
     format!("it cannot be read: {error}")
-}
-
-fn invalid(message: String) -> Error {
-    Error::invalid(message)
 }

@@ -1,4 +1,4 @@
-//! What an ONNX file declares, made out once for every engine.
+//! What an ONNX file declares, determined once for every engine.
 //!
 //! [`OnnxFile`] is a file that was read: its graph with all external data inside, its
 //! [`Signature`], its settings and the ranges that it was trained on. [`Signature`] says which

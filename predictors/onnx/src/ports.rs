@@ -23,7 +23,7 @@ pub struct Port {
 pub enum Size {
     /// Stated.
     Fixed(usize),
-    /// Whatever the data has; perhaps named.
+    /// Any size; perhaps named.
     Free(Option<String>),
 }
 

@@ -31,7 +31,7 @@ pub struct Input {
     layout: Layout,
 }
 
-/// How an input's numbers lie.
+/// The layout of an input's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
     /// `[]`
@@ -68,7 +68,7 @@ impl Targets {
 }
 
 impl Input {
-    /// Its shape for a batch of so many rows.
+    /// Its shape for a batch of `rows` rows.
     #[must_use]
     pub fn shape(&self, rows: usize) -> Vec<usize> {
         let columns = self.columns.len();
@@ -104,7 +104,7 @@ impl Signature {
         if let Some(rows @ (0 | MAX_ROWS..)) = rows
             && rows != MAX_ROWS
         {
-            return Err(unsupported(format!(
+            return Err(Error::unsupported(format!(
                 "the model takes {rows} rows at once, expected 1 to {MAX_ROWS}"
             )));
         }
@@ -155,14 +155,14 @@ impl Signature {
                 Output::ALL.map(Output::name).join(", ")
             ),
         };
-        unsupported(format!(
+        Error::unsupported(format!(
             "output '{name}' is [{}] of {element}, expected {expected}, of {}",
             sizes.join(","),
             Element::NAMES
         ))
     }
 
-    /// The answer whose numbers stand in the model's order.
+    /// The answer whose numbers are in the model's order.
     #[must_use]
     pub fn prediction(&self, numbers: [f64; 3]) -> RawPrediction {
         let mut values = [0.0; 3];
@@ -177,7 +177,7 @@ fn one_input(port: &Port, settings: &Settings) -> Result<(Vec<Input>, Option<usi
     const EXPECTED: &str = "[1,k], [N,k] or [?,k]";
     let element = element(port)?;
     let refused = || {
-        unsupported(format!(
+        Error::unsupported(format!(
             "input '{}' has {}, expected {EXPECTED} with a column for each feature",
             port.name,
             port.shape_text()
@@ -199,7 +199,7 @@ fn one_input(port: &Port, settings: &Settings) -> Result<(Vec<Input>, Option<usi
         // As many as are named.
         None | Some(None) => settings.named_features()?.ok_or_else(|| {
             let all = Feature::ALL.map(Feature::name).join(",");
-            invalid(format!(
+            Error::invalid(format!(
                 "input '{}' has {}, so nothing says how many columns it has; name them in its \
                  order, as in -m 'PATH?features={all}'",
                 port.name,
@@ -235,11 +235,14 @@ fn named_inputs(ports: &[Port], settings: &Settings) -> Result<(Vec<Input>, Opti
                 0 => String::new(),
                 _ => format!(" ({})", listed.join(", ")),
             };
-            return Err(unsupported(format!("found {} inputs{listed}, {EXPECTED}", ports.len())));
+            return Err(Error::unsupported(format!(
+                "found {} inputs{listed}, {EXPECTED}",
+                ports.len()
+            )));
         }
     };
     if let Some(twice) = (1..features.len()).find(|&at| features[..at].contains(&features[at])) {
-        return Err(invalid(format!("two inputs are called after '{}'", features[twice])));
+        return Err(Error::invalid(format!("two inputs are called after '{}'", features[twice])));
     }
     if let Some(stated) = settings.named_features()?
         && (stated.len() != features.len() || !stated.iter().all(|one| features.contains(one)))
@@ -247,7 +250,7 @@ fn named_inputs(ports: &[Port], settings: &Settings) -> Result<(Vec<Input>, Opti
         let names = |features: &[Feature]| {
             features.iter().map(|feature| feature.name()).collect::<Vec<_>>().join(",")
         };
-        return Err(invalid(format!(
+        return Err(Error::invalid(format!(
             "features says {}, but the model's inputs are {}",
             names(&stated),
             names(&features)
@@ -263,7 +266,7 @@ fn named_inputs(ports: &[Port], settings: &Settings) -> Result<(Vec<Input>, Opti
             Some([rows, Size::Fixed(1) | Size::Free(_)]) => (Layout::Matrix, rows.fixed()),
             None => (Layout::Matrix, None),
             Some(_) => {
-                return Err(unsupported(format!(
+                return Err(Error::unsupported(format!(
                     "input '{}' has {}, expected [N,1]: one column for one feature",
                     port.name,
                     port.shape_text()
@@ -273,7 +276,7 @@ fn named_inputs(ports: &[Port], settings: &Settings) -> Result<(Vec<Input>, Opti
         if let (Some(rows), Some(own)) = (rows, own_rows)
             && rows != own
         {
-            return Err(invalid(format!(
+            return Err(Error::invalid(format!(
                 "input '{}' takes {own} rows, and another one {rows}",
                 port.name
             )));
@@ -286,7 +289,11 @@ fn named_inputs(ports: &[Port], settings: &Settings) -> Result<(Vec<Input>, Opti
 
 fn element(port: &Port) -> Result<Element> {
     port.element.clone().map_err(|found| {
-        unsupported(format!("input '{}' holds {found}, expected {}", port.name, Element::NAMES))
+        Error::unsupported(format!(
+            "input '{}' holds {found}, expected {}",
+            port.name,
+            Element::NAMES
+        ))
     })
 }
 
@@ -314,10 +321,12 @@ fn choose_outputs(ports: &[Port]) -> Result<Vec<String>> {
         ([[], [], []], false) if ports.len() == 3 && ports.iter().all(is_one_number) => {
             Ok(names.iter().map(|name| (*name).to_owned()).collect())
         }
-        ([[], [], []], false) => {
-            Err(unsupported(format!("found {} outputs{}, {EXPECTED}", ports.len(), listed())))
-        }
-        _ => Err(invalid(format!(
+        ([[], [], []], false) => Err(Error::unsupported(format!(
+            "found {} outputs{}, {EXPECTED}",
+            ports.len(),
+            listed()
+        ))),
+        _ => Err(Error::invalid(format!(
             "the names of the {} outputs{} contradict each other, {EXPECTED}",
             ports.len(),
             listed()
@@ -332,12 +341,4 @@ fn is_one_number(port: &Port) -> bool {
             port.shape.as_deref(),
             None | Some([] | [_] | [_, Size::Fixed(1) | Size::Free(_)])
         )
-}
-
-fn invalid(message: String) -> Error {
-    Error::invalid(message)
-}
-
-fn unsupported(message: String) -> Error {
-    Error::unsupported(message)
 }

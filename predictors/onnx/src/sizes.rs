@@ -1,4 +1,4 @@
-//! How many numbers a graph's nodes would give, as far as the file says so itself.
+//! How many numbers a graph's nodes would give, as far as the file states it.
 //!
 //! A file of a few hundred bytes can ask for a tensor of any size, and an engine works it out when
 //! it opens the file: the worker would be out of memory before the engine could refuse. So the

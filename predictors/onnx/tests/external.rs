@@ -21,7 +21,7 @@ use hyperfake_predictor_testkit::onnx::{Dim, Model};
 use prost::Message;
 use tempfile::TempDir;
 
-/// Three numbers that are kept elsewhere.
+/// Three numbers in an external file.
 fn tensor(entries: &[(&str, &str)]) -> TensorProto {
     let entry = |(key, value): &(&str, &str)| StringStringEntryProto {
         key: (*key).to_owned(),
@@ -82,7 +82,7 @@ fn model(place: Place, entries: &[(&str, &str)]) -> Vec<u8> {
     model.encode_to_vec()
 }
 
-/// The tensor, wherever it is.
+/// The tensor, in any part of the graph.
 fn kept(file: &OnnxFile) -> TensorProto {
     let graph = file.graph().unwrap();
     if let Some(tensor) = graph.initializer.first() {
@@ -108,7 +108,7 @@ fn floats(values: [f32; 3]) -> Vec<u8> {
 }
 
 #[test]
-fn values_are_brought_inside_wherever_a_graph_keeps_them() {
+fn external_values_are_inlined_in_every_part_of_a_graph() {
     for place in PLACES {
         let (folder, path) = folder();
         let data = [vec![9; 4], floats([7e6, 0.5, 8e6]), vec![9; 4]].concat();

@@ -4,7 +4,7 @@
 
 use hyperfake_predictor::{Feature, ModelUri, Result, Settings};
 use hyperfake_predictor_onnx::{Element, OnnxFile, Signature};
-use hyperfake_predictor_testkit::onnx::{Dim, ElementType, Model};
+use hyperfake_predictor_testkit::onnx::{DataType, Dim, Model};
 
 const ONE: Dim<'_> = Dim::Fixed(1);
 const FIVE: Dim<'_> = Dim::Fixed(5);
@@ -20,7 +20,7 @@ fn with_output(model: Model) -> Model {
     model.initializer("y", &[1, 3], &[1.0_f32; 3]).output("y", &[ONE, Dim::Fixed(3)])
 }
 
-fn with_input(element: ElementType, dims: &[Dim<'_>]) -> Model {
+fn with_input(element: DataType, dims: &[Dim<'_>]) -> Model {
     with_output(Model::new().input_of(element, "x", dims))
 }
 
@@ -38,7 +38,7 @@ fn an_input_has_a_column_for_each_feature_in_any_usual_shape() {
         (&[FIVE], vec![5], None),
         (&[ONE, ONE, FIVE], vec![1, 1, 5], Some(1)),
     ] {
-        let file = parse(&with_input(ElementType::F32, dims), "").unwrap();
+        let file = parse(&with_input(DataType::Float, dims), "").unwrap();
         assert_eq!(file.columns(), Feature::ALL, "{dims:?}");
         assert_eq!((file.signature.inputs[0].shape(1), file.signature.rows), (shape, rows));
     }
@@ -46,7 +46,7 @@ fn an_input_has_a_column_for_each_feature_in_any_usual_shape() {
 
 #[test]
 fn an_input_without_a_stated_width_needs_the_names_of_its_columns() {
-    let model = with_input(ElementType::F32, &[FREE, FREE]);
+    let model = with_input(DataType::Float, &[FREE, FREE]);
     let file = parse(&model, "?features=active_calls,request_bytes").unwrap();
     assert_eq!(file.columns(), [Feature::ActiveCalls, Feature::RequestBytes]);
     assert_eq!(file.signature.inputs[0].shape(1), [1, 2]);
@@ -61,14 +61,13 @@ fn an_input_without_a_stated_width_needs_the_names_of_its_columns() {
 #[test]
 fn the_columns_that_hyperfaas_training_programs_write_are_understood() {
     let names = "worker_ram_usage,request_size_bytes,active_function_calls_count";
-    let model = with_input(ElementType::F32, &[FREE, Dim::Fixed(3)]).metadata("features", names);
+    let model = with_input(DataType::Float, &[FREE, Dim::Fixed(3)]).metadata("features", names);
     let columns = [Feature::WorkerRamBytes, Feature::RequestBytes, Feature::ActiveCalls];
     assert_eq!(parse(&model, "").unwrap().columns(), columns);
     // What the user says counts before it.
     let said = "?features=request_bytes,function_instances,active_calls";
     assert_eq!(parse(&model, said).unwrap().columns(), Feature::ALL[..3]);
-    let unknown =
-        with_input(ElementType::F32, &[FREE, FIVE]).metadata("features", "f0,f1,f2,f3,f4");
+    let unknown = with_input(DataType::Float, &[FREE, FIVE]).metadata("features", "f0,f1,f2,f3,f4");
     let refusal = refusal(&unknown, "");
     assert!(refusal.starts_with("features: no feature is called 'f0'; there are "), "{refusal}");
 }
@@ -136,11 +135,11 @@ fn inputs_whose_names_do_not_say_what_they_are_are_refused() {
 #[test]
 fn an_input_holds_numbers_of_five_types() {
     for (element, expected) in [
-        (ElementType::F32, Element::F32),
-        (ElementType::F64, Element::F64),
-        (ElementType::F16, Element::F16),
-        (ElementType::I64, Element::I64),
-        (ElementType::I32, Element::I32),
+        (DataType::Float, Element::F32),
+        (DataType::Double, Element::F64),
+        (DataType::Float16, Element::F16),
+        (DataType::Int64, Element::I64),
+        (DataType::Int32, Element::I32),
     ] {
         let file = parse(&with_input(element, &[ONE, FIVE]), "").unwrap();
         assert_eq!(file.signature.inputs[0].element, expected);
@@ -190,7 +189,7 @@ fn names_of_outputs_that_contradict_each_other_are_refused() {
 
 #[test]
 fn the_order_of_the_numbers_may_be_stated_as_hyperfaas_training_programs_do() {
-    let model = with_input(ElementType::F32, &[ONE, FIVE])
+    let model = with_input(DataType::Float, &[ONE, FIVE])
         .metadata("targets", "function_ram_usage,function_processing_time_ns,function_cpu_usage");
     let answer = parse(&model, "").unwrap().signature.prediction([8e6, 7e6, 0.5]);
     assert_eq!(answer.to_array(), [7e6, 0.5, 8e6]);
@@ -198,7 +197,7 @@ fn the_order_of_the_numbers_may_be_stated_as_hyperfaas_training_programs_do() {
 
 #[test]
 fn three_numbers_for_a_row_may_have_every_shape_that_has_one_meaning() {
-    let signature = parse(&with_input(ElementType::F32, &[ONE, FIVE]), "").unwrap().signature;
+    let signature = parse(&with_input(DataType::Float, &[ONE, FIVE]), "").unwrap().signature;
     let fits = |shape: &[usize], rows: usize| signature.fits(shape, rows);
     for shape in [&[1, 3][..], &[3], &[3, 1], &[1, 1, 3], &[1, 3, 1]] {
         assert!(fits(shape, 1), "{shape:?}");
@@ -224,16 +223,16 @@ fn one_number_for_a_row_may_have_every_shape_that_has_one_meaning() {
 
 #[test]
 fn a_batch_that_is_too_large_to_repeat_is_refused() {
-    let model = with_input(ElementType::F32, &[Dim::Fixed(1025), FIVE]);
+    let model = with_input(DataType::Float, &[Dim::Fixed(1025), FIVE]);
     assert_eq!(refusal(&model, ""), "the model takes 1025 rows at once, expected 1 to 1024");
-    let model = with_input(ElementType::F32, &[Dim::Fixed(0), FIVE]);
+    let model = with_input(DataType::Float, &[Dim::Fixed(0), FIVE]);
     assert_eq!(refusal(&model, ""), "the model takes 0 rows at once, expected 1 to 1024");
-    assert!(parse(&with_input(ElementType::F32, &[Dim::Fixed(1024), FIVE]), "").is_ok());
+    assert!(parse(&with_input(DataType::Float, &[Dim::Fixed(1024), FIVE]), "").is_ok());
 }
 
 #[test]
 fn settings_come_from_the_metadata_and_the_uri() {
-    let model = with_input(ElementType::F32, &[ONE, FIVE]).metadata("hyperfake.response", "echo");
+    let model = with_input(DataType::Float, &[ONE, FIVE]).metadata("hyperfake.response", "echo");
     let settings = |query: &str| parse(&model, query).unwrap().info("test").settings;
     assert_eq!(settings("")["response"], "echo");
     assert_eq!(settings("?response=empty")["response"], "empty");

@@ -5,8 +5,8 @@
 use hyperfake_predictor::{ErrorKind, ModelUri, Result};
 use hyperfake_predictor_onnx::OnnxFile;
 use hyperfake_predictor_testkit::{
-    laws,
     onnx::{Attribute, Dim, Model},
+    reference,
 };
 
 fn parse(model: &Model) -> Result<OnnxFile> {
@@ -98,9 +98,9 @@ fn many_large_nodes_count_together() {
 
 #[test]
 fn graphs_of_usual_sizes_are_not_refused() {
-    parse(&laws::LINEAR.to_onnx()).unwrap();
-    parse(&laws::LINEAR.to_onnx_with(Dim::Fixed(1024))).unwrap();
-    parse(&laws::Network::sample(&[512, 512, 256], 1).to_onnx()).unwrap();
+    parse(&reference::LINEAR.to_onnx()).unwrap();
+    parse(&reference::LINEAR.to_onnx_with(Dim::Fixed(1024))).unwrap();
+    parse(&reference::Network::sample(&[512, 512, 256], 1).to_onnx()).unwrap();
     let sizes = node("Expand", &["input", "s"]).initializer("s", &[3], &[64_i64, 1, 5]);
     parse(&with_big(sizes)).unwrap();
 }

@@ -29,7 +29,7 @@ use std::{
 };
 
 use hyperfake_predictor::{
-    Backend, Error, Features, Formats, ModelInfo, ModelUri, Predictor, Result, Session, file,
+    Backend, Features, Formats, ModelInfo, ModelUri, Predictor, Result, Session, file,
 };
 
 pub use crate::{
@@ -38,7 +38,7 @@ pub use crate::{
     telemetry::turn_off_telemetry,
 };
 use crate::{
-    plan::{Model, Plan, refused},
+    plan::{Model, Plan, failed, refused},
     session::OrtSession,
 };
 
@@ -78,7 +78,7 @@ impl Backend for OrtBackend {
         &Formats { name: "ort", schemes: &["ort"], extensions: &["ort", "onnx"] }
     }
 
-    /// ONNX Runtime is what most models are tried with by those who make them.
+    /// Most authors of models test them with ONNX Runtime.
     fn is_reference(&self) -> bool {
         true
     }
@@ -94,7 +94,7 @@ impl Backend for OrtBackend {
 struct OrtPredictor {
     info: ModelInfo,
     plan: Arc<Plan>,
-    /// The session that the model was tried out with, for the first who asks.
+    /// The session of the trial run, for the first caller.
     first: Mutex<Option<OrtSession>>,
 }
 
@@ -116,9 +116,4 @@ impl Predictor for OrtPredictor {
             .map(|session| Box::new(session) as Box<dyn Session>)
             .map_err(|error| error.at(self.info.path.display()))
     }
-}
-
-/// ONNX Runtime failed although the model was fine before.
-fn failed(error: ort::Error) -> Error {
-    Error::internal("ONNX Runtime cannot run the model").with_source(error)
 }

@@ -4,38 +4,31 @@ use std::{
         self,
         consts::{DLL_PREFIX, DLL_SUFFIX},
     },
-    fmt, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 /// Where ONNX Runtime is looked for, in the order in which it is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display)]
 pub enum Place {
     /// The library or folder given with `--ort-lib`.
+    #[strum(to_string = "--ort-lib")]
     Option,
     /// The library or folder that the environment variable `ORT_DYLIB_PATH` names.
+    #[strum(to_string = "ORT_DYLIB_PATH")]
     Variable,
     /// `lib` in the folder of the executable.
+    #[strum(to_string = "lib beside the executable")]
     BesideExecutable,
     /// `lib` one folder up from there.
+    #[strum(to_string = "lib one folder up from the executable")]
     OneFolderUp,
     /// The package `onnxruntime` of the active Python environment, which `VIRTUAL_ENV` names.
+    #[strum(to_string = "VIRTUAL_ENV")]
     VirtualEnvironment,
-    /// Wherever the system's loader looks.
+    /// The search path of the system's loader.
+    #[strum(to_string = "the system's loader")]
     System,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Option => "--ort-lib",
-            Self::Variable => "ORT_DYLIB_PATH",
-            Self::BesideExecutable => "lib beside the executable",
-            Self::OneFolderUp => "lib one folder up from the executable",
-            Self::VirtualEnvironment => "VIRTUAL_ENV",
-            Self::System => "the system's loader",
-        })
-    }
 }
 
 /// What the search depends on; with it as a value, tests can choose it.
@@ -116,7 +109,7 @@ fn file_or_folder(path: &Path) -> Result<Vec<PathBuf>, Miss> {
     let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => in_folder(path),
-        // The loader would wait for someone to write to a pipe.
+        // The loader would block on a pipe.
         Ok(metadata) if !metadata.is_file() => Err(Miss::at(path, "not a file")),
         Ok(_) => Ok(vec![path.clone()]),
         Err(error) => Err(Miss::at(path, why(&error, "file"))),

@@ -44,7 +44,7 @@ pub(crate) enum Model {
 
 impl Model {
     pub(crate) fn parse(bytes: Vec<u8>, uri: &ModelUri) -> Result<Self> {
-        // ONNX Runtime tells the formats apart by these bytes, too.
+        // ONNX Runtime recognises its own format by the same bytes.
         if bytes.get(4..8) == Some(b"ORTM") {
             return Ok(Self::Ort(bytes));
         }
@@ -222,4 +222,9 @@ pub(crate) fn refused(error: ort::Error) -> Error {
         _ => ErrorKind::Invalid,
     };
     Error::new(kind, "ONNX Runtime cannot open the model").with_source(error)
+}
+
+/// ONNX Runtime failed although the model was fine before.
+pub(crate) fn failed(error: ort::Error) -> Error {
+    Error::internal("ONNX Runtime cannot run the model").with_source(error)
 }

@@ -16,8 +16,8 @@ use ort::sys::{ORT_API_VERSION, OrtApiBase};
 type ApiBase = unsafe extern "C" fn() -> *const OrtApiBase;
 
 /// Opens a library for good and asks it for its version and for the C API of
-/// [`ORT_API_VERSION`]. The path is that of its file, if the system tells; `library` may be the
-/// name of one that the system finds.
+/// [`ORT_API_VERSION`]. Returns its version, and the path of its file if the system gives it;
+/// `library` may be a name that the system's loader resolves.
 ///
 /// # Errors
 ///

@@ -23,7 +23,7 @@ use crate::{
 static RUNTIME: Mutex<Option<Environment>> = Mutex::new(None);
 
 /// Finds and loads ONNX Runtime, unless that was done before. After a failure it is looked for
-/// again by the next model, because somebody may have installed it.
+/// again by the next model, because it may have been installed meanwhile.
 pub(crate) fn environment(library: Option<&Path>) -> Result<Environment> {
     let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(environment) = &*runtime {
@@ -32,7 +32,7 @@ pub(crate) fn environment(library: Option<&Path>) -> Result<Environment> {
     let search = find(library);
     let Some(found) = &search.found else { return Err(search.error()) };
     for tried in &search.tried {
-        // Somebody named it, and something else is used.
+        // The user named it, and another one is used.
         if tried.path.is_some() && matches!(tried.place, Place::Option | Place::Variable) {
             warn!("not used: {tried}");
         }

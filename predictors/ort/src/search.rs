@@ -45,7 +45,7 @@ pub struct Tried {
 pub struct Found {
     /// Where.
     pub place: Place,
-    /// Its file. For [`Place::System`] it may be the name alone, where the system does not tell.
+    /// Its file. For [`Place::System`] it is the name alone where the system does not give the path.
     pub path: PathBuf,
     /// What it says of itself, such as `1.32.0`.
     pub version: String,
@@ -62,8 +62,7 @@ impl Search {
             for path in libraries {
                 match probe(path.as_os_str()) {
                     Ok((file, version)) => {
-                        // As it was named, so that a message is recognised; but the loader's
-                        // choice only it can tell.
+                        // As the user named it; only the loader knows the file that it chose.
                         let path = match place {
                             Place::System => file.unwrap_or(path),
                             _ => path,

@@ -4,8 +4,7 @@ use hyperfake_predictor::{Features, RawPrediction, Result, Session};
 use ort::session::{HasSelectedOutputs, RunOptions, SessionInputValue};
 
 use crate::{
-    failed,
-    plan::Plan,
+    plan::{Plan, failed},
     tensor::{InputTensor, read},
 };
 

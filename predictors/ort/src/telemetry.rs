@@ -8,7 +8,7 @@ const SWITCH: &str = "ORT_DISABLE_TELEMETRY";
 
 /// Turns ONNX Runtime's telemetry off, for all that this process loads later; says whether it is
 /// off. Newer builds for Linux otherwise write to the user's cache folder and start a thread as
-/// soon as a model is opened, whatever is asked of them later.
+/// soon as a model is opened, with any options.
 ///
 /// It is an environment variable, `ORT_DISABLE_TELEMETRY`, and can only be set while the process
 /// has one thread: this is for the first line of `main`. A value that the user has set stays.
@@ -25,7 +25,7 @@ pub fn turn_off_telemetry() -> bool {
     true
 }
 
-/// Elsewhere than on Linux there is no way to tell.
+/// The threads of a process are counted on Linux only.
 fn is_only_thread() -> bool {
     cfg!(target_os = "linux")
         && std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)

@@ -2,7 +2,7 @@
 
 use hyperfake_predictor::Features;
 
-use crate::onnx::{Dim, ElementType, Model};
+use crate::onnx::{DataType, Dim, Model};
 
 /// A model in one of the forms, and what it answers.
 #[derive(Debug)]
@@ -92,10 +92,10 @@ fn inputs() -> Vec<Form> {
         },
         shaped("an input without rows", &[Dim::Fixed(5)]),
         shaped("an input of three dimensions", &[ONE, ONE, Dim::Fixed(5)]),
-        typed("a double input", ElementType::F64),
-        typed("a float16 input", ElementType::F16),
-        whole(typed("an int64 input", ElementType::I64)),
-        whole(typed("an int32 input", ElementType::I32)),
+        typed("a double input", DataType::Double),
+        typed("a float16 input", DataType::Float16),
+        whole(typed("an int64 input", DataType::Int64)),
+        whole(typed("an int32 input", DataType::Int32)),
     ]
 }
 
@@ -107,7 +107,7 @@ fn outputs() -> Vec<Form> {
         let model = model.node("Reshape", &["y", "shape"], &["z"], &[]);
         form(name, model.output("z", &dims))
     };
-    let typed = |name, element: ElementType, expected| {
+    let typed = |name, element: DataType, expected| {
         let to = (element as i64).into();
         let model = whole().node("Cast", &["y"], &["z"], &[("to", to)]);
         Form { expected, ..form(name, model.output_of(element, "z", &[ONE, Dim::Fixed(3)])) }
@@ -134,11 +134,11 @@ fn outputs() -> Vec<Form> {
         shaped("a column as output", &[3, 1]),
         shaped("an output of three dimensions", &[1, 1, 3]),
         shaped("a column of three dimensions", &[1, 3, 1]),
-        typed("a double output", ElementType::F64, EXPECTED),
+        typed("a double output", DataType::Double, EXPECTED),
         // Between 4,096 and 8,192 a float16 is a multiple of 4.
-        typed("a float16 output", ElementType::F16, [6424.0, 0.75, 257.0]),
-        typed("an int64 output", ElementType::I64, [6423.0, 0.0, 257.0]),
-        typed("an int32 output", ElementType::I32, [6423.0, 0.0, 257.0]),
+        typed("a float16 output", DataType::Float16, [6424.0, 0.75, 257.0]),
+        typed("an int64 output", DataType::Int64, [6423.0, 0.0, 257.0]),
+        typed("an int32 output", DataType::Int32, [6423.0, 0.0, 257.0]),
         three("three outputs by name", ["runtime_ns", "cpu_cores", "ram_bytes"], &[ONE, ONE]),
         three("three numbers by name", ["runtime_ns", "cpu_cores", "ram_bytes"], &[]),
         three(

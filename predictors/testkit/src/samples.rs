@@ -1,17 +1,17 @@
 //! Features to ask a model with, the same in every run.
 
-use hyperfake_predictor::Features;
+use hyperfake_predictor::{Features, Random};
 
 /// Features as a worker sees them: an idle one first, then 63 more or less busy ones.
 #[must_use]
 pub fn ordinary() -> Vec<Features> {
-    let mut numbers = Numbers::new(1);
+    let mut random = Random::new(1, 0);
     let mut busy = || Features {
-        request_bytes: (1e6 * numbers.unit()).round(),
-        function_instances: 1.0 + (39.0 * numbers.unit()).round(),
-        active_calls: (100.0 * numbers.unit()).round(),
-        worker_cpu_cores: 32.0 * numbers.unit(),
-        worker_ram_bytes: (16e9 * numbers.unit()).round(),
+        request_bytes: (1e6 * random.fraction()).round(),
+        function_instances: 1.0 + (39.0 * random.fraction()).round(),
+        active_calls: (100.0 * random.fraction()).round(),
+        worker_cpu_cores: 32.0 * random.fraction(),
+        worker_ram_bytes: (16e9 * random.fraction()).round(),
     };
     let mut samples = vec![Features::IDLE];
     samples.extend((0..63).map(|_| busy()));
@@ -43,29 +43,6 @@ pub fn odd() -> Vec<Features> {
         samples.push(Features::from_array([number; 5]));
     }
     samples
-}
-
-/// A small generator of numbers that look random (SplitMix64).
-#[derive(Debug)]
-pub(crate) struct Numbers(u64);
-
-impl Numbers {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// From 0 up to, but without, 1.
-    pub(crate) fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
 }
 
 #[cfg(test)]

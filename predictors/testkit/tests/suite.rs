@@ -1,5 +1,5 @@
-//! The suite is as good as the faults that it finds: one backend for each promise that breaks
-//! that promise, and an honest one that keeps them all.
+//! Tests of the suite itself: for each property one backend that violates it, and a correct one
+//! that has them all.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
 use std::{
@@ -16,7 +16,7 @@ use hyperfake_predictor::{
     Backend, Error, Feature, Features, Formats, ModelInfo, ModelUri, Predictor, RawPrediction,
     Result, Session, Units, file,
 };
-use hyperfake_predictor_testkit::{Conformance, Known};
+use hyperfake_predictor_testkit::{Conformance, ReferenceModel};
 
 /// What is wrong with a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,12 +141,12 @@ impl Session for ToySession {
     fn predict(&mut self, features: &Features) -> Result<RawPrediction> {
         self.asked += 1;
         self.nan_seen |= features.request_bytes.is_nan();
-        let neighbours = self.model.busy.fetch_add(1, SeqCst);
+        let concurrent = self.model.busy.fetch_add(1, SeqCst);
         if self.model.flaw == Flaw::Racing {
             thread::yield_now();
         }
         self.model.busy.fetch_sub(1, SeqCst);
-        let mut answer = law(features, self.model.price);
+        let mut answer = expected(features, self.model.price);
         // All but the first are too small for the tolerance to notice.
         answer.runtime_ns *= match self.model.flaw {
             Flaw::Biased => 1.01,
@@ -159,7 +159,7 @@ impl Session for ToySession {
                 }
             }
             Flaw::SessionsDiffer => 1.0 + 1e-12 * self.number as f64,
-            Flaw::Racing if neighbours > 0 => 1.0 + 1e-12,
+            Flaw::Racing if concurrent > 0 => 1.0 + 1e-12,
             Flaw::RemembersNan if self.nan_seen => f64::NAN,
             _ => 1.0,
         };
@@ -177,7 +177,7 @@ impl Session for ToySession {
     }
 }
 
-fn law(features: &Features, price: f64) -> RawPrediction {
+fn expected(features: &Features, price: f64) -> RawPrediction {
     RawPrediction {
         runtime_ns: 1e6 + price * features.request_bytes,
         cpu_cores: 0.5,
@@ -189,21 +189,22 @@ fn conformance(flaw: Flaw) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.toy");
     fs::write(&path, "toy 12.5 end").unwrap();
-    let known = Known::new(ModelUri::from_path(path), |features| law(features, 12.5), 1e-9);
-    Conformance::of(Toy(flaw)).known(known).run();
+    let known =
+        ReferenceModel::new(ModelUri::from_path(path), |features| expected(features, 12.5), 1e-9);
+    Conformance::of(Toy(flaw)).model(known).run();
 }
 
 #[test]
-fn an_honest_backend_passes() {
+fn a_correct_backend_passes() {
     conformance(Flaw::Nothing);
 }
 
 #[test]
-fn a_model_that_says_that_it_is_random_has_to_be_right_on_average() {
+fn a_random_model_is_compared_by_its_mean() {
     conformance(Flaw::RandomAsItSays);
 }
 
-/// The promise named is the only one, or the first one, that the suite finds broken.
+/// The property named is the only one, or the first one, that the suite finds violated.
 macro_rules! caught {
     ($($test:ident: $flaw:ident, $expected:literal;)*) => {$(
         #[test]
@@ -216,58 +217,60 @@ macro_rules! caught {
 
 caught! {
     a_scheme_that_no_uri_can_have: UpperCaseScheme,
-        "does not keep its promises:\n- formats_are_well_formed (any file)";
+        "violates properties:\n- formats_are_well_formed (any file)";
     an_error_that_does_not_name_the_missing_file: UnnamedMissingFile,
-        "does not keep its promises:\n- a_missing_file_is_an_error_that_names_it (any file)";
+        "violates properties:\n- a_missing_file_is_an_error_that_names_it (any file)";
     an_empty_file_that_is_opened: OpensEmptyFiles,
-        "does not keep its promises:\n- an_empty_file_is_an_error_that_names_it (any file)";
+        "violates properties:\n- an_empty_file_is_an_error_that_names_it (any file)";
     a_panic_on_garbage: PanicsOnGarbage,
         "- garbage_is_an_error_that_names_the_file (any file): it panicked: found garbage";
     a_folder_that_is_said_to_be_worth_a_retry: BlamesTheSystemForFolders,
-        "does not keep its promises:\n- a_folder_is_an_error_that_names_it (any file)";
-    a_path_that_nobody_named: ReportsAnotherPath,
-        "does not keep its promises:\n- info_describes_the_model (";
+        "violates properties:\n- a_folder_is_an_error_that_names_it (any file)";
+    a_path_that_was_not_given: ReportsAnotherPath,
+        "violates properties:\n- info_describes_the_model (";
     a_parameter_that_is_not_left_to_others: RefusesParameters,
-        "does not keep its promises:\n- settings_of_others_change_no_answer_and_are_handed_on (";
+        "violates properties:\n- settings_of_others_change_no_answer_and_are_handed_on (";
     a_wrong_answer: Biased,
-        "- answers_follow_the_law (";
+        "- answers_match_the_reference (";
     an_answer_that_drifts: Drifting,
-        "does not keep its promises:\n- the_same_question_has_the_same_answer (";
+        "violates properties:\n- the_same_question_has_the_same_answer (";
     a_session_that_answers_differently: SessionsDiffer,
-        "does not keep its promises:\n- two_sessions_give_the_same_answers (";
+        "violates properties:\n- two_sessions_give_the_same_answers (";
     threads_that_disturb_each_other: Racing,
-        "does not keep its promises:\n- many_threads_get_the_same_answers (";
+        "violates properties:\n- many_threads_get_the_same_answers (";
     a_batch_in_the_wrong_order: MixesUpBatches,
-        "does not keep its promises:\n- a_batch_answers_as_one_by_one (";
+        "violates properties:\n- a_batch_answers_as_one_by_one (";
     a_session_that_odd_features_spoil: RemembersNan,
-        "does not keep its promises:\n- odd_features_leave_the_session_usable (";
+        "violates properties:\n- odd_features_leave_the_session_usable (";
     a_truncated_file_that_is_opened: OpensTruncatedFiles,
-        "does not keep its promises:\n- a_truncated_file_is_an_error_that_names_it (";
+        "violates properties:\n- a_truncated_file_is_an_error_that_names_it (";
     a_model_that_needs_its_file_later: ReadsLazily,
-        "does not keep its promises:\n- the_file_may_vanish_once_it_is_open (";
+        "violates properties:\n- the_file_may_vanish_once_it_is_open (";
 }
 
 #[test]
-fn a_skipped_promise_is_not_checked() {
+fn a_skipped_property_is_not_checked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.toy");
     fs::write(&path, "toy 12.5 end").unwrap();
-    let known = Known::new(ModelUri::from_path(path), |features| law(features, 12.5), 1e-9);
+    let known =
+        ReferenceModel::new(ModelUri::from_path(path), |features| expected(features, 12.5), 1e-9);
     Conformance::of(Toy(Flaw::MixesUpBatches))
-        .known(known)
+        .model(known)
         .skip("a_batch_answers_as_one_by_one", "batches are mixed up on purpose")
         .run();
 }
 
 #[test]
-#[should_panic(expected = "no promise is called 'be_nice'")]
-fn only_what_is_promised_can_be_skipped() {
-    let known = Known::new(ModelUri::from_path("a.toy"), |features| law(features, 0.0), 0.0);
-    Conformance::of(Toy(Flaw::Nothing)).known(known).skip("be_nice", "").run();
+#[should_panic(expected = "no property is called 'be_nice'")]
+fn only_what_is_stated_can_be_skipped() {
+    let known =
+        ReferenceModel::new(ModelUri::from_path("a.toy"), |features| expected(features, 0.0), 0.0);
+    Conformance::of(Toy(Flaw::Nothing)).model(known).skip("be_nice", "").run();
 }
 
 #[test]
 #[should_panic(expected = "at least one model")]
-fn a_run_without_models_proves_nothing() {
+fn a_run_without_models_panics() {
     Conformance::of(Toy(Flaw::Nothing)).run();
 }

@@ -7,7 +7,7 @@ use hyperfake_predictor::{
 use hyperfake_predictor_dense::{Isa, Network, Runner};
 use hyperfake_predictor_onnx::Signature;
 
-use crate::{lower, plan::Plan, proof, read, session::TractSession, without_panic};
+use crate::{lower, open, read, session::TractSession, verify, without_panic};
 
 /// Opens the `.onnx` files that hold a plain feed-forward network, and runs them with a kernel
 /// of our own; chosen with `dense:`.
@@ -35,8 +35,8 @@ impl Backend for DenseBackend {
         let load = || {
             let lowered = lower::network(&file)?;
             let isa = Isa::detect();
-            let mut tract = TractSession::new(Plan::load(&file)?)?;
-            proof::check(&file, &lowered, &mut lowered.network.runner(isa), &mut tract)?;
+            let mut tract = TractSession::new(open::open(&file)?)?;
+            verify::check(&file, &lowered, &mut lowered.network.runner(isa), &mut tract)?;
             Ok(DensePredictor {
                 info: file.info(self.formats().name),
                 network: lowered.network,

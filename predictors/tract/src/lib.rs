@@ -25,12 +25,13 @@
 
 mod dense;
 mod lower;
+mod open;
 mod operators;
 mod plan;
-mod proof;
 mod scaler;
 mod session;
 mod trees;
+mod verify;
 
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ impl Backend for TractBackend {
 
     fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
         let file = read(uri)?;
-        let plan = without_panic(ErrorKind::Invalid, || Plan::load(&file))
+        let plan = without_panic(ErrorKind::Invalid, || open::open(&file))
             .map_err(|error| error.at(uri.path().display()))?;
         Ok(Arc::new(TractPredictor { info: file.info(self.formats().name), plan }))
     }

@@ -23,7 +23,7 @@ pub(crate) use self::{
     inputs::Start,
 };
 
-/// A larger network waits for memory in any runtime, and would take seconds to prove.
+/// A larger network is bound by memory in any runtime, and would take seconds to verify.
 const MAX_MULTIPLICATIONS: usize = 1 << 20;
 
 /// The network that a file holds.
@@ -38,16 +38,16 @@ pub(crate) struct Lowered {
 ///
 /// # Errors
 ///
-/// `Unsupported` when the graph is no such chain; the error names the node that breaks it.
+/// `Unsupported` when the graph is not such a chain; the error names the node that breaks it.
 pub(crate) fn network(file: &OnnxFile) -> Result<Lowered> {
     let Steps { steps, columns } = steps(file)?;
     let network = Network::new(columns.len(), steps)?;
     let (outputs, multiplications) = (network.outputs(), network.multiplications());
     if outputs != Output::ALL.len() {
-        return Err(unsupported(format!("the network gives {outputs} numbers, expected 3")));
+        return Err(Error::unsupported(format!("the network gives {outputs} numbers, expected 3")));
     }
     if multiplications > MAX_MULTIPLICATIONS {
-        return Err(unsupported(format!(
+        return Err(Error::unsupported(format!(
             "dense takes networks of at most {MAX_MULTIPLICATIONS} multiplications, this one has \
              {multiplications}"
         )));
@@ -67,7 +67,7 @@ pub(crate) fn steps(file: &OnnxFile) -> Result<Steps> {
     let missing = || Error::invalid("not an ONNX model: there is no graph");
     let graph = file.graph().ok_or_else(missing)?;
     let [output] = &*file.signature.outputs else {
-        return Err(unsupported("it gives three tensors, expected one".to_owned()));
+        return Err(Error::unsupported("it gives three tensors, expected one"));
     };
     let consumers = consumers(graph, &[output]);
     let Start { mut value, columns, element } = Start::of(file, &consumers)?;
@@ -84,7 +84,7 @@ pub(crate) fn steps(file: &OnnxFile) -> Result<Steps> {
     for _ in 0..=graph.node.len() {
         if value == output {
             if chain.double {
-                linear::single_precision_suffices(&chain.steps).map_err(unsupported)?;
+                linear::single_precision_suffices(&chain.steps).map_err(Error::unsupported)?;
             }
             return Ok(Steps { steps: chain.steps, columns });
         }
@@ -93,7 +93,7 @@ pub(crate) fn steps(file: &OnnxFile) -> Result<Steps> {
     Err(Error::invalid("the graph contains a cycle"))
 }
 
-/// The way through a graph, up to some value.
+/// The path through a graph, up to some value.
 struct Chain<'a> {
     file: &'a OnnxFile,
     constants: Constants<'a>,
@@ -113,7 +113,7 @@ impl<'a> Chain<'a> {
     fn follow(&mut self, value: &str) -> Result<&'a str> {
         let consumers = self.consumers.get(value).cloned().unwrap_or_default();
         match consumers[..] {
-            [] => Err(unsupported(format!("nothing leads from '{value}' to the output"))),
+            [] => Err(Error::unsupported(format!("nothing leads from '{value}' to the output"))),
             [node] => self.node(node, value).map_err(|why| refusal(node, &why)),
             [node, ref others @ ..] => self
                 .softplus(&consumers, value)
@@ -350,9 +350,5 @@ fn negated(mut numbers: Vec<f32>) -> Vec<f32> {
 
 fn refusal(node: &NodeProto, why: &str) -> Error {
     let separator = if why.is_empty() { "" } else { ": " };
-    unsupported(format!("dense cannot lower node {}{separator}{why}", described(node)))
-}
-
-fn unsupported(message: String) -> Error {
-    Error::unsupported(message)
+    Error::unsupported(format!("dense cannot lower node {}{separator}{why}", described(node)))
 }

@@ -25,7 +25,7 @@ use self::{table::TABLE, types::Types};
 /// The newest opset of the standard operators that was compared.
 pub(crate) const NEWEST: i64 = 25;
 
-/// A file whose nodes stand in the order in which they are computed takes two.
+/// A file whose nodes are in the order of computation takes two.
 const MAX_PASSES: usize = 100;
 
 /// What else must hold of a node; the error is what tract is not known to compute.
@@ -44,7 +44,7 @@ pub(crate) struct Row {
     output: Output,
     /// All others are declined.
     attributes: &'static [(&'static str, Values)],
-    /// Whether tract passes over what is no number (NaN), where the standard passes it on.
+    /// Whether tract ignores NaN where the standard propagates it.
     numbers_only: bool,
     also: Option<Condition>,
 }
@@ -147,12 +147,12 @@ impl Node<'_> {
     }
 
     /// Whether an input is given.
-    fn has(&self, index: usize) -> bool {
+    fn has_input(&self, index: usize) -> bool {
         self.proto.input.get(index).is_some_and(|name| !name.is_empty())
     }
 
     /// Whether an output is wanted.
-    fn gives(&self, index: usize) -> bool {
+    fn has_output(&self, index: usize) -> bool {
         self.proto.output.get(index).is_some_and(|name| !name.is_empty())
     }
 
@@ -190,7 +190,9 @@ pub(crate) fn check(model: &ModelProto) -> Result<()> {
     names(graph, &mut unknown);
     if !unknown.is_empty() {
         let names = Vec::from_iter(unknown).join(", ");
-        return Err(unsupported(format!("tract does not support the operator {names}; {HELP}")));
+        return Err(Error::unsupported(format!(
+            "tract does not support the operator {names}; {HELP}"
+        )));
     }
     nodes(graph, &opsets, &mut Types::default())?;
     ranks::check(graph)
@@ -213,7 +215,7 @@ fn nodes<'a>(
     opsets: &HashMap<&str, i64>,
     types: &mut Types<'a>,
 ) -> Result<()> {
-    types.begin(graph);
+    types.enter(graph);
     // Files may list their nodes in any order, which tract allows.
     let mut open: Vec<&NodeProto> = graph.node.iter().collect();
     for _ in 0..MAX_PASSES {
@@ -273,13 +275,13 @@ fn check_node<'a>(
             return Err(refused(&format!(" of {}", types::name(element))));
         }
     }
-    if row.numbers_only && proto.input.iter().any(|name| types.is_doubtful(name)) {
+    if row.numbers_only && proto.input.iter().any(|name| types.may_be_nan(name)) {
         return Err(refused(" of what may be no number, such as a logarithm"));
     }
     if let Some(also) = row.also {
         also(&node).map_err(|what| refused(&format!(" {what}")))?;
     }
-    types.give(proto, &outputs);
+    types.set_outputs(proto, &outputs);
     Ok(())
 }
 
@@ -329,9 +331,5 @@ fn written(attribute: &AttributeProto) -> String {
 const HELP: &str = "ONNX Runtime may (backend 'ort')";
 
 fn declined(what: &str) -> Error {
-    unsupported(format!("tract is not known to compute {what}; {HELP}"))
-}
-
-fn unsupported(message: String) -> Error {
-    Error::unsupported(message)
+    Error::unsupported(format!("tract is not known to compute {what}; {HELP}"))
 }

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use half::f16;
-use hyperfake_predictor::{Error, Features, RawPrediction, Result};
-use hyperfake_predictor_onnx::{Element, MAX_ROWS, OnnxFile, Signature};
+use hyperfake_predictor::{Error, RawPrediction, Result};
+use hyperfake_predictor_onnx::{Element, OnnxFile, Signature};
 use tract_onnx::{
     Onnx,
     prelude::*,
@@ -12,7 +12,7 @@ use tract_onnx::{
     tract_hir::internal::{TypedSimpleState, format_err},
 };
 
-use crate::{operators, session::TractSession};
+use crate::operators;
 
 /// An optimised graph, and how to feed it.
 #[derive(Debug)]
@@ -26,21 +26,17 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// From a file that was read.
-    pub(crate) fn load(file: &OnnxFile) -> Result<Arc<Self>> {
+    /// The graph of a file, not yet optimised.
+    pub(crate) fn parse(file: &OnnxFile) -> Result<InferenceModel> {
         // Sizes in between may be written for another batch size; tract works them out anyway.
         let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
         operators::replace(&mut onnx.op_register);
         operators::check(&file.model)?;
-        let graph = parse(&onnx, file)?;
-        match (Self::build(graph.clone(), file, 1), file.signature.rows) {
-            (Err(_), Some(rows @ 2..=MAX_ROWS)) => Self::build(graph, file, rows),
-            (plan, _) => plan,
-        }
+        parse(&onnx, file)
     }
 
-    /// Optimises the graph for so many rows and makes one prediction, as proof that it works.
-    fn build(mut graph: InferenceModel, file: &OnnxFile, rows: usize) -> Result<Arc<Self>> {
+    /// Optimises the graph for `rows` rows.
+    pub(crate) fn new(mut graph: InferenceModel, file: &OnnxFile, rows: usize) -> Result<Self> {
         let signature = &file.signature;
         let optimise = || -> TractResult<_> {
             for (index, input) in signature.inputs.iter().enumerate() {
@@ -70,9 +66,7 @@ impl Plan {
             Error::unsupported("tract cannot prepare the graph").with_source(error)
         })?;
         let signature = signature.clone();
-        let plan = Arc::new(Self { path: file.path.clone(), graph, signature, rows });
-        TractSession::new(Arc::clone(&plan))?.run(&Features::IDLE)?;
-        Ok(plan)
+        Ok(Self { path: file.path.clone(), graph, signature, rows })
     }
 
     /// The buffers of one session.

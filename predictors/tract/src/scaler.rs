@@ -1,5 +1,5 @@
 //! `Scaler` of `ai.onnx.ml`, `(x - offset) * scale`, written as the two standard operators that it
-//! stands for. tract does not know it, and skl2onnx begins with it wherever a model was trained on
+//! stands for. tract does not know it, and skl2onnx writes it first for a model that was trained on
 //! scaled inputs.
 
 use std::collections::{HashMap, HashSet};

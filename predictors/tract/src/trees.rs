@@ -3,9 +3,9 @@
 mod attributes;
 mod ensemble;
 mod lower;
-mod proof;
 mod reference;
 mod rows;
+mod verify;
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl Backend for TreesBackend {
         let file = read(uri)?;
         let load = || {
             let model = Model { graph: Graph::of(&file)?, signature: file.signature.clone() };
-            proof::check(&file, &model)?;
+            verify::check(&file, &model)?;
             Ok(TreesPredictor { info: file.info(self.formats().name), model: Arc::new(model) })
         };
         let predictor = without_panic(ErrorKind::Invalid, load)

@@ -183,7 +183,7 @@ fn step(nodes: &[Node], slots: &[f32; SLOTS], at: u32) -> u32 {
     node.link / SLOTS as u32 + u32::from(input <= node.threshold)
 }
 
-/// A target for which the walks may end at leaves none of which votes on it, where that matters.
+/// A target on which no leaf may vote that a walk ends at, where that matters.
 fn unsettled_target(ensemble: &Ensemble, packed: &Packed) -> Option<usize> {
     if matches!(ensemble.aggregate, Aggregate::Sum | Aggregate::Average) {
         return None;

@@ -23,7 +23,7 @@ pub(crate) const SLOTS: usize = 2 * MAX_INPUTS;
 /// A place in a tree, in eight bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Node {
-    /// NaN where nothing is compared: the comparison is false whatever the input is.
+    /// NaN where nothing is compared: the comparison is false for every input.
     pub(crate) threshold: f32,
     /// The first of two children, times [`SLOTS`], plus the slot to compare. The first child is
     /// for false, the second for true. A leaf is its own first child.
@@ -71,7 +71,7 @@ pub(crate) fn pack(ensemble: &Ensemble) -> Result<Packed> {
     let Packing { mut packed, reached, .. } = packing;
     for (kind, reached) in [("branch", reached.branches), ("leaf", reached.leaves)] {
         if let Some(index) = reached.iter().position(|reached| !reached) {
-            return Err(invalid(format!("no tree has {kind} {index}")));
+            return Err(Error::invalid(format!("no tree has {kind} {index}")));
         }
     }
     packed.trees.sort_by_key(|tree| u32::MAX - tree.depth);
@@ -84,15 +84,17 @@ fn check(ensemble: &Ensemble) -> Result<()> {
     for (what, found, most) in [("inputs", *inputs, MAX_INPUTS), ("targets", *targets, MAX_TARGETS)]
     {
         if !(1..=most).contains(&found) {
-            return Err(invalid(format!("found {found} {what}, expected 1 to {most}")));
+            return Err(Error::invalid(format!("found {found} {what}, expected 1 to {most}")));
         }
     }
     if !base_values.is_empty() && base_values.len() != *targets {
         let found = base_values.len();
-        return Err(invalid(format!("found {found} base values, expected none or {targets}")));
+        return Err(Error::invalid(format!(
+            "found {found} base values, expected none or {targets}"
+        )));
     }
     if roots.is_empty() {
-        return Err(invalid("found no tree, expected at least one".to_owned()));
+        return Err(Error::invalid("found no tree, expected at least one"));
     }
     for (index, branch) in branches.iter().enumerate() {
         let strict = matches!(branch.comparison, Comparison::Less | Comparison::GreaterOrEqual);
@@ -107,17 +109,17 @@ fn check(ensemble: &Ensemble) -> Result<()> {
             }
             _ => continue,
         };
-        return Err(invalid(format!("branch {index} {found}")));
+        return Err(Error::invalid(format!("branch {index} {found}")));
     }
     for (index, leaf) in leaves.iter().enumerate() {
         for Vote { target, weight } in &leaf.votes {
             if target >= targets {
-                return Err(invalid(format!(
+                return Err(Error::invalid(format!(
                     "leaf {index} votes on target {target}, expected one below {targets}"
                 )));
             }
             if !weight.is_finite() {
-                return Err(invalid(format!(
+                return Err(Error::invalid(format!(
                     "leaf {index} votes with {weight}, expected a finite number"
                 )));
             }
@@ -186,7 +188,7 @@ enum Content {
 }
 
 impl Packing<'_> {
-    /// Level by level, so that the first levels, which every walk steps through, are neighbours.
+    /// Level by level, so that the first levels, which every walk visits, are adjacent.
     /// The queue is not the call stack, because a file may hold a tree of any depth.
     fn tree(&mut self, root: Child) -> Result<()> {
         let root_at = self.allocate(1)?;
@@ -229,7 +231,7 @@ impl Packing<'_> {
                 let reached = self.reached.branches.get_mut(index);
                 let reached = reached.ok_or_else(|| absent("branch", index, count))?;
                 if std::mem::replace(reached, true) {
-                    return Err(invalid(format!("branch {index} has two parents")));
+                    return Err(Error::invalid(format!("branch {index} has two parents")));
                 }
                 self.ensemble.branches[index]
             }
@@ -263,7 +265,7 @@ impl Packing<'_> {
     }
 
     /// Of an equality it is known here that the input is at most the threshold, or NaN. The child
-    /// for "smaller" is the first child of the node before, the neighbour of this one.
+    /// for "smaller" is the first child of the node before, next to this one.
     fn second_half(
         &mut self,
         at: u32,
@@ -318,9 +320,5 @@ fn linked(node: u32, slot: u32) -> u32 {
 }
 
 fn absent(kind: &str, index: usize, count: usize) -> Error {
-    invalid(format!("{kind} {index} is named, and there are {count}"))
-}
-
-fn invalid(message: String) -> Error {
-    Error::invalid(message)
+    Error::invalid(format!("{kind} {index} is named, and there are {count}"))
 }

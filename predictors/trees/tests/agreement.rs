@@ -1,6 +1,7 @@
 //! A packed ensemble answers what the stated one says, worked out by a plain recursion.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
+use hyperfake_predictor::Random;
 use hyperfake_predictor_trees::{
     Aggregate, Branch, Child, Comparison, Ensemble, Forest, Leaf, Vote,
 };
@@ -34,20 +35,6 @@ const NUMBERS: [f32; 12] = [
     f32::INFINITY,
 ];
 
-/// A small generator of numbers that look random.
-struct Random(u32);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.0 >> 8) as usize % limit
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-}
-
 /// Adds a tree of at most this depth and gives its root.
 fn grow(ensemble: &mut Ensemble, random: &mut Random, depth: usize, whole: bool) -> Child {
     if depth == 0 || (!whole && random.below(4) == 0) {
@@ -60,10 +47,10 @@ fn grow(ensemble: &mut Ensemble, random: &mut Random, depth: usize, whole: bool)
         ensemble.leaves.push(Leaf { votes });
         return Child::Leaf(ensemble.leaves.len() - 1);
     }
-    let comparison = random.of(&COMPARISONS);
+    let comparison = random.choose(&COMPARISONS);
     let strict = matches!(comparison, Comparison::Less | Comparison::GreaterOrEqual);
     // Nothing is less than the first.
-    let threshold = random.of(&NUMBERS[usize::from(strict)..]);
+    let threshold = random.choose(&NUMBERS[usize::from(strict)..]);
     let missing_is_true = random.below(2) == 0;
     let if_true = grow(ensemble, random, depth - 1, whole);
     let if_false = grow(ensemble, random, depth - 1, whole);
@@ -74,7 +61,7 @@ fn grow(ensemble: &mut Ensemble, random: &mut Random, depth: usize, whole: bool)
 }
 
 fn ensemble(trees: usize, depth: usize, aggregate: Aggregate, seed: u32) -> Ensemble {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed.into(), 0);
     let (inputs, targets) = (1 + random.below(8), 1 + random.below(8));
     let mut ensemble = Ensemble {
         inputs,
@@ -133,13 +120,13 @@ fn expected(ensemble: &Ensemble, inputs: &[f32]) -> Vec<f64> {
 /// The weights are whole numbers, so that sums are exact in any order.
 fn agrees(ensemble: &Ensemble, seed: u32) -> Result<(), TestCaseError> {
     let forest = Forest::new(ensemble).unwrap();
-    let mut random = Random(seed);
+    let mut random = Random::new(seed.into(), 0);
     for _ in 0..64 {
         let inputs: Vec<f32> = (0..ensemble.inputs)
             .map(|_| {
-                let number = random.of(&NUMBERS);
+                let number = random.choose(&NUMBERS);
                 let odd = [number, number.next_up(), number.next_down(), f32::NAN, number];
-                random.of(&odd)
+                random.choose(&odd)
             })
             .collect();
         let mut outputs = vec![0.0; ensemble.targets];
@@ -177,7 +164,7 @@ fn every_comparison_at_every_threshold_follows_its_definition() {
 
 /// Around the number of trees that are walked together.
 #[test]
-fn every_number_of_trees_is_walked_whole() {
+fn every_number_of_trees_is_evaluated_completely() {
     for trees in 1..=33 {
         for aggregate in AGGREGATES {
             agrees(&ensemble(trees, 6, aggregate, trees as u32), 5).unwrap();

@@ -1,4 +1,4 @@
-//! Arrays that are no ensemble are refused, with what is wrong and where.
+//! Invalid arrays are refused, with what is wrong and where.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -112,7 +112,7 @@ fn a_threshold_or_a_weight_that_is_no_number() {
 }
 
 #[test]
-fn other_numbers_of_things_than_there_can_be() {
+fn counts_out_of_range() {
     for (change, expected) in [
         ((|e| e.inputs = 0) as fn(&mut Ensemble), "found 0 inputs, expected 1 to 8"),
         (|e| e.inputs = 9, "found 9 inputs, expected 1 to 8"),
@@ -126,7 +126,7 @@ fn other_numbers_of_things_than_there_can_be() {
 }
 
 #[test]
-fn a_least_of_no_votes() {
+fn a_minimum_of_no_votes() {
     let expected = "target 0 may get no vote, and then has no least or greatest one";
     for aggregate in [Aggregate::Min, Aggregate::Max] {
         let change = |ensemble: &mut Ensemble| {
@@ -145,6 +145,6 @@ fn a_least_of_no_votes() {
 
 #[test]
 #[should_panic(expected = "the ensemble takes another number of inputs")]
-fn a_row_of_another_length_is_a_mistake_of_the_caller() {
+fn a_row_of_the_wrong_length_panics() {
     Forest::new(&ensemble()).unwrap().run(&[0.0; 3], &mut [0.0]);
 }

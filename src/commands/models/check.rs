@@ -133,7 +133,7 @@ fn compare(image: Option<String>, runs: &[Opened], first: usize) -> Result<(Chec
     let mut predictions = Vec::new();
     for (at, features) in landmarks(info) {
         let raw = session.predict(&features)?;
-        for (output, fault) in LIMITS.check(raw).faults() {
+        for (output, fault) in LIMITS.check(raw).corrections() {
             problems.push(format!("{at}: {output} is {fault} ({raw:?})"));
         }
         let [runtime_ns, cpu_cores, ram_bytes] = raw.to_array();

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn it_keeps_the_promises_of_a_predictor() {
+    fn it_has_the_properties_of_a_predictor() {
         hyperfake_plugin_testkit::conforms::<Noisy>(
             r#"{"runtime_ns": 7e6, "cpu_cores": 0.5, "ram_bytes": 8e6}"#,
             |_| Prediction { runtime_ns: 7e6, cpu_cores: 0.5, ram_bytes: 8e6 },
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_keeps_the_mean_and_has_the_scatter_that_was_asked_for() {
+    fn noise_has_the_configured_mean_and_deviation() {
         const DRAWS: usize = 100_000;
         let noisy = noisy(0.2);
         let runtimes: Vec<_> =
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_that_makes_no_sense_is_refused() {
+    fn an_invalid_configuration_is_refused() {
         for (config, expected) in [
             ("{}", "missing field `runtime_ns`"),
             (r#"{"runtime_ns": "soon"}"#, "invalid type: string"),

@@ -72,7 +72,7 @@ fn each_session_has_an_instance_of_its_own_unless_the_plugin_is_re_entrant() {
     });
     assert_eq!((MADE.load(Ordering::SeqCst), DESTROYED.load(Ordering::SeqCst)), (4, 4));
 
-    // SAFETY: whoever implements `Exported` promises that.
+    // SAFETY: an implementation of `Exported` guarantees it.
     let model = unsafe { LinkedPlugin::new(Numbered::descriptor()) }.unwrap().open(&uri).unwrap();
     assert!(!model.info().deterministic);
     let mut session = model.session().unwrap();

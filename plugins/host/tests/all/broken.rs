@@ -23,7 +23,7 @@ fn failed(library: &Library) -> String {
 }
 
 #[test]
-fn a_library_that_is_no_plugin_is_refused() {
+fn a_library_without_the_plugin_symbol_is_refused() {
     assert_eq!(
         refused(&broken("no_symbol")),
         "not a plugin: the library exports no symbol 'hyperfake_plugin'"
@@ -35,14 +35,14 @@ fn a_library_that_is_no_plugin_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_no_library_is_refused() {
+fn a_file_that_is_not_a_library_is_refused() {
     let text = Library::new("text");
     fs::write(text.path(), "This is not a library.\n").unwrap();
     assert_eq!(refused(&text), "not a shared library: the file does not begin as ELF");
 }
 
 #[test]
-fn a_library_that_was_cut_short_is_refused_wherever_it_was_cut() {
+fn a_truncated_library_is_refused_at_every_length() {
     let whole = fs::read(broken("well").path()).unwrap();
     for cut in [60, 100, 2000, 5000, whole.len() - 1] {
         let library = Library::new("cut");
@@ -58,8 +58,8 @@ fn a_descriptor_that_breaks_the_contract_is_refused() {
     for (name, expected) in [
         (
             "wrong_magic",
-            "its descriptor begins with 0x0000000000001234, expected 0x4e4947554c504648: it is no \
-             plugin's",
+            "its descriptor begins with 0x0000000000001234, expected 0x4e4947554c504648: not a \
+             plugin descriptor",
         ),
         (
             "wrong_major",
@@ -128,7 +128,7 @@ fn an_output_that_was_not_written_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_prediction_that_is_not_a_number_is_the_workers_to_judge() {
+fn a_nan_prediction_is_passed_on_to_the_worker() {
     let nan = broken("nan");
     let answer = open(nan.path()).session().unwrap().predict(&busy(0.0)).unwrap();
     assert!(answer.runtime_ns.is_nan() && answer.cpu_cores.is_nan());
@@ -136,7 +136,7 @@ fn a_prediction_that_is_not_a_number_is_the_workers_to_judge() {
 }
 
 #[test]
-fn a_reason_that_breaks_the_contract_is_shown_as_far_as_it_goes() {
+fn a_malformed_error_text_is_shown_sanitised() {
     let long = failed(&broken("long_message"));
     let expected = "the plugin 'fixture' 1.2.3 failed in predict: ".to_owned();
     assert_eq!(long, expected.clone() + &"x".repeat(1024) + " (cut)");
@@ -213,7 +213,7 @@ fn a_panic_in_predict_ends_every_model_of_the_plugin_and_nothing_else() {
 }
 
 #[test]
-fn a_panic_in_destroy_is_found_out_by_the_next_call() {
+fn a_panic_in_destroy_quarantines_the_plugin() {
     let library = panicking("panic_in_destroy");
     let model = open(library.path());
     let mut session = model.session().unwrap();
@@ -227,7 +227,7 @@ fn a_panic_in_destroy_is_found_out_by_the_next_call() {
 }
 
 #[test]
-fn a_plugin_that_sleeps_holds_up_its_own_callers_alone() {
+fn a_slow_plugin_delays_only_its_own_callers() {
     let library = broken("sleeps");
     let model = open(library.path());
     let mut quick = open(broken("well").path()).session().unwrap();

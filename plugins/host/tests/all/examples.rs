@@ -1,4 +1,4 @@
-//! The examples keep the promises, and export one symbol.
+//! The examples have the properties of a predictor, and export one symbol.
 
 use std::{
     io::ErrorKind,
@@ -28,7 +28,7 @@ fn erlang_c(servers: u32, busy: f64) -> f64 {
 }
 
 #[test]
-fn the_c_example_keeps_the_promises_of_a_predictor() {
+fn the_c_example_has_the_properties_of_a_predictor() {
     let library = c(&queueing());
     library_conforms(library.path(), r#"{"cores": 16, "service_ns": 2e6}"#, |features| {
         let busy = features.worker_cpu_cores.min(0.99 * 16.0);
@@ -41,7 +41,7 @@ fn the_c_example_keeps_the_promises_of_a_predictor() {
 }
 
 #[test]
-fn a_call_on_a_busy_machine_waits_as_the_textbook_says() {
+fn the_c_example_computes_the_erlang_c_waiting_time() {
     // Two servers, one of them busy: one call in three waits.
     assert!((erlang_c(2, 1.0) - 1.0 / 3.0).abs() < 1e-12);
     let library = c(&queueing());

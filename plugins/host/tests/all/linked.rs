@@ -85,7 +85,7 @@ fn open(descriptor: &Descriptor) -> hyperfake_predictor::Result<LinkedPlugin> {
 }
 
 #[test]
-fn every_outcome_of_a_call_is_told_apart() {
+fn every_outcome_of_a_call_is_distinguished() {
     let model = open(&WELL).unwrap().open(&ModelUri::from_path("hand")).unwrap();
     let mut session = model.session().unwrap();
     let mut ask =
@@ -110,7 +110,7 @@ fn every_outcome_of_a_call_is_told_apart() {
 }
 
 #[test]
-fn a_descriptor_is_read_no_further_than_it_is_vouched_for() {
+fn a_descriptor_is_read_only_as_far_as_it_was_checked() {
     #[repr(C, align(8))]
     struct Short([u8; 16]);
     let mut short = Short([0; 16]);

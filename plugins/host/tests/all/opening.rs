@@ -111,13 +111,13 @@ fn a_library_that_changed_since_it_was_opened_is_refused() {
     let (kind, text) = refusal(&ModelUri::from_path(library.path()));
     assert_eq!(kind, ErrorKind::Conflict);
     assert!(text.starts_with("the file has changed since it was opened"), "{text}");
-    // What is open goes on.
+    // Models that are open are still served.
     session.predict(&busy(0.0)).unwrap();
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_library_is_never_unloaded_not_even_if_it_is_no_plugin() {
+fn a_library_is_never_unloaded_even_if_it_is_not_a_plugin() {
     let (plugin, other) = (broken("well"), broken("no_symbol"));
     drop(open(plugin.path()).session().unwrap());
     refusal(&ModelUri::from_path(other.path()));
@@ -146,7 +146,7 @@ fn a_library_is_the_same_one_through_a_link() {
 
 #[test]
 #[cfg(unix)]
-fn a_library_that_others_may_write_to_is_refused_with_the_remedy() {
+fn a_library_that_others_may_write_to_is_refused_with_the_chmod_command() {
     use std::os::unix::fs::PermissionsExt;
 
     let library = broken("well");

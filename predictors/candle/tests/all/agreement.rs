@@ -1,9 +1,8 @@
-//! One network in two formats: this backend, tract and ONNX Runtime say the same.
+//! One network in two formats: candle and tract agree.
 
 use hyperfake_predictor::{Backend, ModelUri, RawPrediction};
 use hyperfake_predictor_candle::CandleBackend;
-use hyperfake_predictor_ort::{OrtBackend, find};
-use hyperfake_predictor_testkit::{laws::Network, samples};
+use hyperfake_predictor_testkit::{reference::Network, samples};
 use hyperfake_predictor_tract::TractBackend;
 
 use crate::file::{File, Model};
@@ -33,14 +32,6 @@ fn agree(backend: &dyn Backend) {
 }
 
 #[test]
-fn tract_says_the_same_of_the_same_network() {
+fn tract_agrees() {
     agree(&TractBackend);
-}
-
-#[test]
-fn onnx_runtime_says_the_same_of_the_same_network() {
-    match find(None).found {
-        Some(_) => agree(&OrtBackend::default()),
-        None => println!("skipped: no ONNX Runtime is found"),
-    }
 }

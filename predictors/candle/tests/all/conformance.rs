@@ -1,12 +1,12 @@
-//! The promises of every backend, on networks of several depths and widths.
+//! The properties of every backend, on networks of several depths and widths.
 
 use hyperfake_predictor_candle::CandleBackend;
-use hyperfake_predictor_testkit::{Conformance, Known, laws::Network};
+use hyperfake_predictor_testkit::{Conformance, ReferenceModel, reference::Network};
 
 use crate::file::{File, Model};
 
 #[test]
-fn every_promise_is_kept() {
+fn every_property_holds() {
     let deep: Vec<usize> = (1..12).collect();
     // The last has layers wide enough for a matrix product.
     for (seed, hidden) in
@@ -14,7 +14,8 @@ fn every_promise_is_kept() {
     {
         let network = Network::sample(hidden, seed);
         let file = File::of(&Model::of(&network));
-        let known = Known::new(file.uri(), move |features| network.predict(features), 1e-4);
-        Conformance::of(CandleBackend).known(known).run();
+        let known =
+            ReferenceModel::new(file.uri(), move |features| network.predict(features), 1e-4);
+        Conformance::of(CandleBackend).model(known).run();
     }
 }

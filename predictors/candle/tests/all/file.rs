@@ -8,7 +8,7 @@ use hyperfake_predictor::{
     Backend, Backends, Features, ModelUri, Predictor, RawPrediction, Result,
 };
 use hyperfake_predictor_candle::CandleBackend;
-use hyperfake_predictor_testkit::laws::Network;
+use hyperfake_predictor_testkit::reference::Network;
 use safetensors::{Dtype, tensor::TensorView};
 use tempfile::TempDir;
 

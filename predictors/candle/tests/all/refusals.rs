@@ -1,7 +1,7 @@
 //! What is refused, and how the refusal reads.
 
 use hyperfake_predictor::Features;
-use hyperfake_predictor_testkit::laws::Network;
+use hyperfake_predictor_testkit::reference::Network;
 use proptest::prelude::*;
 use safetensors::Dtype;
 
@@ -32,7 +32,7 @@ fn a_header_of_ten_gigabytes_is_refused_at_once() {
 }
 
 #[test]
-fn what_is_no_safetensors_file() {
+fn files_that_are_not_safetensors() {
     let with_header = |header: &str| {
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend(header.as_bytes());
@@ -106,7 +106,7 @@ fn tensors_of_another_shape_or_type() {
 }
 
 #[test]
-fn a_missing_layer_or_half_of_one() {
+fn a_missing_layer_or_a_missing_bias() {
     let deep = Model::of(&Network::sample(&[8, 8, 8, 8], 1));
     for (model, expected) in [
         (

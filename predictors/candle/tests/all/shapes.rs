@@ -1,7 +1,7 @@
 //! What may differ between files: names, columns, number formats, activations, what is left out.
 
 use hyperfake_predictor::{Feature, Features, Range};
-use hyperfake_predictor_testkit::laws::Network;
+use hyperfake_predictor_testkit::reference::Network;
 use safetensors::Dtype;
 
 use crate::file::{File, Model};
@@ -61,7 +61,7 @@ fn the_layers_may_be_under_any_prefix_or_none() {
 }
 
 #[test]
-fn layers_go_by_their_number_and_not_by_their_name() {
+fn layers_are_ordered_by_number_not_by_name() {
     let network = Network::sample(&[8, 7, 6, 5, 4], 1);
     // The last of them is model.15, which as a text comes before model.3.
     let expected = network.predict(&Features::IDLE).runtime_ns;

@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 
 use super::{NARROW, Packed, Simd, network};
-use crate::lanes::Line;
+use crate::math::Line;
 
 /// Four registers of four.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Plain code, for any CPU: the compiler makes the vectors that the target has at the least.
 
 use super::{NARROW, Packed, Simd, network};
-use crate::lanes::{LANES, Line};
+use crate::math::{LANES, Line};
 
 #[derive(Clone, Copy)]
 struct Portable;

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{NARROW, Packed, Simd, network};
-use crate::lanes::Line;
+use crate::math::Line;
 
 /// Two registers of eight.
 #[derive(Clone, Copy)]

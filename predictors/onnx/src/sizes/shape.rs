@@ -5,7 +5,7 @@ use tract_onnx::pb::{AttributeProto, NodeProto};
 use super::{Constant, Sizes};
 use crate::numbers;
 
-/// More numbers than this are no shape.
+/// A longer list of numbers is not a shape.
 const MAX_RANK: usize = 16;
 
 impl Sizes<'_> {
@@ -318,12 +318,12 @@ const SAME_RANK: [&str; 15] = [
     "TopK",
 ];
 
-/// The dimensions that are left of so many, of which some are gone unless they are kept.
+/// The dimensions that are left after a reduction, which removes some unless they are kept.
 fn reduced(rank: usize, gone: usize, kept: Option<&AttributeProto>) -> Option<usize> {
     if kept.is_none_or(|kept| kept.i != 0) { Some(rank) } else { rank.checked_sub(gone) }
 }
 
-/// Sizes as whole numbers; what makes no sense as a size is 1.
+/// Sizes as whole numbers; an invalid size is 1.
 fn whole(values: &[f64]) -> Vec<u64> {
     values.iter().map(|value| if *value >= 0.0 { *value as u64 } else { 1 }).collect()
 }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 /// More than enough to load a library and a small model on a busy machine.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// What the lines of a child begin with that are meant for its parent.
+/// The prefix of the lines of a child that are for its parent.
 const MARK: &str = "child: ";
 
 /// A process to be: its executable is alone in the folder `bin` of a folder of its own.
@@ -29,7 +29,7 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// One that does a task of [`task`].
+    /// One that does a task of [`run`].
     pub(crate) fn new(task: &str) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let executable = folder.path().join("bin/test");
@@ -40,7 +40,6 @@ impl Child {
             .unwrap();
         let mut command = Command::new(executable);
         command
-            .args(["child::task", "--exact", "--ignored", "--nocapture"])
             .env_clear()
             .env("ORT_DISABLE_TELEMETRY", "1")
             .env("TASK", task)
@@ -93,11 +92,9 @@ fn variable(name: &str) -> Option<PathBuf> {
 /// - `open` opens the URI `MODEL` in two threads at once, as the worker would, and says what each
 ///   got.
 /// - `convert` rewrites the ONNX file `MODEL` in ONNX Runtime's own format, as `TO`.
-#[test]
-#[ignore = "runs in a process of its own, as part of other tests"]
-fn task() {
+pub(crate) fn run(task: &str) {
     let option = variable("OPTION");
-    match variable("TASK").unwrap().to_str().unwrap() {
+    match task {
         "find" => {
             let search = find(option.as_deref());
             println!("{MARK}{:?}", search.found.as_ref().map(|found| found.place));

@@ -5,9 +5,9 @@ use std::fs;
 use hyperfake_predictor::{Feature, Features, Range};
 use hyperfake_predictor_ort::OrtBackend;
 use hyperfake_predictor_testkit::{
-    Conformance, Known,
-    laws::{LINEAR, Network},
+    Conformance, ReferenceModel,
     onnx::{Dim, Model},
+    reference::{LINEAR, Network},
 };
 
 use proptest::{
@@ -18,37 +18,33 @@ use proptest::{
 
 use crate::{
     child::Child,
-    file::{File, open_registered, runtime},
+    file::{File, Ort, library, open_registered},
 };
 
 /// The same model as an `.ort` file.
-fn converted(model: &Model, real: &std::path::Path) -> File {
+fn converted(model: &Model) -> File {
     let onnx = File::of(model);
     let ort = onnx.folder.path().join("model.ort");
     Child::new("convert")
         .with("MODEL", &onnx.path)
         .with("TO", &ort)
-        .with("ORT_DYLIB_PATH", real)
+        .with("ORT_DYLIB_PATH", library())
         .run();
     File { path: ort, ..onnx }
 }
 
-#[test]
-fn an_ort_file_keeps_every_promise() {
-    let Some(real) = runtime("an_ort_file_keeps_every_promise") else { return };
-    let linear = converted(&LINEAR.to_onnx(), &real);
+pub(crate) fn every_property_holds_for_ort_files() {
+    let linear = converted(&LINEAR.to_onnx());
     let network = Network::sample(&[16, 16], 1);
-    let file = converted(&network.to_onnx(), &real);
+    let file = converted(&network.to_onnx());
     Conformance::of(OrtBackend::default())
-        .known(Known::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
-        .known(Known::new(file.uri(), move |features| network.predict(features), 1e-4))
+        .model(ReferenceModel::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
+        .model(ReferenceModel::new(file.uri(), move |features| network.predict(features), 1e-4))
         .run();
 }
 
 /// The scaler's mean is 100 and 7, its deviation 10 and 1; five deviations count as trained on.
-#[test]
-fn an_ort_file_says_what_the_model_was_trained_on() {
-    let Some(real) = runtime("an_ort_file_says_what_the_model_was_trained_on") else { return };
+pub(crate) fn an_ort_file_says_what_the_model_was_trained_on() {
     let model = Model::new()
         .input("input", &[Dim::Fixed(1), Dim::Fixed(2)])
         .initializer("input_mean", &[2], &[100.0_f32, 7.0])
@@ -60,26 +56,22 @@ fn an_ort_file_says_what_the_model_was_trained_on() {
         .output("output", &[Dim::Fixed(1), Dim::Fixed(3)])
         .metadata("features", "request_size_bytes,active_function_calls_count");
     let expected = [Range::new(50.0, 150.0), Range::new(2.0, 12.0)];
-    for file in [File::of(&model), converted(&model, &real)] {
+    for file in [File::of(&model), converted(&model)] {
         let model = file.open().unwrap();
         assert_eq!(model.info().trained, expected, "{}", file.path.display());
         assert_eq!(model.info().inputs, [Feature::RequestBytes, Feature::ActiveCalls]);
     }
 }
 
-#[test]
-fn an_ort_file_says_its_settings() {
-    let Some(real) = runtime("an_ort_file_says_its_settings") else { return };
-    let file = converted(&LINEAR.to_onnx().metadata("hyperfake.response", "echo"), &real);
+pub(crate) fn an_ort_file_says_its_settings() {
+    let file = converted(&LINEAR.to_onnx().metadata("hyperfake.response", "echo"));
     let model = file.open().unwrap();
     assert_eq!(model.info().settings["response"], "echo");
 }
 
 /// The version is a short text in the file.
-#[test]
-fn an_ort_file_of_a_newer_format_is_refused() {
-    let Some(real) = runtime("an_ort_file_of_a_newer_format_is_refused") else { return };
-    let file = converted(&LINEAR.to_onnx(), &real);
+pub(crate) fn an_ort_file_of_a_newer_format_is_refused() {
+    let file = converted(&LINEAR.to_onnx());
     let mut bytes = fs::read(&file.path).unwrap();
     let version = [1, 0, 0, 0, b'6', 0];
     let at = bytes.windows(version.len()).position(|part| part == version).unwrap();
@@ -91,10 +83,8 @@ fn an_ort_file_of_a_newer_format_is_refused() {
 }
 
 /// ONNX Runtime checks the structure of such a file; a crash would end this process.
-#[test]
-fn a_damaged_ort_file_is_opened_or_refused() {
-    let Some(real) = runtime("a_damaged_ort_file_is_opened_or_refused") else { return };
-    let file = converted(&Network::sample(&[4], 1).to_onnx(), &real);
+pub(crate) fn a_damaged_ort_file_is_opened_or_refused() {
+    let file = converted(&Network::sample(&[4], 1).to_onnx());
     let bytes = fs::read(&file.path).unwrap();
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
     let damage = prop::collection::vec((any::<Index>(), any::<u8>()), 1..4);
@@ -115,11 +105,7 @@ fn a_damaged_ort_file_is_opened_or_refused() {
 }
 
 /// 1 for each feature that is above 2, by an operator of `ai.onnx.ml` that tract does not have.
-#[test]
-fn what_tract_declines_falls_through_with_the_reason() {
-    if runtime("what_tract_declines_falls_through_with_the_reason").is_none() {
-        return;
-    }
+pub(crate) fn ort_serves_a_file_that_tract_declined() {
     let weights: Vec<f32> = (0..15_u8).map(f32::from).collect();
     let model = Model::new()
         .opset_of("ai.onnx.ml", 3)
@@ -129,7 +115,7 @@ fn what_tract_declines_falls_through_with_the_reason() {
         .node("MatMul", &["flags", "weights"], &["output"], &[])
         .output("output", &[Dim::Unknown, Dim::Fixed(3)]);
     let file = File::of(&model);
-    let loaded = open_registered(&file.path).unwrap();
+    let loaded = open_registered(&file).unwrap();
     let model = &loaded.models[0].predictor;
     assert_eq!(model.info().backend, "ort");
     assert_eq!(loaded.declined[0].backend, "tract");

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use hyperfake_predictor_testkit::laws::LINEAR;
+use hyperfake_predictor_testkit::reference::LINEAR;
 
 use crate::{child::Child, file::File};
 
@@ -16,7 +16,7 @@ pub(crate) fn model() -> File {
 }
 
 /// Compiles a library from C, if there is a compiler.
-pub(crate) fn library(folder: &Path, source: &str) -> Option<PathBuf> {
+pub(crate) fn compiled(folder: &Path, source: &str) -> Option<PathBuf> {
     let (code, library) = (folder.join("library.c"), folder.join("library.so"));
     fs::write(&code, source).unwrap();
     let compiler =
@@ -53,14 +53,13 @@ fn refusal(child: Child) -> String {
 /// As [`refusal`], with a library that is compiled from C as `--ort-lib`.
 fn refusal_of(source: &str, expected: &str) {
     let child = Child::new("open");
-    let Some(library) = library(child.folder(), source) else { return };
+    let Some(library) = compiled(child.folder(), source) else { return };
     let text = refusal(child.with("OPTION", &library));
     let expected = format!("--ort-lib ({}): {expected}; ORT_DYLIB_PATH", library.display());
     assert!(text.is_empty() || text.contains(&expected), "{text}");
 }
 
-#[test]
-fn without_a_library_the_error_lists_every_place() {
+pub(crate) fn without_a_library_the_error_lists_every_place() {
     let child = Child::new("open");
     let folder = child.folder().to_owned();
     let text = refusal(child);
@@ -81,15 +80,13 @@ fn without_a_library_the_error_lists_every_place() {
     }
 }
 
-#[test]
-fn without_a_library_the_other_backends_work_as_before() {
+pub(crate) fn without_a_library_the_other_backends_work_as_before() {
     let model = model();
     let said = Child::new("open").with("MODEL", &model.path).run();
     assert_eq!(said, ["tract 1530000", "tract 1530000"]);
 }
 
-#[test]
-fn a_text_file_is_no_library() {
+pub(crate) fn a_text_file_is_no_library() {
     let child = Child::new("open");
     let path = child.folder().join("libonnxruntime.so");
     fs::write(&path, "This is no library.\n".repeat(100)).unwrap();
@@ -98,8 +95,7 @@ fn a_text_file_is_no_library() {
     assert!(text.is_empty() || text.contains(&expected), "{text}");
 }
 
-#[test]
-fn a_folder_without_a_library_and_a_file_that_is_not_there() {
+pub(crate) fn a_folder_without_a_library_and_a_file_that_is_not_there() {
     let child = Child::new("open");
     let folder = child.folder().to_owned();
     let text = refusal(
@@ -116,8 +112,7 @@ fn a_folder_without_a_library_and_a_file_that_is_not_there() {
     }
 }
 
-#[test]
-fn a_pipe_is_not_waited_for() {
+pub(crate) fn a_pipe_is_not_opened() {
     let child = Child::new("open");
     let pipe = child.folder().join("libonnxruntime.so");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -125,13 +120,11 @@ fn a_pipe_is_not_waited_for() {
     assert!(text.is_empty() || text.contains(": not a file; "), "{text}");
 }
 
-#[test]
-fn a_library_without_the_symbol() {
+pub(crate) fn a_library_without_the_symbol() {
     refusal_of("int answer = 42;", "not an ONNX Runtime: it has no OrtGetApiBase");
 }
 
-#[test]
-fn a_library_that_answers_nothing() {
+pub(crate) fn a_library_that_returns_null() {
     refusal_of(
         "void *OrtGetApiBase(void) { return 0; }",
         "not an ONNX Runtime: OrtGetApiBase returns nothing",
@@ -143,8 +136,7 @@ fn a_library_that_answers_nothing() {
     );
 }
 
-#[test]
-fn a_library_that_is_too_old_or_too_new() {
+pub(crate) fn a_library_that_is_too_old_or_too_new() {
     for (version, expected) in [
         ("1.10.0", "version 1.10.0, expected 1.17 or newer"),
         ("0.99.0", "version 0.99.0, expected 1.17 or newer"),

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use crate::{child::Child, file::runtime, missing::library};
+use crate::{child::Child, file::library, missing::compiled};
 
 /// Puts the real library into a folder, under a name of its version.
 fn put(real: &Path, folder: &Path) {
@@ -10,9 +10,8 @@ fn put(real: &Path, folder: &Path) {
     symlink(real, folder.join("libonnxruntime.so.1.17.0")).unwrap();
 }
 
-#[test]
-fn it_is_found_in_every_place() {
-    let Some(real) = runtime("it_is_found_in_every_place") else { return };
+pub(crate) fn it_is_found_in_every_place() {
+    let real = library();
     let capi = "venv/lib/python3.12/site-packages/onnxruntime/capi";
     for (place, folder, variable) in [
         ("Option", "a folder", Some("OPTION")),
@@ -43,9 +42,8 @@ fn it_is_found_in_every_place() {
     }
 }
 
-#[test]
-fn an_earlier_place_counts_before_a_later_one() {
-    let Some(real) = runtime("an_earlier_place_counts_before_a_later_one") else { return };
+pub(crate) fn an_earlier_place_counts_before_a_later_one() {
+    let real = library();
     let child = Child::new("find");
     let folder = child.folder().to_owned();
     for name in ["option", "variable", "lib"] {
@@ -58,16 +56,15 @@ fn an_earlier_place_counts_before_a_later_one() {
     assert_eq!(said[0], "Some(Option)");
 }
 
-#[test]
-fn what_is_too_old_or_broken_is_passed_over() {
-    let Some(real) = runtime("what_is_too_old_or_broken_is_passed_over") else { return };
+pub(crate) fn a_library_that_is_too_old_or_invalid_is_skipped() {
+    let real = library();
     let child = Child::new("find");
     let option = child.folder().join("option");
     put(&real, &option);
     fs::write(option.join("libonnxruntime.so.1.99.0"), "no library").unwrap();
     let old = "const char *v(void) { return \"1.10.0\"; } void *api(unsigned n) { return 0; } \
                static void *base[] = {api, v}; void *OrtGetApiBase(void) { return base; }";
-    let Some(old) = library(child.folder(), old) else { return };
+    let Some(old) = compiled(child.folder(), old) else { return };
     fs::rename(old, option.join("libonnxruntime.so.1.98.0")).unwrap();
     let said = child.with("OPTION", &option).run();
     assert_eq!(said[0], "Some(Option)");
@@ -76,9 +73,8 @@ fn what_is_too_old_or_broken_is_passed_over() {
     assert!(said[3].ends_with("version 1.10.0, expected 1.17 or newer"), "{said:?}");
 }
 
-#[test]
-fn a_model_is_served_with_the_library_that_was_given() {
-    let Some(real) = runtime("a_model_is_served_with_the_library_that_was_given") else { return };
+pub(crate) fn a_model_is_served_with_the_library_that_was_given() {
+    let real = library();
     let model = crate::missing::model();
     let uri = format!("ort:{}", model.path.display());
     let said = Child::new("open").with("MODEL", uri).with("OPTION", real).run();

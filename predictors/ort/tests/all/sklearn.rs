@@ -2,15 +2,18 @@
 
 use std::{env, ffi::OsString, fs, path::Path, process::Command};
 
-use hyperfake_predictor::Features;
+use std::sync::Arc;
 
-use crate::file::{open_registered, runtime};
+use hyperfake_predictor::{Backend, Backends, Features, ModelUri};
+
+use hyperfake_predictor_ort::OrtBackend;
+use hyperfake_predictor_tract::TractBackend;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/python/export_sklearn.py");
 
 /// A Python that can run the script: the one that `HYPERFAKE_TEST_PYTHON` names, which must be
 /// able to, or `python3`, if it is.
-fn python() -> Option<OsString> {
+pub(crate) fn python() -> Option<OsString> {
     let named = env::var_os("HYPERFAKE_TEST_PYTHON");
     let python = named.clone().unwrap_or_else(|| "python3".into());
     let check = Command::new(&python).args(["-c", "import sklearn, skl2onnx"]).output();
@@ -24,7 +27,8 @@ fn python() -> Option<OsString> {
 
 /// Eight numbers a line: features, and what scikit-learn predicts.
 fn check(model: &Path) {
-    let loaded = open_registered(model).unwrap();
+    let backends: [Arc<dyn Backend>; 2] = [Arc::new(TractBackend), Arc::new(OrtBackend::default())];
+    let loaded = Backends::new(backends).open(&ModelUri::from_path(model)).unwrap();
     let predictor = &loaded.models[0].predictor;
     assert_eq!(predictor.info().backend, "ort");
     let reason = loaded.declined[0].error.to_string();
@@ -40,18 +44,9 @@ fn check(model: &Path) {
     }
 }
 
-#[test]
-fn a_forest_of_scikit_learn_and_boosted_trees_answer_as_in_python() {
-    let test = "a_forest_of_scikit_learn_and_boosted_trees_answer_as_in_python";
-    if runtime(test).is_none() {
-        return;
-    }
-    let Some(python) = python() else {
-        println!("skipped {test}: no Python with scikit-learn and skl2onnx is found");
-        return;
-    };
+pub(crate) fn a_forest_of_scikit_learn_and_boosted_trees_answer_as_in_python() {
     let folder = tempfile::tempdir().unwrap();
-    let status = Command::new(python).arg(SCRIPT).arg(folder.path()).status().unwrap();
+    let status = Command::new(python().unwrap()).arg(SCRIPT).arg(folder.path()).status().unwrap();
     assert!(status.success(), "{status}");
     for name in ["forest", "boosting"] {
         check(&folder.path().join(name).with_extension("onnx"));

@@ -39,7 +39,7 @@ pub(crate) fn consumers<'a>(
     consumers
 }
 
-/// Whether a reshape leaves each row of so many numbers as it is.
+/// Whether a reshape leaves each row of `width` numbers as it is.
 pub(crate) fn keeps_rows(
     node: &NodeProto,
     shape: &[f32],

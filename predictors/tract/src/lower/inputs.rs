@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use hyperfake_predictor::{Feature, Result};
+use hyperfake_predictor::{Error, Feature, Result};
 use hyperfake_predictor_onnx::{Element, OnnxFile, pb::NodeProto};
 
-use super::{constants::integer, refusal, unsupported};
+use super::{constants::integer, refusal};
 
 /// Where a graph begins: the only input, or the `Concat` of an input for each feature.
 #[derive(Debug)]
@@ -27,17 +27,17 @@ impl<'a> Start<'a> {
         consumers: &HashMap<&'a str, Vec<&'a NodeProto>>,
     ) -> Result<Self> {
         let inputs = &file.signature.inputs;
-        let first = inputs.first().ok_or_else(|| unsupported("it has no input".to_owned()))?;
+        let first = inputs.first().ok_or_else(|| Error::unsupported("it has no input"))?;
         let element = first.element;
         if !matches!(element, Element::F32 | Element::F64) {
-            return Err(unsupported(format!("it takes {}, expected float", element.name())));
+            return Err(Error::unsupported(format!("it takes {}, expected float", element.name())));
         }
         if let [input] = &**inputs {
             return Ok(Self { value: &input.name, columns: input.columns.clone(), element });
         }
         let joined = consumers.get(&*first.name).and_then(|nodes| nodes.first().copied());
         let Some(node) = joined.filter(|node| node.op_type == "Concat") else {
-            return Err(unsupported("its inputs are not joined by a Concat".to_owned()));
+            return Err(Error::unsupported("its inputs are not joined by a Concat"));
         };
         let named = |name: &String| inputs.iter().find(|input| input.name == *name);
         let joined: Option<Vec<_>> = node.input.iter().map(named).collect();

@@ -2,7 +2,7 @@
 //!
 //! tract's softplus is `ln(1 + exp(x))`, which is infinite above 88 and 0 below -17; so is the one
 //! within its `Mish`. Its `Celu` forgets the factor `alpha`, its `Swish` reads no `alpha`, its
-//! `Sigmoid` is never below 1e-6, its `Relu` makes 0 of what is no number, and `exp(x) - 1` has no
+//! `Sigmoid` is never below 1e-6, its `Relu` turns NaN into 0, and `exp(x) - 1` has no
 //! digit left near 0 (`Elu`, `Selu`, `Celu`), nor has `1 + tanh(x)` far below it (`Gelu`). Here all
 //! of them are worked out in double precision, in a form that neither overflows nor cancels, and
 //! rounded once. So is `Erf`, of which tract has six digits and fewer near 0.
@@ -60,7 +60,7 @@ impl Eq for Function {}
 impl Function {
     fn of(self, x: f64) -> f64 {
         match self {
-            // `max` would make 0 of what is no number.
+            // `max` would turn NaN into 0.
             Self::Relu => {
                 if x < 0.0 {
                     0.0

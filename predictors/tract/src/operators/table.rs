@@ -260,7 +260,7 @@ fn stated_test(node: &Node<'_>) -> Checked {
 }
 
 fn one_output(node: &Node<'_>) -> Checked {
-    if node.gives(1) { Err("with a second output".to_owned()) } else { Ok(()) }
+    if node.has_output(1) { Err("with a second output".to_owned()) } else { Ok(()) }
 }
 
 fn real_exponent(node: &Node<'_>) -> Checked {
@@ -281,15 +281,15 @@ fn stated_axes(node: &Node<'_>) -> Checked {
 fn plain_pads(node: &Node<'_>) -> Checked {
     let constant = node.attribute("mode").is_none_or(|mode| &*mode.s == b"constant");
     let pads = node.constant(1);
-    let pads = pads.ok_or("with pads that are no constant in the file")?;
+    let pads = pads.ok_or("with pads that are not a constant of the file")?;
     match () {
-        () if node.has(2) && !constant => Err("with a mode and a value".to_owned()),
+        () if node.has_input(2) && !constant => Err("with a mode and a value".to_owned()),
         () if pads.iter().any(|pad| *pad < 0) => Err("with negative pads".to_owned()),
         () => Ok(()),
     }
 }
 
 fn by_scales(node: &Node<'_>) -> Checked {
-    let scales = !node.has(1) && node.has(2) && !node.has(3);
+    let scales = !node.has_input(1) && node.has_input(2) && !node.has_input(3);
     if scales { Ok(()) } else { Err("to sizes or within a region".to_owned()) }
 }

@@ -1,4 +1,4 @@
-//! The element type of each value of a graph, as far as the rows of the table tell.
+//! The element type of each value of a graph, as far as the rows of the table state it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,20 +19,20 @@ pub(super) struct Types<'a> {
     constants: HashMap<&'a str, &'a TensorProto>,
     /// They depend on the model's input.
     variable: HashSet<&'a str>,
-    /// They may be no number (NaN), although the model's input is.
-    doubtful: HashSet<&'a str>,
+    /// They may be NaN although the model's input is not.
+    nan_possible: HashSet<&'a str>,
 }
 
-/// Operators that make something that is no number of numbers.
-const DOUBTFUL: [&str; 8] =
+/// Operators that can turn numbers into NaN.
+const NAN_POSSIBLE: [&str; 8] =
     ["Acos", "Acosh", "Asin", "Atanh", "Log", "Pow", "ReduceLogSum", "Sqrt"];
 
-/// So do these when what they divide by is no constant.
+/// So can these when the divisor is not a constant.
 const DIVISIONS: [&str; 2] = ["Div", "Mod"];
 
 impl<'a> Types<'a> {
     /// Adds what a graph begins with.
-    pub(super) fn begin(&mut self, graph: &'a GraphProto) {
+    pub(super) fn enter(&mut self, graph: &'a GraphProto) {
         for input in &graph.input {
             self.elements.insert(&input.name, declared(input).unwrap_or(DataType::Undefined));
             self.constants.remove(input.name.as_str());
@@ -50,7 +50,7 @@ impl<'a> Types<'a> {
         self.elements.get(name).copied()
     }
 
-    /// The whole numbers of a constant that stands in the file itself.
+    /// The whole numbers of a constant in the file itself.
     pub(super) fn numbers(&self, name: &str) -> Option<Vec<i64>> {
         let tensor = self.constants.get(name)?;
         let whole = DataType::try_from(tensor.data_type) == Ok(DataType::Int64);
@@ -68,8 +68,8 @@ impl<'a> Types<'a> {
         self.variable.contains(name)
     }
 
-    pub(super) fn is_doubtful(&self, name: &str) -> bool {
-        self.doubtful.contains(name)
+    pub(super) fn may_be_nan(&self, name: &str) -> bool {
+        self.nan_possible.contains(name)
     }
 
     /// The types of a node's outputs.
@@ -101,24 +101,24 @@ impl<'a> Types<'a> {
     }
 
     /// Adds a node's outputs.
-    pub(super) fn give(&mut self, node: &'a NodeProto, outputs: &[Option<DataType>]) {
+    pub(super) fn set_outputs(&mut self, node: &'a NodeProto, outputs: &[Option<DataType>]) {
         let has =
             |names: &HashSet<&str>| node.input.iter().any(|name| names.contains(name.as_str()));
-        // A graph inside may use whatever the graphs around it give.
+        // A subgraph may use every value of the graphs around it.
         let inside = inner(node).next().is_some();
         let sizes = matches!(node.op_type.as_str(), "Shape" | "Size");
         let variable = inside || (has(&self.variable) && !sizes);
         let divided = DIVISIONS.contains(&node.op_type.as_str())
             && node.input.get(1).is_some_and(|name| self.is_variable(name));
-        let makes = divided || DOUBTFUL.contains(&node.op_type.as_str());
-        let doubtful = variable && (inside || has(&self.doubtful) || makes);
+        let makes = divided || NAN_POSSIBLE.contains(&node.op_type.as_str());
+        let nan_possible = variable && (inside || has(&self.nan_possible) || makes);
         for (name, element) in node.output.iter().zip(outputs) {
             self.elements.insert(name, element.unwrap_or(DataType::Undefined));
             if variable {
                 self.variable.insert(name);
             }
-            if doubtful && *element != Some(DataType::Bool) {
-                self.doubtful.insert(name);
+            if nan_possible && *element != Some(DataType::Bool) {
+                self.nan_possible.insert(name);
             }
             if node.op_type == "Constant" {
                 let tensor = node.attribute.first().and_then(|attribute| attribute.t.as_ref());

@@ -35,7 +35,7 @@ impl<'a> Attributes<'a> {
         Ok(&self.required(name)?.ints)
     }
 
-    /// So many integers.
+    /// Exactly `count` integers.
     pub(super) fn ints_of(&self, name: &str, count: usize) -> Result<&'a [i64], String> {
         let ints = self.ints(name)?;
         same_length(name, ints.len(), count)?;
@@ -107,7 +107,7 @@ impl<'a> Attributes<'a> {
         expected: &[DataType],
     ) -> Result<Vec<f64>, String> {
         let tensor = self.required(attribute)?.t.as_ref();
-        let tensor = tensor.ok_or_else(|| format!("{name} is no tensor"))?;
+        let tensor = tensor.ok_or_else(|| format!("{name} is not a tensor"))?;
         let read = numbers(tensor).map_err(|reason| format!("{name} {reason}"))?;
         if !expected.contains(&read.element) {
             return Err(format!("{name} has another element type than expected"));
@@ -119,7 +119,7 @@ impl<'a> Attributes<'a> {
 /// The element types of tensors of numbers.
 const FLOATS: &[DataType] = &[DataType::Float, DataType::Double];
 
-/// An error unless an array has so many items.
+/// An error unless an array has the expected number of items.
 pub(super) fn same_length(name: &str, found: usize, expected: usize) -> Result<(), String> {
     if found == expected {
         return Ok(());
@@ -129,5 +129,5 @@ pub(super) fn same_length(name: &str, found: usize, expected: usize) -> Result<(
 
 /// An integer as an index.
 pub(super) fn index(name: &str, value: i64) -> Result<usize, String> {
-    usize::try_from(value).map_err(|_| format!("{name} has {value}, which is no index"))
+    usize::try_from(value).map_err(|_| format!("{name} has {value}, which is not an index"))
 }

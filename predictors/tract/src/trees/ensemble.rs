@@ -64,7 +64,7 @@ pub(super) fn is_ensemble(node: &NodeProto) -> bool {
     node.domain == ML && matches!(&*node.op_type, "TreeEnsembleRegressor" | "TreeEnsemble")
 }
 
-/// The trees of a node that takes so many inputs of this type. The error is a reason.
+/// The trees of a node that takes `inputs` inputs of type `element`. The error is a reason.
 pub(super) fn ensemble(
     node: &NodeProto,
     inputs: usize,
@@ -175,7 +175,7 @@ fn regressor(attributes: &Attributes<'_>, inputs: usize) -> Result<Ensemble, Str
     for (row, weight) in weights.into_iter().enumerate() {
         let (tree, node) = (target_trees[row], target_nodes[row]);
         let Child::Leaf(leaf) = place(tree, node)? else {
-            return Err(format!("node {node} of tree {tree} has a weight and is no leaf"));
+            return Err(format!("node {node} of tree {tree} has a weight and is not a leaf"));
         };
         let target = index("target_ids", targets[row])?;
         ensemble.leaves[leaf].votes.push(Vote { target, weight });

@@ -112,7 +112,7 @@ impl Graph {
         let graph = file.graph().ok_or_else(missing)?;
         let outputs: Vec<&str> = file.signature.outputs.iter().map(String::as_str).collect();
         if !graph.node.iter().any(ensemble::is_ensemble) {
-            return Err(unsupported("the graph has no decision trees"));
+            return Err(Error::unsupported("the graph has no decision trees"));
         }
         let Start { value, columns, element } = Start::of(file, &consumers(graph, &outputs))?;
         let mut lowering = Lowering {
@@ -136,14 +136,14 @@ impl Graph {
         let mut answers = Vec::new();
         for output in outputs {
             let Some(Value::Answers(more, _)) = lowering.values.get(output) else {
-                return Err(unsupported(&format!("'{output}' is not what the trees answer")));
+                return Err(Error::unsupported(format!("'{output}' is not what the trees answer")));
             };
             answers.extend(more.iter().cloned());
         }
         let count = answers.len();
         let answers = answers.try_into().map_err(|_| {
             let expected = Output::ALL.len();
-            unsupported(&format!("the trees give {count} numbers, expected {expected}"))
+            Error::unsupported(format!("the trees give {count} numbers, expected {expected}"))
         })?;
         let before = lowering.before.unwrap_or_default();
         Ok(Self { columns, element, before, forests: lowering.forests, answers })
@@ -204,7 +204,7 @@ impl<'a> Lowering<'a> {
         }
         let ensemble = ensemble::ensemble(node, self.width, element)?;
         let forest = Forest::new(&ensemble).map_err(|error| error.to_string())?;
-        // `TreeEnsembleRegressor` answers in single precision whatever it is given.
+        // `TreeEnsembleRegressor` answers in single precision for inputs of any type.
         let element = if node.op_type == "TreeEnsemble" { element } else { Element::F32 };
         let answer = |target| Answer {
             forest: self.forests.len(),
@@ -320,9 +320,5 @@ fn rounding(element: Element) -> Option<Step> {
 
 fn refusal(node: &NodeProto, why: &str) -> Error {
     let separator = if why.is_empty() { "" } else { ": " };
-    unsupported(&format!("trees cannot lower node {}{separator}{why}", described(node)))
-}
-
-fn unsupported(message: &str) -> Error {
-    Error::unsupported(message)
+    Error::unsupported(format!("trees cannot lower node {}{separator}{why}", described(node)))
 }

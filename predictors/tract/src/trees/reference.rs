@@ -84,7 +84,7 @@ impl<'a> Reference<'a> {
         values.insert(self.input, (inputs, self.element));
         for node in &self.nodes {
             let name = node.output.first().map_or("", String::as_str);
-            // What is given stands in place of the node that would join several inputs.
+            // The given values replace the node that would join several inputs.
             if node.op_type == "Constant" || name == self.input {
                 continue;
             }

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 /// Finds the row of a node in the arrays of a `TreeEnsembleRegressor`, where each row has the ids
 /// of a tree and of a node.
 ///
-/// The rows of a tree should be neighbours, and its nodes numbered from 0; then only the first row
+/// The rows of a tree should be adjacent, and its nodes numbered from 0; then only the first row
 /// of each tree is looked up. Files in which they are not exist, and are well defined.
 pub(super) struct Rows<'a> {
     trees: &'a [i64],

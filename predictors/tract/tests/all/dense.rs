@@ -1,12 +1,12 @@
-//! The promises of every backend, on the networks that dense takes over from tract.
+//! The properties of every backend, on the networks that dense takes over from tract.
 
 use std::sync::Arc;
 
 use hyperfake_predictor::{Backend, Backends, Features};
 use hyperfake_predictor_testkit::{
-    Conformance, Known,
-    laws::{CONSTANT, LINEAR, Network},
+    Conformance, ReferenceModel,
     onnx::{Dim, Model},
+    reference::{CONSTANT, LINEAR, Network},
     samples,
 };
 use hyperfake_predictor_tract::{DenseBackend, TractBackend};
@@ -14,14 +14,14 @@ use hyperfake_predictor_tract::{DenseBackend, TractBackend};
 use crate::file::File;
 
 #[test]
-fn every_promise_is_kept() {
+fn every_property_holds() {
     let linear = File::of(&LINEAR.to_onnx());
     let constant = File::of(&CONSTANT.to_onnx());
     let batch = File::of(&LINEAR.to_onnx_with(Dim::Named("batch")));
     Conformance::of(DenseBackend)
-        .known(Known::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
-        .known(Known::new(constant.uri(), |features| CONSTANT.predict(features), 1e-9))
-        .known(Known::new(batch.uri(), |features| LINEAR.predict(features), 1e-6))
+        .model(ReferenceModel::new(linear.uri(), |features| LINEAR.predict(features), 1e-6))
+        .model(ReferenceModel::new(constant.uri(), |features| CONSTANT.predict(features), 1e-9))
+        .model(ReferenceModel::new(batch.uri(), |features| LINEAR.predict(features), 1e-6))
         .run();
 }
 
@@ -32,9 +32,10 @@ fn a_network_answers_as_worked_out_in_double_precision() {
         let network = Network::sample(hidden, seed);
         for batch in [Dim::Fixed(1), Dim::Fixed(8), Dim::Unknown] {
             let file = File::of(&network.to_onnx_with(batch));
-            let law = network.clone();
-            let known = Known::new(file.uri(), move |features| law.predict(features), 1e-4);
-            Conformance::of(DenseBackend).known(known).run();
+            let expected = network.clone();
+            let known =
+                ReferenceModel::new(file.uri(), move |features| expected.predict(features), 1e-4);
+            Conformance::of(DenseBackend).model(known).run();
         }
     }
 }
@@ -57,7 +58,7 @@ fn both() -> Backends {
 }
 
 #[test]
-fn dense_says_of_a_model_what_tract_says() {
+fn dense_and_tract_report_the_same_info() {
     let model = Network::sample(&[8], 1).to_onnx().metadata("hyperfake.response", "echo");
     let file = File::of(&model);
     let parameters = "cold_start=1s&features=request_bytes,function_instances,active_calls,\

@@ -3,9 +3,9 @@
 
 use hyperfake_predictor::{Backend, ErrorKind, Features, RawPrediction};
 use hyperfake_predictor_testkit::{
-    Conformance, Known,
-    laws::LINEAR,
-    onnx::{Attribute, Dim, ElementType, Model},
+    Conformance, ReferenceModel,
+    onnx::{Attribute, DataType, Dim, Model},
+    reference::LINEAR,
 };
 use hyperfake_predictor_tract::{DenseBackend, TractBackend};
 
@@ -33,12 +33,12 @@ fn regressor(model: Model, coefficients: &[f32], intercepts: &[f32], targets: i6
     model.node_of(ML, "LinearRegressor", &["x"], &["y"], &attributes)
 }
 
-/// Both backends keep every promise.
+/// Both backends have every property.
 fn conforms(model: &Model, tolerance: f64) {
     let file = File::of(model);
-    let known = || Known::new(file.uri(), |features| LINEAR.predict(features), tolerance);
-    Conformance::of(DenseBackend).known(known()).run();
-    Conformance::of(TractBackend).known(known()).run();
+    let known = || ReferenceModel::new(file.uri(), |features| LINEAR.predict(features), tolerance);
+    Conformance::of(DenseBackend).model(known()).run();
+    Conformance::of(TractBackend).model(known()).run();
 }
 
 fn refusal(model: &Model) -> String {
@@ -80,10 +80,10 @@ fn a_scaler_subtracts_before_it_multiplies() {
         .node("Identity", &["y"], &["output"], &[])
         .output("output", FREE_THREE);
     conforms(&model, 1e-5);
-    // The answer of a scaler is single precision, whatever it is given.
+    // The answer of a scaler is single precision for any input.
     let double = Model::new()
         .opset_of(ML, 1)
-        .input_of(ElementType::F64, "input", FREE_FIVE)
+        .input_of(DataType::Double, "input", FREE_FIVE)
         .node_of(ML, "Scaler", &["input"], &["x"], &scaler);
     let model = regressor(double, &coefficients, &intercepts, 3)
         .node("Identity", &["y"], &["output"], &[])
@@ -163,7 +163,7 @@ fn double(offset: f64, scale: f64) -> Model {
         LINEAR.intercepts[row] + shift
     });
     Model::new()
-        .input_of(ElementType::F64, "input", FREE_FIVE)
+        .input_of(DataType::Double, "input", FREE_FIVE)
         .initializer("offsets", &[5], &offsets)
         .initializer("scales", &[5], &scales)
         .initializer("weights", &[5, 3], &weights)
@@ -172,7 +172,7 @@ fn double(offset: f64, scale: f64) -> Model {
         .node("Div", &["centred", "scales"], &["scaled"], &[])
         .node("MatMul", &["scaled", "weights"], &["sums"], &[])
         .node("Add", &["sums", "intercepts"], &["output"], &[])
-        .output_of(ElementType::F64, "output", FREE_THREE)
+        .output_of(DataType::Double, "output", FREE_THREE)
 }
 
 /// 8 GB with a deviation of 1 kB: single precision holds 8e9 to 512 bytes.
@@ -185,8 +185,8 @@ fn double_precision_is_left_to_tract_where_single_precision_loses_what_counts() 
         "column 4 needs double precision: -8e9 is added to it, and it is multiplied by 1e-3"
     );
     let file = File::of(&narrow);
-    let known = Known::new(file.uri(), |features| LINEAR.predict(features), 1e-9);
-    Conformance::of(TractBackend).known(known).run();
+    let known = ReferenceModel::new(file.uri(), |features| LINEAR.predict(features), 1e-9);
+    Conformance::of(TractBackend).model(known).run();
 }
 
 #[test]

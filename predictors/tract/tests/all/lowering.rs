@@ -3,8 +3,8 @@
 
 use hyperfake_predictor::{Backend, ErrorKind, RawPrediction};
 use hyperfake_predictor_testkit::{
-    laws::LINEAR,
-    onnx::{Attribute, Dim, ElementType, Model},
+    onnx::{Attribute, DataType, Dim, Model},
+    reference::LINEAR,
     samples,
 };
 use hyperfake_predictor_tract::{DenseBackend, TractBackend};
@@ -149,7 +149,7 @@ fn a_softplus_in_each_of_its_forms() {
 }
 
 #[test]
-fn a_softplus_of_large_values_is_what_it_is_given() {
+fn a_softplus_of_large_values_is_the_identity() {
     let model =
         model(|model| {
             model
@@ -161,17 +161,17 @@ fn a_softplus_of_large_values_is_what_it_is_given() {
 }
 
 #[test]
-fn constants_may_stand_in_nodes_and_in_double_precision_there_is_only_the_way_out() {
+fn constants_may_be_nodes_and_the_last_cast_may_be_to_double() {
     let model = Model::new()
         .opset(11)
-        .input_of(ElementType::F64, "input", &[Dim::Named("n"), Dim::Fixed(5)])
+        .input_of(DataType::Double, "input", &[Dim::Named("n"), Dim::Fixed(5)])
         .node("Cast", &["input"], &["x"], &[("to", 1.into())])
         .node("Constant", &[], &["half"], &[("value_float", 0.5.into())])
         .node("Mul", &["x", "half"], &["y"], &[])
         .initializer("weights", &[5, 3], &[1.0_f32; 15])
         .node("MatMul", &["y", "weights"], &["z"], &[])
         .node("Cast", &["z"], &["output"], &[("to", 11.into())])
-        .output_of(ElementType::F64, "output", &[Dim::Named("n"), Dim::Fixed(3)]);
+        .output_of(DataType::Double, "output", &[Dim::Named("n"), Dim::Fixed(3)]);
     let file = File::of(&model);
     let predictor = DenseBackend.open(&file.uri()).unwrap();
     let answer = predictor.session().unwrap().predict(&samples::ordinary()[0]).unwrap();
@@ -256,11 +256,11 @@ fn a_graph_that_is_no_chain_is_refused_by_the_node_that_breaks_it() {
         (node("Identity", &["scaled"], &[]), "the network gives 5 numbers, expected 3"),
         (
             Model::new()
-                .input_of(ElementType::F64, "input", ONE_FIVE)
+                .input_of(DataType::Double, "input", ONE_FIVE)
                 .initializer("weights", &[5, 3], &[1.0_f64; 15])
                 .node("MatMul", &["input", "weights"], &["sums"], &[])
                 .node("Tanh", &["sums"], &["output"], &[])
-                .output_of(ElementType::F64, "output", ONE_THREE),
+                .output_of(DataType::Double, "output", ONE_THREE),
             "dense cannot lower node 'node_output' (Tanh): it computes in double precision",
         ),
         (

@@ -2,11 +2,9 @@
 #![allow(clippy::duplicate_mod, reason = "two checks share what they write files with")]
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
 
-mod conformance;
 mod corpus;
 mod dense;
 mod file;
-mod forms;
 mod generated;
 mod linear;
 mod lowering;
@@ -14,6 +12,6 @@ mod networks;
 mod operators;
 mod ranks;
 mod refusals;
-mod shapes;
 mod sklearn;
+mod suite;
 mod trees;

@@ -1,6 +1,6 @@
 //! Networks thrown at random: dense answers as tract does.
 
-use hyperfake_predictor::Backend;
+use hyperfake_predictor::{Backend, Random};
 use hyperfake_predictor_testkit::{
     onnx::{Attribute, Dim, Model},
     samples,
@@ -31,21 +31,13 @@ const ACTIVATIONS: [Wire; 9] = [
     },
 ];
 
-/// A small generator of numbers that look random, from -1 to 1.
-struct Random(u32);
-
-impl Random {
-    fn many(&mut self, count: usize, scale: f32) -> Vec<f32> {
-        let one = |_| {
-            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            scale * ((self.0 >> 8) as f32 / 8_388_608.0 - 1.0)
-        };
-        (0..count).map(one).collect()
-    }
+/// Numbers from `-scale` to `scale`.
+fn many(random: &mut Random, count: usize, scale: f32) -> Vec<f32> {
+    (0..count).map(|_| scale * (2.0 * random.fraction() - 1.0) as f32).collect()
 }
 
 fn network(hidden: &[(usize, usize)], transposed: bool, seed: u32) -> Model {
-    let mut random = Random(seed);
+    let random = &mut Random::new(seed.into(), 0);
     let mut model = Model::new()
         .input("input", &[Dim::Named("batch"), Dim::Fixed(5)])
         .initializer("low", &[], &[-0.75_f32])
@@ -61,12 +53,12 @@ fn network(hidden: &[(usize, usize)], transposed: bool, seed: u32) -> Model {
     for (index, (outputs, activation)) in layers.enumerate() {
         let name = |what: &str| format!("{what}_{index}");
         let (weights, bias, sums) = (name("weights"), name("bias"), name("sums"));
-        let values = random.many(inputs * outputs, 1.0 / (inputs as f32).sqrt());
+        let values = many(random, inputs * outputs, 1.0 / (inputs as f32).sqrt());
         let (rows, columns) = if transposed { (*outputs, inputs) } else { (inputs, *outputs) };
         model = model.initializer(&weights, &[rows as i64, columns as i64], &values).initializer(
             &bias,
             &[*outputs as i64],
-            &random.many(*outputs, 0.5),
+            &many(random, *outputs, 0.5),
         );
         let value = name("value");
         model = if transposed {
@@ -85,7 +77,7 @@ fn network(hidden: &[(usize, usize)], transposed: bool, seed: u32) -> Model {
         inputs = *outputs;
     }
     model
-        .initializer("output_scale", &[3], &random.many(3, 1e6))
+        .initializer("output_scale", &[3], &many(random, 3, 1e6))
         .initializer("output_mean", &[3], &[1e8_f32, 1e8, 1e8])
         .node("Mul", &[&format!("value_{}", hidden.len() + 1), "output_scale"], &["unscaled"], &[])
         .node("Add", &["unscaled", "output_mean"], &["output"], &[])

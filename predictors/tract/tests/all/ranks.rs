@@ -2,7 +2,7 @@
 
 use hyperfake_predictor_testkit::onnx::{Dim, Model};
 
-use crate::file::File;
+use crate::file::{File, Tract};
 
 /// tract read the number of channels from beyond the shape [3], which ended the process in a build
 /// with checks.

@@ -1,4 +1,4 @@
-//! Decision trees: the promises of every backend, each form in which trees are written, and what
+//! Decision trees: the properties of every backend, each form in which trees are written, and what
 //! is refused.
 
 mod refused;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use hyperfake_predictor::{Backend, Backends, ErrorKind, Features, RawPrediction};
 use hyperfake_predictor_testkit::{
-    Conformance, Known,
-    laws::LINEAR,
-    onnx::{Attribute, Dim, ElementType, Model},
+    Conformance, ReferenceModel,
+    onnx::{Attribute, DataType, Dim, Model},
+    reference::LINEAR,
 };
 use hyperfake_predictor_tract::{DenseBackend, TractBackend, TreesBackend};
 
@@ -38,7 +38,7 @@ struct Arrays {
     count: i64,
 }
 
-/// Two trees of three targets, whose law is [`law`].
+/// Two trees of three targets, whose reference function is [`expected`].
 fn arrays() -> Arrays {
     Arrays {
         trees: vec![0, 0, 0, 0, 0, 1, 1, 1],
@@ -59,7 +59,7 @@ fn arrays() -> Arrays {
 }
 
 /// What [`arrays`] say, written by hand.
-fn law(features: &Features) -> RawPrediction {
+fn expected(features: &Features) -> RawPrediction {
     let [mut runtime, mut cpu, mut ram] = if features.request_bytes <= 4e5 {
         [1e6, 0.25, 8e6]
     } else if features.active_calls > 50.0 {
@@ -133,7 +133,7 @@ fn refusal_of(change: impl FnOnce(&mut Arrays)) -> String {
 }
 
 #[test]
-fn every_promise_is_kept() {
+fn every_property_holds() {
     let file = File::of(&model(&arrays()));
     let fixed = File::of(
         &trees(
@@ -145,14 +145,14 @@ fn every_promise_is_kept() {
         .output("output", &[Dim::Fixed(1), Dim::Fixed(3)]),
     );
     Conformance::of(TreesBackend)
-        .known(Known::new(file.uri(), law, 1e-6))
-        .known(Known::new(fixed.uri(), law, 1e-6))
+        .model(ReferenceModel::new(file.uri(), expected, 1e-6))
+        .model(ReferenceModel::new(fixed.uri(), expected, 1e-6))
         .run();
 }
 
 /// A feature goes the way that the comparison says, on the threshold and next to it.
 #[test]
-fn a_feature_on_a_threshold_goes_the_way_that_onnx_says() {
+fn a_feature_on_a_threshold_takes_the_branch_that_onnx_defines() {
     let file = model(&arrays());
     let asked = |request_bytes, active_calls, worker_cpu_cores| {
         answer(&file, &Features { request_bytes, active_calls, worker_cpu_cores, ..Features::IDLE })
@@ -225,7 +225,7 @@ fn three_ensembles_of_one_target_are_joined_in_the_order_of_the_concat() {
             .node("Concat", &names, &["joined"], &[("axis", Attribute::Int(1))])
             .node("Cast", &["joined"], &["output"], &[("to", Attribute::Int(1))])
             .output("output", FREE_THREE);
-        let all = law(&Features::IDLE).to_array();
+        let all = expected(&Features::IDLE).to_array();
         let order = names.map(|name| all[["a", "b", "c"].iter().position(|n| *n == name).unwrap()]);
         assert_eq!(answer(&model, &Features::IDLE), order);
     }
@@ -253,7 +253,7 @@ fn inputs_are_scaled_before_they_are_compared() {
         .node("Div", &["centred", "half"], &["x"], &[]);
     for begun in [with_scaler, affine, divided] {
         let file = File::of(&trees(begun, &scaled, "x", "output").output("output", FREE_THREE));
-        Conformance::of(TreesBackend).known(Known::new(file.uri(), law, 1e-6)).run();
+        Conformance::of(TreesBackend).model(ReferenceModel::new(file.uri(), expected, 1e-6)).run();
     }
 }
 
@@ -266,7 +266,7 @@ fn answers_are_scaled_after_the_trees() {
         .node("Add", &["scaled", "shift"], &["sum"], &[])
         .node("Identity", &["sum"], &["output"], &[])
         .output("output", FREE_THREE);
-    let [runtime, cpu, ram] = law(&Features::IDLE).to_array();
+    let [runtime, cpu, ram] = expected(&Features::IDLE).to_array();
     let expected = [2.0 * runtime + 1.0, 4.0 * cpu + 1.0, 0.5 * ram + 1.0];
     assert_eq!(answer(&model, &Features::IDLE), expected);
 }
@@ -279,10 +279,10 @@ fn a_double_input_is_compared_in_double_precision() {
     tenth.features[0] = 3;
     tenth.values[0] = 0.1;
     tenth.modes[5] = "BRANCH_LEQ";
-    let begun = Model::new().opset_of(ML, 3).input_of(ElementType::F64, "input", FREE_FIVE);
+    let begun = Model::new().opset_of(ML, 3).input_of(DataType::Double, "input", FREE_FIVE);
     let model = trees(begun, &tenth, "input", "raw")
         .node("Cast", &["raw"], &["output"], &[("to", Attribute::Int(11))])
-        .output_of(ElementType::F64, "output", FREE_THREE);
+        .output_of(DataType::Double, "output", FREE_THREE);
     let exact = f64::from(0.1_f32);
     for (worker_cpu_cores, runtime) in
         [(0.1, 1_000_500.0), (exact, 1_000_500.0), (exact.next_up(), 3_000_500.0)]
@@ -291,7 +291,7 @@ fn a_double_input_is_compared_in_double_precision() {
         assert_eq!(answer(&model, &features)[0], runtime, "{worker_cpu_cores}");
     }
     // After a cast, all three are the same number.
-    let begun = Model::new().opset_of(ML, 3).input_of(ElementType::F64, "input", FREE_FIVE).node(
+    let begun = Model::new().opset_of(ML, 3).input_of(DataType::Double, "input", FREE_FIVE).node(
         "Cast",
         &["input"],
         &["x"],
@@ -302,7 +302,7 @@ fn a_double_input_is_compared_in_double_precision() {
     assert_eq!(answer(&cast, &features)[0], 1_000_500.0);
 
     tenth.modes[5] = "BRANCH_LT";
-    let begun = Model::new().opset_of(ML, 3).input_of(ElementType::F64, "input", FREE_FIVE);
+    let begun = Model::new().opset_of(ML, 3).input_of(DataType::Double, "input", FREE_FIVE);
     let text = refusal(&trees(begun, &tenth, "input", "output").output("output", FREE_THREE));
     assert!(text.contains("compares inputs of double precision with Less, expected"), "{text}");
 }
@@ -333,7 +333,7 @@ fn trees_of_version_5_answer_the_same() {
     let weights = [1e6_f32, 5e6, 3e6, 0.25, 0.75, 0.5, 8e6, 9e6];
     let model = version_5(&[0, 3, 0, 3, 0], Attribute::FloatTensor(&weights), &[0, 2, 4]);
     let file = File::of(&model);
-    let law = |features: &Features| {
+    let expected = |features: &Features| {
         let first = features.request_bytes <= 4e5;
         let runtime = match features.active_calls > 50.0 {
             _ if first => [1e6, 0.25],
@@ -342,7 +342,7 @@ fn trees_of_version_5_answer_the_same() {
         };
         RawPrediction::from_array([runtime[0], runtime[1], if first { 8e6 } else { 9e6 }])
     };
-    Conformance::of(TreesBackend).known(Known::new(file.uri(), law, 1e-6)).run();
+    Conformance::of(TreesBackend).model(ReferenceModel::new(file.uri(), expected, 1e-6)).run();
 
     let prefix = "trees cannot lower node 'node_output' (TreeEnsemble): ";
     let floats = Attribute::FloatTensor(&weights);
@@ -352,7 +352,10 @@ fn trees_of_version_5_answer_the_same() {
         (version_5(&[0, 3, 0, 3], floats, &[0, 2, 4]), "nodes_modes has 4 items, expected 5"),
         (version_5(&[0, 3, 0, 3, 0], floats, &[0, 2]), "no tree has branch 4"),
         (version_5(&[0, 3, 0, 3, 0], floats, &[0, 2, 4, 1]), "tree 3: branch 1 has two parents"),
-        (version_5(&[0, 3, 0, 3, 0], floats, &[0, 2, -4]), "tree_roots has -4, which is no index"),
+        (
+            version_5(&[0, 3, 0, 3, 0], floats, &[0, 2, -4]),
+            "tree_roots has -4, which is not an index",
+        ),
         (
             version_5(&[0, 3, 0, 3, 0], Attribute::DoubleTensor(&[0.1; 8]), &[0, 2, 4]),
             "leaf_weights has 0.1, which single precision does not hold",
@@ -386,7 +389,7 @@ fn a_damaged_file_is_opened_or_refused() {
         for change in [1, 0x80] {
             let mut damaged = bytes.clone();
             damaged[at] ^= change;
-            let file = File::of_bytes(&damaged);
+            let file = File::of_bytes("model.onnx", &damaged);
             match TreesBackend.open(&file.uri()) {
                 Ok(predictor) => {
                     let _ = predictor.session().unwrap().predict(&Features::IDLE);

@@ -3,7 +3,7 @@
 use hyperfake_predictor_testkit::onnx::{Attribute, Model};
 
 use super::{NONE, X, Y, framed};
-use crate::file::File;
+use crate::file::{File, Tract};
 
 /// The refusal of a model, after its path.
 fn refusal(build: fn(Model) -> Model, opset: i64) -> String {
@@ -32,7 +32,7 @@ const CASES: &[Case] = &[
     (11, "MaxPool with storage_order = 1", |m| m.node("MaxPool", X, Y, &[("storage_order", 1.into())])),
     (21, "DequantizeLinear with block_size = 2", |m| m.initializer("s", &[], &[1.0_f32]).node("QuantizeLinear", &["x", "s"], &["q"], NONE).node("DequantizeLinear", &["q", "s"], Y, &[("block_size", 2.into())])),
     (13, "Gelu of opset 13", |m| m.node("Gelu", X, Y, NONE)),
-    // tract has 0 of what is no number, where the standard passes it on.
+    // tract turns NaN into 0, where the standard propagates it.
     (13, "Max of what may be no number, such as a logarithm", |m| m.node("Log", X, &["l"], NONE).node("Max", &["l", "x"], Y, NONE)),
     // Within a branch as well.
     (13, "Mod with fmod = 0", |m| {

@@ -14,7 +14,7 @@ fn arrays_that_contradict_themselves_are_refused_with_the_tree_and_the_node() {
         (|a| a.trees[5] = 7, "tree 7 has no node 1"),
         (|a| a.nodes[0] = 5, "no tree has branch 0"),
         (|a| a.features[2] = 5, "branch 1 compares input 5, expected one below 5"),
-        (|a| a.features[2] = -1, "nodes_featureids has -1, which is no index"),
+        (|a| a.features[2] = -1, "nodes_featureids has -1, which is not an index"),
         (|a| a.modes[2] = "BRANCH_MEMBER", "node 2 has the mode 'BRANCH_MEMBER'"),
         (|a| a.values[2] = f32::NAN, "branch 1 has the threshold NaN, expected a number"),
         (|a| a.values.truncate(a.values.len() - 1), "nodes_values has 7 items, expected 8"),
@@ -27,7 +27,7 @@ fn arrays_that_contradict_themselves_are_refused_with_the_tree_and_the_node() {
             "target_nodeids has 9 items, expected 10",
         ),
         (|a| a.targets[0] = 3, "leaf 0 votes on target 3, expected one below 3"),
-        (|a| a.target_nodes[0] = 2, "node 2 of tree 0 has a weight and is no leaf"),
+        (|a| a.target_nodes[0] = 2, "node 2 of tree 0 has a weight and is not a leaf"),
         (|a| a.target_nodes[0] = 6, "tree 0 has no node 6"),
         (
             |a| a.base_values.truncate(a.base_values.len() - 1),
@@ -35,7 +35,7 @@ fn arrays_that_contradict_themselves_are_refused_with_the_tree_and_the_node() {
         ),
         (|a| a.count = 0, "found 0 targets, expected 1 to 8"),
         (|a| a.count = i64::MAX, "found 9223372036854775807 targets, expected 1 to 8"),
-        (|a| a.count = -3, "n_targets has -3, which is no index"),
+        (|a| a.count = -3, "n_targets has -3, which is not an index"),
         (|a| a.aggregate = "MEDIAN", "it aggregates by 'MEDIAN'"),
         (
             |a| a.aggregate = "MAX",

@@ -1,4 +1,4 @@
-//! Evidence that a lowered network is the network in the file.
+//! Verifies that a lowered network is the network in the file.
 //!
 //! The network is asked at a few hundred points: idle, within the range that the model was trained
 //! on and around it, log-spaced from 1 to 10^18 in each column and in all of them. Each answer is
@@ -63,7 +63,7 @@ pub(crate) fn check(
             let floor = NOISE * f64::from(f32::EPSILON) / 2.0 * noise[column];
             let allowed = |expected: f64| RELATIVE * expected.abs() + floor;
             let usable = |tract: &f64| tract.is_finite() || !reference.is_finite();
-            let (who, expected) = match expected.map(|tract| tract[column]).filter(usable) {
+            let (source, expected) = match expected.map(|tract| tract[column]).filter(usable) {
                 Some(tract) => {
                     compared[column] += 1;
                     ("tract", tract)
@@ -74,20 +74,24 @@ pub(crate) fn check(
                 continue;
             }
             let message = format!(
-                "dense answers {output} = {found:e}, {who} {expected:e}, and {:e} may lie between \
+                "dense answers {output} = {found:e}, {source} {expected:e}, and {:e} may lie between \
                  them, at {}",
                 allowed(expected),
                 described(&features, columns),
             );
             // If double precision confirms neither, one of them computes another graph than the
-            // file's, and nothing here says which.
+            // file's, and it is unknown which.
             let explained = agree(expected, reference, allowed(reference));
-            return Err(if explained { unproved(message) } else { contradiction(message) });
+            return Err(if explained {
+                Error::unsupported(message)
+            } else {
+                Error::conflict(message)
+            });
         }
     }
     match Output::ALL.into_iter().zip(compared).find(|(_, compared)| 4 * compared < asked) {
         None => Ok(()),
-        Some((output, compared)) => Err(unproved(format!(
+        Some((output, compared)) => Err(Error::unsupported(format!(
             "dense cannot be compared with tract, which gives a usable {output} at {compared} of \
              {asked} points"
         ))),
@@ -105,31 +109,23 @@ pub(crate) fn described(features: &Features, columns: &[Feature]) -> String {
     values.collect::<Vec<_>>().join(", ")
 }
 
-fn unproved(message: String) -> Error {
-    Error::unsupported(message)
-}
-
-fn contradiction(message: String) -> Error {
-    Error::conflict(message)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use hyperfake_predictor::{ErrorKind, ModelUri};
     use hyperfake_predictor_dense::{Isa, Network, Step};
-    use hyperfake_predictor_testkit::laws;
+    use hyperfake_predictor_testkit::reference;
 
     use super::*;
-    use crate::{lower, plan::Plan};
+    use crate::{lower, open};
 
-    /// What the proof says of a network that was lowered and then changed.
+    /// The result of the check for a network that was lowered and then changed.
     fn outcome(change: impl FnOnce(&mut Vec<Step>)) -> Result<()> {
         let uri = ModelUri::from_path("a.onnx");
-        let bytes = laws::Network::sample(&[24, 16], 2).to_onnx().to_bytes();
+        let bytes = reference::Network::sample(&[24, 16], 2).to_onnx().to_bytes();
         let file = OnnxFile::parse(&uri, bytes)?;
-        let plan = Plan::load(&file)?;
+        let plan = open::open(&file)?;
         let lower::Steps { mut steps, columns } = lower::steps(&file)?;
         change(&mut steps);
         let lowered = Lowered { network: Network::new(columns.len(), steps)?, columns };
@@ -148,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_honest_lowering_is_proved_on_every_instruction_set() {
+    fn a_correct_lowering_passes_on_every_instruction_set() {
         outcome(|_| {}).unwrap();
         outcome(|steps| {
             // Less than single precision notices.

@@ -1,5 +1,5 @@
 //! The functions that the host calls. Each checks what it was given, then runs safe code behind the
-//! [`barrier`], which is the one place that turns an error or a panic into a number.
+//! [`ffi_guard`], which is the one place that turns an error or a panic into a number.
 
 use std::{
     any::Any,
@@ -26,7 +26,7 @@ pub(crate) unsafe extern "C" fn create<P: Predictor>(
 ) -> Status {
     // SAFETY: the buffer is the host's, for the length of this call ours alone.
     let message = unsafe { Message::new(error, error_capacity) };
-    barrier(message, || {
+    ffi_guard(message, || {
         if config.is_null() || instance.is_null() {
             return Err(NULL.into());
         }
@@ -51,7 +51,7 @@ pub(crate) unsafe extern "C" fn predict<P: Predictor>(
 ) -> Status {
     // SAFETY: the buffer is the host's, for the length of this call ours alone.
     let message = unsafe { Message::new(error, error_capacity) };
-    barrier(message, || {
+    ffi_guard(message, || {
         if instance.is_null() || features.is_null() || out.is_null() {
             return Err(NULL.into());
         }
@@ -75,11 +75,11 @@ pub(crate) unsafe extern "C" fn destroy<P: Predictor>(
 ) -> Status {
     // SAFETY: the buffer is the host's, for the length of this call ours alone.
     let message = unsafe { Message::new(error, error_capacity) };
-    barrier(message, || {
+    ffi_guard(message, || {
         if instance.is_null() {
             return Err(NULL.into());
         }
-        // SAFETY: `create` made it from a box, and the host uses it no more.
+        // SAFETY: `create` made it from a box, and the host does not use it again.
         drop(unsafe { Box::from_raw(instance.cast::<P>()) });
         Ok(())
     })
@@ -98,7 +98,7 @@ pub(crate) unsafe extern "C" fn predict_batch<P: Predictor>(
 ) -> Status {
     // SAFETY: the buffer is the host's, for the length of this call ours alone.
     let message = unsafe { Message::new(error, error_capacity) };
-    barrier(message, || {
+    ffi_guard(message, || {
         if instance.is_null() || features.is_null() || out.is_null() {
             return Err(NULL.into());
         }
@@ -119,7 +119,7 @@ const NULL: &str = "the host passed a null pointer";
 
 /// Nothing but a status leaves it: an error is written down and dropped in here, because its text
 /// and its destructor are the author's code as well, and can panic too.
-fn barrier(mut message: Message<'_>, work: impl FnOnce() -> Result<()>) -> Status {
+fn ffi_guard(mut message: Message<'_>, work: impl FnOnce() -> Result<()>) -> Status {
     let outcome = catch_unwind(AssertUnwindSafe(|| match work() {
         Ok(()) => OK,
         Err(error) => {
@@ -129,7 +129,7 @@ fn barrier(mut message: Message<'_>, work: impl FnOnce() -> Result<()>) -> Statu
     }));
     outcome.unwrap_or_else(|panic| {
         message.set(format_args!("{}", text_of(&*panic)));
-        dispose(panic);
+        drop_quietly(panic);
         PANIC
     })
 }
@@ -141,7 +141,7 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
 
 /// A panic carries a value of any type, and its destructor can panic. What that one carries is not
 /// looked at any more.
-fn dispose(panic: Box<dyn Any + Send>) {
+fn drop_quietly(panic: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         mem::forget(another);
     }

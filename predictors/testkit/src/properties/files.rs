@@ -1,18 +1,15 @@
-//! Promises about files that cannot be served.
+//! Properties about files that cannot be served.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use hyperfake_predictor::{ErrorKind, Features, ModelUri};
+use hyperfake_predictor::{ErrorKind, Features, ModelUri, Random};
 use tempfile::TempDir;
 
-use super::answers::follows_the_law;
-use crate::{
-    conformance::{BackendCase, ModelCase, NotKept, OrBroken, Outcome, Way, broken},
-    samples::Numbers,
-};
+use super::answers::matches_the_reference;
+use crate::case::{BackendCase, Failure, ModelCase, OpenVia, OrViolated, Outcome, violated};
 
 pub(super) fn a_missing_file_is_an_error_that_names_it(case: &BackendCase<'_>) -> Outcome {
     let folder = folder()?;
@@ -32,11 +29,11 @@ pub(super) fn an_empty_file_is_an_error_that_names_it(case: &BackendCase<'_>) ->
 /// Random bytes, zeros, text, and brackets nested deeper than any parser should follow.
 pub(super) fn garbage_is_an_error_that_names_the_file(case: &BackendCase<'_>) -> Outcome {
     let folder = folder()?;
-    let mut numbers = Numbers::new(2);
-    let mut random = |length: usize| (0..length).map(|_| numbers.next() as u8).collect::<Vec<_>>();
+    let mut random = Random::new(2, 0);
+    let mut bytes = |length: usize| (0..length).map(|_| random.bits() as u8).collect::<Vec<_>>();
     let garbage = [
-        ("random-16", random(16)),
-        ("random-4096", random(4096)),
+        ("random-16", bytes(16)),
+        ("random-4096", bytes(4096)),
         ("zeros", vec![0; 4096]),
         ("ones", vec![0xff; 4096]),
         ("text", b"This is not a model.\n".to_vec()),
@@ -54,13 +51,13 @@ pub(super) fn a_folder_is_an_error_that_names_it(case: &BackendCase<'_>) -> Outc
     let folder = folder()?;
     each_extension(case, |extension| {
         let path = folder.path().join("folder").with_extension(extension);
-        fs::create_dir(&path).or_broken("making a folder")?;
+        fs::create_dir(&path).or_violated("making a folder")?;
         refused(case, &path, MALFORMED)
     })
 }
 
-/// Cut at a quarter, half and three quarters, a file is refused. Cut anywhere else it may be
-/// whole enough to serve, but an error names it.
+/// A file that is cut at a quarter, half or three quarters is refused. Cut elsewhere it may still be
+/// valid; if it is refused, the error names it.
 pub(super) fn a_truncated_file_is_an_error_that_names_it(case: &ModelCase<'_>) -> Outcome {
     const CUTS: usize = 40;
     let (folder, bytes) = copy_of(case)?;
@@ -70,13 +67,13 @@ pub(super) fn a_truncated_file_is_an_error_that_names_it(case: &ModelCase<'_>) -
     for cut in spread.chain(quarters).chain(1..9).chain(length.saturating_sub(8)..length) {
         let Some(part) = bytes.get(..cut).filter(|part| !part.is_empty()) else { continue };
         let path = write(folder.path().join(file_name(case)), part)?;
-        let uri = moved(&case.known.uri, &path)?;
-        match case.backend.open(&uri, case.way) {
+        let uri = moved(&case.model.uri, &path)?;
+        match case.backend.open(&uri, case.via) {
             Err(error) => names(&path, &error, MALFORMED),
-            Ok(_) if quarters.contains(&cut) => broken("it was opened"),
-            Ok(predictor) => predictor.session().map(drop).or_broken("making a session"),
+            Ok(_) if quarters.contains(&cut) => violated("it was opened"),
+            Ok(predictor) => predictor.session().map(drop).or_violated("making a session"),
         }
-        .or_broken(&format!("cutting it to {cut} of {length} bytes"))?;
+        .or_violated(&format!("cutting it to {cut} of {length} bytes"))?;
     }
     Ok(())
 }
@@ -85,26 +82,26 @@ pub(super) fn a_truncated_file_is_an_error_that_names_it(case: &ModelCase<'_>) -
 pub(super) fn the_file_may_vanish_once_it_is_open(case: &ModelCase<'_>) -> Outcome {
     let (folder, bytes) = copy_of(case)?;
     let path = write(folder.path().join(file_name(case)), &bytes)?;
-    let uri = moved(&case.known.uri, &path)?;
-    let predictor = case.backend.open(&uri, case.way).or_broken("opening a copy")?;
+    let uri = moved(&case.model.uri, &path)?;
+    let predictor = case.backend.open(&uri, case.via).or_violated("opening a copy")?;
     drop(folder);
-    let mut session = predictor.session().or_broken("making a session")?;
-    follows_the_law(case, predictor.as_ref(), session.as_mut(), &Features::IDLE)
+    let mut session = predictor.session().or_violated("making a session")?;
+    matches_the_reference(case, predictor.as_ref(), session.as_mut(), &Features::IDLE)
 }
 
 /// The kinds of error that say that a file is at fault.
 const MALFORMED: &[ErrorKind] = &[ErrorKind::Invalid, ErrorKind::Unsupported];
 
-fn folder() -> Result<TempDir, NotKept> {
-    tempfile::tempdir().or_broken("making a folder")
+fn folder() -> Result<TempDir, Failure> {
+    tempfile::tempdir().or_violated("making a folder")
 }
 
-fn write(path: PathBuf, bytes: &[u8]) -> Result<PathBuf, NotKept> {
-    fs::write(&path, bytes).or_broken("writing a file")?;
+fn write(path: PathBuf, bytes: &[u8]) -> Result<PathBuf, Failure> {
+    fs::write(&path, bytes).or_violated("writing a file")?;
     Ok(path)
 }
 
-/// A backend that claims no extension is asked with one that nobody claims.
+/// A backend that claims no extension is asked with an extension that no backend claims.
 fn each_extension(case: &BackendCase<'_>, check: impl Fn(&str) -> Outcome) -> Outcome {
     match case.backend.formats().extensions {
         [] => check("model"),
@@ -114,14 +111,14 @@ fn each_extension(case: &BackendCase<'_>, check: impl Fn(&str) -> Outcome) -> Ou
 
 fn refused(case: &BackendCase<'_>, path: &Path, kinds: &[ErrorKind]) -> Outcome {
     let uri = ModelUri::from_path(path);
-    for way in [Way::Directly, Way::ThroughTheRegistry] {
-        if way == Way::ThroughTheRegistry && case.backend.formats().extensions.is_empty() {
+    for via in [OpenVia::Backend, OpenVia::Registry] {
+        if via == OpenVia::Registry && case.backend.formats().extensions.is_empty() {
             continue;
         }
-        let about = format!("opening {} {way}", path.display());
-        match case.open(&uri, way) {
-            Err(error) => names(path, &error, kinds).or_broken(&about)?,
-            Ok(_) => return broken(format!("{about} worked")),
+        let about = format!("opening {} {via}", path.display());
+        match case.open(&uri, via) {
+            Err(error) => names(path, &error, kinds).or_violated(&about)?,
+            Ok(_) => return violated(format!("{about} worked")),
         }
     }
     Ok(())
@@ -130,31 +127,31 @@ fn refused(case: &BackendCase<'_>, path: &Path, kinds: &[ErrorKind]) -> Outcome 
 fn names(path: &Path, error: &hyperfake_predictor::Error, kinds: &[ErrorKind]) -> Outcome {
     let text = error.to_string();
     if !text.contains(&*path.to_string_lossy()) {
-        return broken(format!("the error does not name the file: {text}"));
+        return violated(format!("the error does not name the file: {text}"));
     }
     if !kinds.contains(&error.kind()) {
-        return broken(format!("found the kind {:?}, expected {kinds:?}: {text}", error.kind()));
+        return violated(format!("found the kind {:?}, expected {kinds:?}: {text}", error.kind()));
     }
     Ok(())
 }
 
 /// A folder for changed copies of the model's file, and the file's bytes.
-fn copy_of(case: &ModelCase<'_>) -> Result<(TempDir, Vec<u8>), NotKept> {
-    match fs::read(case.known.uri.path()) {
+fn copy_of(case: &ModelCase<'_>) -> Result<(TempDir, Vec<u8>), Failure> {
+    match fs::read(case.model.uri.path()) {
         Ok(bytes) => Ok((folder()?, bytes)),
-        Err(error) => Err(NotKept::Skipped(format!("the model is no file to copy: {error}"))),
+        Err(error) => Err(Failure::Skipped(format!("the model is not a file: {error}"))),
     }
 }
 
 fn file_name(case: &ModelCase<'_>) -> PathBuf {
-    case.known.uri.path().file_name().unwrap_or_default().into()
+    case.model.uri.path().file_name().unwrap_or_default().into()
 }
 
 /// The URI with another path.
-fn moved(uri: &ModelUri, path: &Path) -> Result<ModelUri, NotKept> {
+fn moved(uri: &ModelUri, path: &Path) -> Result<ModelUri, Failure> {
     let plain = ModelUri::from_path(uri.path()).to_string();
     uri.to_string()
         .replacen(&plain, &ModelUri::from_path(path).to_string(), 1)
         .parse()
-        .or_broken("parsing the URI of a copy")
+        .or_violated("parsing the URI of a copy")
 }

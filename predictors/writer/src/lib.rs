@@ -4,7 +4,7 @@
 //! metadata. The builder checks nothing, so that it can also write files that are wrong.
 //!
 //! ```
-//! use hyperfake_predictor_testkit::onnx::{Dim, Model};
+//! use hyperfake_predictor_writer::{Dim, Model};
 //!
 //! let bytes = Model::new()
 //!     .input("input", &[Dim::Named("batch"), Dim::Fixed(5)])
@@ -18,25 +18,32 @@
 //! assert!(bytes.starts_with(&[0x08, 10]));
 //! ```
 
-mod proto;
-
 use prost::Message;
+
+pub use pb::tensor_proto::DataType;
+use pb::{attribute_proto::AttributeType as Type, tensor_proto::DataLocation, tensor_shape_proto};
+
+/// The messages of the format.
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from onnx.proto")]
+pub mod pb {
+    include!(concat!(env!("OUT_DIR"), "/onnx.rs"));
+}
 
 /// An ONNX file in the making: opset 18, IR version 10, one graph.
 ///
 /// Everything is written in the order in which it was added.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Model(proto::Model);
+pub struct Model(pb::ModelProto);
 
 impl Model {
     /// A model with an empty graph.
     #[must_use]
     pub fn new() -> Self {
-        let opset = proto::OperatorSet { domain: None, version: Some(18) };
-        Self(proto::Model {
+        let opset = pb::OperatorSetIdProto { domain: None, version: Some(18) };
+        Self(pb::ModelProto {
             ir_version: Some(10),
             producer_name: Some("hyperfake".into()),
-            graph: Some(proto::Graph { name: Some("main".into()), ..Default::default() }),
+            graph: Some(pb::GraphProto { name: Some("main".into()), ..Default::default() }),
             opset_import: vec![opset],
             metadata_props: Vec::new(),
         })
@@ -59,7 +66,7 @@ impl Model {
     /// Adds operators of another domain.
     #[must_use]
     pub fn opset_of(mut self, domain: &str, version: i64) -> Self {
-        let opset = proto::OperatorSet { domain: Some(domain.into()), version: Some(version) };
+        let opset = pb::OperatorSetIdProto { domain: Some(domain.into()), version: Some(version) };
         self.0.opset_import.push(opset);
         self
     }
@@ -67,12 +74,12 @@ impl Model {
     /// Adds an `f32` input.
     #[must_use]
     pub fn input(self, name: &str, dims: &[Dim<'_>]) -> Self {
-        self.input_of(ElementType::F32, name, dims)
+        self.input_of(DataType::Float, name, dims)
     }
 
     /// Adds an input of another element type.
     #[must_use]
-    pub fn input_of(mut self, element: ElementType, name: &str, dims: &[Dim<'_>]) -> Self {
+    pub fn input_of(mut self, element: DataType, name: &str, dims: &[Dim<'_>]) -> Self {
         self.graph().input.push(value(element, name, dims));
         self
     }
@@ -80,12 +87,12 @@ impl Model {
     /// Adds an `f32` output; some node, initializer or input must have its name.
     #[must_use]
     pub fn output(self, name: &str, dims: &[Dim<'_>]) -> Self {
-        self.output_of(ElementType::F32, name, dims)
+        self.output_of(DataType::Float, name, dims)
     }
 
     /// Adds an output of another element type.
     #[must_use]
-    pub fn output_of(mut self, element: ElementType, name: &str, dims: &[Dim<'_>]) -> Self {
+    pub fn output_of(mut self, element: DataType, name: &str, dims: &[Dim<'_>]) -> Self {
         self.graph().output.push(value(element, name, dims));
         self
     }
@@ -101,11 +108,12 @@ impl Model {
     /// the file's first byte on. The file is the caller's to write.
     #[must_use]
     pub fn external_initializer(mut self, name: &str, dims: &[i64], file: &str) -> Self {
-        let location = proto::Property { key: Some("location".into()), value: Some(file.into()) };
-        self.graph().initializer.push(proto::Tensor {
+        let location =
+            pb::StringStringEntryProto { key: Some("location".into()), value: Some(file.into()) };
+        self.graph().initializer.push(pb::TensorProto {
             external_data: vec![location],
-            data_location: Some(proto::EXTERNAL),
-            ..tensor(ElementType::F32, name, dims)
+            data_location: Some(DataLocation::External.into()),
+            ..tensor(DataType::Float, name, dims)
         });
         self
     }
@@ -133,7 +141,7 @@ impl Model {
         attributes: &[(&str, Attribute<'_>)],
     ) -> Self {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        self.graph().node.push(proto::Node {
+        self.graph().node.push(pb::NodeProto {
             input: owned(inputs),
             output: owned(outputs),
             name: outputs.first().map(|name| format!("node_{name}")),
@@ -147,7 +155,7 @@ impl Model {
     /// Adds a pair to `metadata_props`.
     #[must_use]
     pub fn metadata(mut self, key: &str, value: &str) -> Self {
-        let pair = proto::Property { key: Some(key.into()), value: Some(value.into()) };
+        let pair = pb::StringStringEntryProto { key: Some(key.into()), value: Some(value.into()) };
         self.0.metadata_props.push(pair);
         self
     }
@@ -158,7 +166,7 @@ impl Model {
         self.0.encode_to_vec()
     }
 
-    fn graph(&mut self) -> &mut proto::Graph {
+    fn graph(&mut self) -> &mut pb::GraphProto {
         self.0.graph.get_or_insert_default()
     }
 }
@@ -172,37 +180,18 @@ impl Default for Model {
 /// One dimension of an input or output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dim<'a> {
-    /// So many elements.
+    /// This number of elements.
     Fixed(i64),
-    /// Any number of elements, the same wherever the name appears.
+    /// Any number of elements, the same for every use of the name.
     Named(&'a str),
     /// Any number of elements.
     Unknown,
 }
 
-/// The type of a tensor's elements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ElementType {
-    /// `float`
-    F32 = 1,
-    /// `uint8`
-    U8 = 2,
-    /// `int32`
-    I32 = 6,
-    /// `int64`
-    I64 = 7,
-    /// `bool`
-    Bool = 9,
-    /// `float16`
-    F16 = 10,
-    /// `double`
-    F64 = 11,
-}
-
 /// A number that can stand in an initializer.
 pub trait Element: Copy {
     /// Its type.
-    const TYPE: ElementType;
+    const TYPE: DataType;
 
     /// Its bytes, in the order of the file.
     fn bytes(self) -> impl IntoIterator<Item = u8>;
@@ -211,7 +200,7 @@ pub trait Element: Copy {
 macro_rules! element {
     ($number:ty, $variant:ident) => {
         impl Element for $number {
-            const TYPE: ElementType = ElementType::$variant;
+            const TYPE: DataType = DataType::$variant;
 
             fn bytes(self) -> impl IntoIterator<Item = u8> {
                 self.to_le_bytes()
@@ -220,11 +209,11 @@ macro_rules! element {
     };
 }
 
-element!(f32, F32);
-element!(u8, U8);
-element!(f64, F64);
-element!(i64, I64);
-element!(i32, I32);
+element!(f32, Float);
+element!(u8, Uint8);
+element!(f64, Double);
+element!(i64, Int64);
+element!(i32, Int32);
 
 /// The value of a node's attribute. `From` makes one of each type that it holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -275,37 +264,35 @@ impl<'a> From<&'a str> for Attribute<'a> {
     }
 }
 
-fn attribute(name: &str, value: Attribute<'_>) -> proto::Attribute {
-    let empty = proto::Attribute { name: Some(name.into()), ..Default::default() };
-    let tensor = |tensor| proto::Attribute { t: Some(tensor), r#type: Some(4), ..empty.clone() };
+fn attribute(name: &str, value: Attribute<'_>) -> pb::AttributeProto {
+    use pb::AttributeProto as Made;
+    let of =
+        |kind: Type| Made { name: Some(name.into()), r#type: Some(kind.into()), ..Made::default() };
+    let tensor = |tensor| Made { t: Some(tensor), ..of(Type::Tensor) };
     match value {
-        Attribute::FloatTensor(values) => tensor(filled("", &[values.len() as i64], values)),
-        Attribute::DoubleTensor(values) => tensor(filled("", &[values.len() as i64], values)),
-        Attribute::ByteTensor(values) => tensor(filled("", &[values.len() as i64], values)),
-        Attribute::Floats(floats) => {
-            proto::Attribute { floats: floats.to_vec(), r#type: Some(6), ..empty }
-        }
+        Attribute::Float(f) => Made { f: Some(f), ..of(Type::Float) },
+        Attribute::Int(i) => Made { i: Some(i), ..of(Type::Int) },
+        Attribute::Text(s) => Made { s: Some(s.into()), ..of(Type::String) },
+        Attribute::Graph(model) => Made { g: model.0.graph.clone(), ..of(Type::Graph) },
+        Attribute::Floats(floats) => Made { floats: floats.to_vec(), ..of(Type::Floats) },
+        Attribute::Ints(ints) => Made { ints: ints.to_vec(), ..of(Type::Ints) },
         Attribute::Texts(texts) => {
             let strings = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
-            proto::Attribute { strings, r#type: Some(8), ..empty }
+            Made { strings, ..of(Type::Strings) }
         }
-        Attribute::Graph(model) => {
-            proto::Attribute { g: model.0.graph.clone(), r#type: Some(5), ..empty }
-        }
-        Attribute::Float(f) => proto::Attribute { f: Some(f), r#type: Some(1), ..empty },
-        Attribute::Int(i) => proto::Attribute { i: Some(i), r#type: Some(2), ..empty },
-        Attribute::Text(s) => proto::Attribute { s: Some(s.into()), r#type: Some(3), ..empty },
-        Attribute::Ints(ints) => proto::Attribute { ints: ints.to_vec(), r#type: Some(7), ..empty },
+        Attribute::FloatTensor(list) => tensor(filled("", &[list.len() as i64], list)),
+        Attribute::DoubleTensor(list) => tensor(filled("", &[list.len() as i64], list)),
+        Attribute::ByteTensor(list) => tensor(filled("", &[list.len() as i64], list)),
     }
 }
 
-fn filled<T: Element>(name: &str, dims: &[i64], values: &[T]) -> proto::Tensor {
+fn filled<T: Element>(name: &str, dims: &[i64], values: &[T]) -> pb::TensorProto {
     let raw_data = values.iter().flat_map(|value| value.bytes()).collect();
-    proto::Tensor { raw_data: Some(raw_data), ..tensor(T::TYPE, name, dims) }
+    pb::TensorProto { raw_data: Some(raw_data), ..tensor(T::TYPE, name, dims) }
 }
 
-fn tensor(element: ElementType, name: &str, dims: &[i64]) -> proto::Tensor {
-    proto::Tensor {
+fn tensor(element: DataType, name: &str, dims: &[i64]) -> pb::TensorProto {
+    pb::TensorProto {
         dims: dims.to_vec(),
         data_type: Some(element as i32),
         name: Some(name.into()),
@@ -313,18 +300,17 @@ fn tensor(element: ElementType, name: &str, dims: &[i64]) -> proto::Tensor {
     }
 }
 
-fn value(element: ElementType, name: &str, dims: &[Dim<'_>]) -> proto::Value {
+fn value(element: DataType, name: &str, dims: &[Dim<'_>]) -> pb::ValueInfoProto {
+    use tensor_shape_proto::{Dimension, dimension::Value};
     let dim = |dim: &Dim<'_>| match *dim {
-        Dim::Fixed(size) => proto::Dimension { dim_value: Some(size), dim_param: None },
-        Dim::Named(name) => proto::Dimension { dim_value: None, dim_param: Some(name.into()) },
-        Dim::Unknown => proto::Dimension::default(),
+        Dim::Fixed(size) => Dimension { value: Some(Value::DimValue(size)) },
+        Dim::Named(name) => Dimension { value: Some(Value::DimParam(name.into())) },
+        Dim::Unknown => Dimension::default(),
     };
-    let shape = proto::Shape { dim: dims.iter().map(dim).collect() };
-    let tensor_type = proto::TensorType { elem_type: Some(element as i32), shape: Some(shape) };
-    proto::Value {
-        name: Some(name.into()),
-        r#type: Some(proto::Type { tensor_type: Some(tensor_type) }),
-    }
+    let shape = pb::TensorShapeProto { dim: dims.iter().map(dim).collect() };
+    let tensor = pb::type_proto::Tensor { elem_type: Some(element as i32), shape: Some(shape) };
+    let r#type = Some(pb::TypeProto { tensor_type: Some(tensor) });
+    pb::ValueInfoProto { name: Some(name.into()), r#type }
 }
 
 #[cfg(test)]
@@ -353,22 +339,22 @@ mod tests {
                     ("bytes", Attribute::ByteTensor(&[0, 255])),
                 ],
             )
-            .output_of(ElementType::F64, "y", &[Dim::Fixed(3)])
+            .output_of(DataType::Double, "y", &[Dim::Fixed(3)])
             .metadata("key", "value")
     }
 
     #[test]
-    fn the_same_model_is_the_same_bytes() {
+    fn onnx_output_is_deterministic() {
         assert_eq!(sample().to_bytes(), sample().to_bytes());
     }
 
     #[test]
     fn what_was_written_is_read_back() {
         let bytes = sample().to_bytes();
-        assert_eq!(proto::Model::decode(bytes.as_slice()).unwrap(), sample().0);
+        assert_eq!(pb::ModelProto::decode(bytes.as_slice()).unwrap(), sample().0);
     }
 
-    /// Written out by hand from the field numbers in onnx.proto, as a check on `proto`.
+    /// Written out by hand from the field numbers in onnx.proto, as a check on onnx.proto.
     #[test]
     fn the_bytes_are_those_of_the_format() {
         let bytes = Model::new()

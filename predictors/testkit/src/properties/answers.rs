@@ -1,4 +1,4 @@
-//! Promises about predictions.
+//! Properties about predictions.
 
 use std::{
     sync::{Arc, Barrier},
@@ -8,22 +8,22 @@ use std::{
 use hyperfake_predictor::{Features, Predictor, RawPrediction, Session};
 
 use crate::{
-    conformance::{ModelCase, NotKept, OrBroken, Outcome, broken},
+    case::{Failure, ModelCase, OrViolated, Outcome, violated},
     samples,
 };
 
 /// The model computes the function that it was made from; a random one does so on average.
-pub(super) fn answers_follow_the_law(case: &ModelCase<'_>) -> Outcome {
+pub(super) fn answers_match_the_reference(case: &ModelCase<'_>) -> Outcome {
     let predictor = case.open()?;
     let mut session = session(predictor.as_ref())?;
     for features in samples::ordinary() {
-        follows_the_law(case, predictor.as_ref(), session.as_mut(), &features)?;
+        matches_the_reference(case, predictor.as_ref(), session.as_mut(), &features)?;
     }
     Ok(())
 }
 
 /// To the tolerance, for these features.
-pub(super) fn follows_the_law(
+pub(super) fn matches_the_reference(
     case: &ModelCase<'_>,
     predictor: &dyn Predictor,
     session: &mut dyn Session,
@@ -39,10 +39,10 @@ pub(super) fn follows_the_law(
         }
         answer = RawPrediction::from_array(sums.map(|sum| sum / f64::from(DRAWS)));
     }
-    case.known.compare(features, answer, (case.known.law)(features))
+    case.model.compare(features, answer, (case.model.function)(features))
 }
 
-/// To the last bit, whatever was asked in between.
+/// To the last bit, with other questions in between.
 pub(super) fn the_same_question_has_the_same_answer(case: &ModelCase<'_>) -> Outcome {
     let samples = samples::ordinary();
     let predictor = deterministic(case)?;
@@ -61,7 +61,7 @@ pub(super) fn two_sessions_give_the_same_answers(case: &ModelCase<'_>) -> Outcom
     let predictor = deterministic(case)?;
     let mut first = session(predictor.as_ref())?;
     let mut second = session(predictor.as_ref())?;
-    // Whatever the model was opened with has to live in its sessions from here on.
+    // From here on the sessions alone keep the model alive.
     drop(predictor);
     for features in samples::ordinary() {
         let answer = ask(first.as_mut(), &features)?;
@@ -77,7 +77,7 @@ pub(super) fn many_threads_get_the_same_answers(case: &ModelCase<'_>) -> Outcome
     let samples = samples::ordinary();
     let predictor = deterministic(case)?;
     let expected = ask_all(session(predictor.as_ref())?.as_mut(), &samples)?;
-    // Those that arrive late would find nobody to disturb.
+    // All threads start together, so that they overlap.
     let start = Barrier::new(THREADS);
     let work = |index: usize, handed_over: Option<Box<dyn Session>>| {
         let made = handed_over.map_or_else(|| session(predictor.as_ref()), Ok);
@@ -103,7 +103,7 @@ pub(super) fn many_threads_get_the_same_answers(case: &ModelCase<'_>) -> Outcome
             .map(|(index, session)| scope.spawn(move || work(index, session)))
             .collect();
         threads.into_iter().try_for_each(|thread| {
-            thread.join().unwrap_or_else(|_| broken("a thread panicked while it predicted"))
+            thread.join().unwrap_or_else(|_| violated("a thread panicked while it predicted"))
         })
     })
 }
@@ -119,11 +119,11 @@ pub(super) fn a_batch_answers_as_one_by_one(case: &ModelCase<'_>) -> Outcome {
         let mut answers = vec![nothing; size];
         session
             .predict_batch(&samples[..size], &mut answers)
-            .or_broken(&format!("a batch of {size}"))?;
+            .or_violated(&format!("a batch of {size}"))?;
         for ((features, answer), single) in samples.iter().zip(answers).zip(&singles) {
-            case.known
+            case.model
                 .compare(features, answer, *single)
-                .or_broken(&format!("asking in a batch of {size} what was asked one by one"))?;
+                .or_violated(&format!("asking in a batch of {size} what was asked one by one"))?;
         }
     }
     same(&samples[0], singles[0], ask(session.as_mut(), &samples[0])?)
@@ -136,37 +136,37 @@ pub(super) fn odd_features_leave_the_session_usable(case: &ModelCase<'_>) -> Out
     let mut session = session(predictor.as_ref())?;
     let expected = ask_all(session.as_mut(), &samples)?;
     for (index, odd) in samples::odd().iter().enumerate() {
-        // What it answers is for the worker's limits to judge.
+        // Any answer is allowed: the worker clamps it.
         let _ = session.predict(odd);
         let at = index % samples.len();
         let again = ask(session.as_mut(), &samples[at])
-            .or_broken(&format!("asking again after {odd:?}"))?;
+            .or_violated(&format!("asking again after {odd:?}"))?;
         if predictor.info().deterministic {
             same(&samples[at], expected[at], again)
-                .or_broken(&format!("asking again after {odd:?}"))?;
+                .or_violated(&format!("asking again after {odd:?}"))?;
         }
     }
     Ok(())
 }
 
 /// The model, if its answers can be compared with each other.
-fn deterministic(case: &ModelCase<'_>) -> Result<Arc<dyn Predictor>, NotKept> {
+fn deterministic(case: &ModelCase<'_>) -> Result<Arc<dyn Predictor>, Failure> {
     let predictor = case.open()?;
     if predictor.info().deterministic {
         return Ok(predictor);
     }
-    Err(NotKept::Skipped("the model says that its answers are random".to_owned()))
+    Err(Failure::Skipped("the model says that its answers are random".to_owned()))
 }
 
-fn session(predictor: &dyn Predictor) -> Result<Box<dyn Session>, NotKept> {
-    predictor.session().or_broken("making a session")
+fn session(predictor: &dyn Predictor) -> Result<Box<dyn Session>, Failure> {
+    predictor.session().or_violated("making a session")
 }
 
-fn ask(session: &mut dyn Session, features: &Features) -> Result<RawPrediction, NotKept> {
-    session.predict(features).or_broken(&format!("predicting {features:?}"))
+fn ask(session: &mut dyn Session, features: &Features) -> Result<RawPrediction, Failure> {
+    session.predict(features).or_violated(&format!("predicting {features:?}"))
 }
 
-fn ask_all(session: &mut dyn Session, samples: &[Features]) -> Result<Vec<RawPrediction>, NotKept> {
+fn ask_all(session: &mut dyn Session, samples: &[Features]) -> Result<Vec<RawPrediction>, Failure> {
     samples.iter().map(|features| ask(session, features)).collect()
 }
 
@@ -175,5 +175,5 @@ fn same(features: &Features, first: RawPrediction, second: RawPrediction) -> Out
     if first.to_array().map(f64::to_bits) == second.to_array().map(f64::to_bits) {
         return Ok(());
     }
-    broken(format!("{features:?}: found {second:?} after {first:?}"))
+    violated(format!("{features:?}: found {second:?} after {first:?}"))
 }

@@ -1,25 +1,25 @@
-//! The promises, each a function with a name that says what is promised.
+//! The properties, each a function with a name that says what is stated.
 
 mod answers;
 mod files;
 mod info;
 
-use crate::conformance::{BackendCase, ModelCase, Outcome};
+use crate::case::{BackendCase, ModelCase, Outcome};
 
-macro_rules! promises {
+macro_rules! properties {
     ($($module:ident::$name:ident),* $(,)?) => {
         &[$((stringify!($name), $module::$name)),*]
     };
 }
 
-/// Checks one promise of a backend.
-pub(crate) type BackendPromise = fn(&BackendCase<'_>) -> Outcome;
+/// Checks one property of a backend.
+pub(crate) type BackendProperty = fn(&BackendCase<'_>) -> Outcome;
 
-/// Checks one promise of a model.
-pub(crate) type ModelPromise = fn(&ModelCase<'_>) -> Outcome;
+/// Checks one property of a model.
+pub(crate) type ModelProperty = fn(&ModelCase<'_>) -> Outcome;
 
 /// What must hold for any file.
-pub(crate) const OF_A_BACKEND: &[(&str, BackendPromise)] = promises![
+pub(crate) const BACKEND: &[(&str, BackendProperty)] = properties![
     info::formats_are_well_formed,
     files::a_missing_file_is_an_error_that_names_it,
     files::an_empty_file_is_an_error_that_names_it,
@@ -28,10 +28,10 @@ pub(crate) const OF_A_BACKEND: &[(&str, BackendPromise)] = promises![
 ];
 
 /// What must hold for every model, however it was opened.
-pub(crate) const OF_A_MODEL: &[(&str, ModelPromise)] = promises![
+pub(crate) const MODEL: &[(&str, ModelProperty)] = properties![
     info::info_describes_the_model,
     info::settings_of_others_change_no_answer_and_are_handed_on,
-    answers::answers_follow_the_law,
+    answers::answers_match_the_reference,
     answers::the_same_question_has_the_same_answer,
     answers::two_sessions_give_the_same_answers,
     answers::many_threads_get_the_same_answers,

@@ -5,7 +5,7 @@
 
 use crate::Activation;
 
-/// How many values are in a line, whatever the instruction set.
+/// How many values are in a line, on every instruction set.
 pub(crate) const LANES: usize = 16;
 
 /// Sixteen values in a cache line of their own.
@@ -16,7 +16,7 @@ pub(crate) struct Line(pub(crate) [f32; LANES]);
 impl Line {
     pub(crate) const ZERO: Self = Self([0.0; LANES]);
 
-    /// So many values as whole lines, with `padding` in the lanes that are left over.
+    /// The values as whole lines, with `padding` in the lanes that are left over.
     pub(crate) fn pack(values: &[f32], padding: f32) -> Vec<Self> {
         let line = |chunk: &[f32]| {
             let mut line = Self([padding; LANES]);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_those_of_the_mathematics() {
+    fn functions_match_double_precision() {
         fn twice(left: f32, right: f32, sum: f32) -> f32 {
             left * right + sum
         }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn far_out_every_function_has_its_limit() {
+    fn functions_reach_their_limits_for_large_inputs() {
         let at = |activation, x: f32| {
             let mut lines = [Line([x; LANES])];
             activate(activation, &mut lines, |left, right, sum| left * right + sum);

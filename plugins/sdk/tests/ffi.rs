@@ -203,7 +203,7 @@ fn an_error_is_a_status_and_a_text() {
 }
 
 #[test]
-fn a_panic_is_a_status_and_a_text_wherever_it_happens() {
+fn a_panic_in_every_function_is_a_status_and_a_text() {
     let mut caller = Caller::new();
     assert_eq!(caller.create("panic in create"), (PANIC, ptr::null_mut()));
     assert_eq!(caller.error(), "no luck");

@@ -1,4 +1,4 @@
-//! Evidence that lowered trees are the trees in the file.
+//! Verifies that lowered trees are the trees in the file.
 //!
 //! What is served and a plain evaluation of the file's arrays are asked at the points at which a
 //! dense network is compared with tract, and for up to 256 branches at the input that meets
@@ -10,7 +10,7 @@ use hyperfake_predictor::{Domain, Error, Features, Output, Result};
 use hyperfake_predictor_onnx::{Element, OnnxFile};
 
 use super::{Model, reference::Reference};
-use crate::proof::described;
+use crate::verify::described;
 
 /// Branches at whose thresholds is asked, when there are few trees and when there are many.
 const BRANCHES: (usize, usize) = (64, 256);
@@ -24,8 +24,7 @@ const COMPARISONS: usize = 1 << 21;
 ///
 /// `Unsupported` with the first point at which they differ.
 pub(super) fn check(file: &OnnxFile, model: &Model) -> Result<()> {
-    let unproved = |message: String| Error::unsupported(message);
-    let reference = Reference::of(file).map_err(unproved)?;
+    let reference = Reference::of(file).map_err(Error::unsupported)?;
     let columns = &model.graph.columns;
     let mut asked = Domain::of(&file.columns(), &file.trained).thorough();
     asked.extend(thresholds(model, &reference, &asked));
@@ -33,7 +32,7 @@ pub(super) fn check(file: &OnnxFile, model: &Model) -> Result<()> {
     let mut largest = [0.0_f64; 3];
     for features in asked {
         let inputs: Vec<f64> = columns.iter().map(|column| features.value(*column)).collect();
-        let expected = reference.answer(&inputs).map_err(unproved)?;
+        let expected = reference.answer(&inputs).map_err(Error::unsupported)?;
         let expected = expected.first_chunk().copied().unwrap_or([f64::NAN; 3]);
         let expected = file.signature.prediction(expected).to_array();
         for (largest, expected) in largest.iter_mut().zip(&expected) {
@@ -50,7 +49,7 @@ pub(super) fn check(file: &OnnxFile, model: &Model) -> Result<()> {
                 || (found.is_nan() && expected.is_nan())
                 || (found - expected).abs() <= allowed;
             if !same {
-                return Err(unproved(format!(
+                return Err(Error::unsupported(format!(
                     "trees answers {output} = {found:e}, the file's own arrays {expected:e}, at {}",
                     described(&features, columns),
                 )));
@@ -99,7 +98,7 @@ mod tests {
 
     const FOREST: &[u8] = include_bytes!("../../tests/models/forest.onnx");
 
-    /// What the proof says of a forest that was lowered and then changed.
+    /// The result of the check for a forest that was lowered and then changed.
     fn outcome(change: impl FnOnce(&mut Graph)) -> Result<()> {
         let file = OnnxFile::parse(&ModelUri::from_path("a.onnx"), FOREST.to_vec())?;
         let mut graph = Graph::of(&file)?;
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_honest_lowering_is_proved() {
+    fn a_correct_lowering_passes() {
         outcome(|_| {}).unwrap();
     }
 

@@ -1,12 +1,9 @@
 use std::collections::BTreeMap;
 
-use hyperfake_predictor::{Features, RawPrediction};
+use hyperfake_predictor::{Features, Random, RawPrediction};
 use safetensors::{Dtype, tensor::TensorView};
 
-use crate::{
-    onnx::{Dim, Model},
-    samples::Numbers,
-};
+use crate::onnx::{Dim, Model};
 
 /// A feed-forward network of the shape that is common in the field: inputs are scaled, hidden
 /// layers end in ReLU, outputs are scaled back and made positive by a softplus.
@@ -43,12 +40,12 @@ impl Network {
     /// around 4 ms, 1 core and 32 MB.
     #[must_use]
     pub fn sample(hidden: &[usize], seed: u64) -> Self {
-        let mut numbers = Numbers::new(seed);
+        let mut random = Random::new(seed, 0);
         let mut inputs = 5;
         let layers = hidden.iter().copied().chain([3]).map(|outputs| {
             let bound = 1.0 / (inputs as f64).sqrt();
             let mut draw = |count| -> Vec<f32> {
-                (0..count).map(|_| (bound * (2.0 * numbers.unit() - 1.0)) as f32).collect()
+                (0..count).map(|_| (bound * (2.0 * random.fraction() - 1.0)) as f32).collect()
             };
             let layer = Layer { weights: draw(outputs * inputs), biases: draw(outputs) };
             inputs = outputs;
