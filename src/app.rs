@@ -2,8 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
-use hyperfake_predictor::{Error, ErrorKind, Features, Limits, Result};
+use hyperfake_predictor::{Error, ErrorKind, Result};
 use reqwest::Url;
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -11,7 +10,7 @@ use crate::{
     admin::metrics,
     args::DatabaseType,
     backends,
-    catalog::{self, Catalog, Extrapolation, Model},
+    catalog::{self, Catalog, Extrapolation},
     clock::{Clock, Lateness, LatenessWatch, precise},
     config::{Config, Database, Models},
     duration::Scale,
@@ -20,7 +19,7 @@ use crate::{
         embedded::{self, EmbeddedRegistry},
         http::HttpRegistry,
     },
-    report::format,
+    report::{ModelList, ServerSummary},
     wire::{
         server::Server,
         transport::sockets::{self, Bound},
@@ -117,50 +116,25 @@ impl App {
     /// What was loaded and what serves where, for the person who started it.
     #[must_use]
     pub fn summary(&self) -> String {
-        let worker = &self.config.worker;
-        let cold_start = worker.cold_start.unwrap_or(worker.runtime.cold_start());
-        format!(
-            "{}\n{}, with {}\n{}simulating {} and {}, runtime {}, cold start {}{}\n{}{}",
-            table(self.worker().catalog().models(), &worker.limits),
-            self.serving(),
-            format::count(self.config.server.threads, "thread"),
-            if self.workers.len() > 1 { "each " } else { "" },
-            format::count(worker.cpus, "CPU"),
-            format::bytes(worker.memory_bytes as f64),
-            worker.runtime,
-            format::duration(cold_start),
-            match worker.time_scale {
-                Scale::ONE => String::new(),
-                scale => format!(", time scale {scale}"),
-            },
-            match self.registry.here {
-                true => format!("functions are registered here, at {}", self.registry.url),
-                false => format!("functions are looked up at {}", self.registry.url),
-            },
-            match self.metrics {
-                Some(address) => format!("\nmetrics are at http://{address}/metrics"),
-                None => String::new(),
-            },
-        )
-    }
-
-    /// Such as `serving 3 workers on [::]:50051 to [::]:50053`.
-    fn serving(&self) -> String {
-        let addresses = match &*self.addresses {
-            [one] => return format!("serving on {one}"),
-            // Without a rule, only the list says where they are.
-            all if self.config.addresses[0].port() == 0 => {
-                let all: Vec<_> = all.iter().map(ToString::to_string).collect();
-                all.join(", ")
-            }
-            [first, .., last] => format!("{first} to {last}"),
-            [] => return "serving nobody".into(),
+        let Config { worker, server, .. } = &self.config;
+        let models = self.worker().catalog().models().iter();
+        let models = models.map(|model| (model.image.to_string(), model.predictor.as_ref()));
+        let summary = ServerSummary {
+            models: ModelList::new(models, &worker.limits),
+            addresses: &self.addresses,
+            consecutive: self.config.addresses[0].port() != 0,
+            stagger: self.config.stagger,
+            threads: server.threads,
+            cpus: worker.cpus,
+            memory_bytes: worker.memory_bytes,
+            container_runtime: worker.runtime.to_string(),
+            cold_start: worker.cold_start.unwrap_or(worker.runtime.cold_start()),
+            time_scale: (worker.time_scale != Scale::ONE).then(|| worker.time_scale.to_string()),
+            store: self.registry.url.as_str(),
+            store_is_here: self.registry.here,
+            metrics: self.metrics,
         };
-        let stagger = match self.config.stagger {
-            Duration::ZERO => String::new(),
-            stagger => format!(", one after the other every {}", format::duration(stagger)),
-        };
-        format!("serving {} workers on {addresses}{stagger}", self.workers.len())
+        summary.text()
     }
 
     /// Stops accepting, lets the calls end within the grace period or until `hurry` ends, and
@@ -337,35 +311,4 @@ async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegis
         }
         Err(error) => Err(unavailable(error.into())),
     }
-}
-
-/// One line for each model: where it came from, and what it predicts for an idle worker.
-#[must_use]
-pub fn table(models: &[Arc<Model>], limits: &Limits) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header([
-        "image",
-        "file",
-        "backend",
-        "units in the file",
-        "a call to an idle instance",
-    ]);
-    for model in models {
-        let info = model.predictor.info();
-        let sample = model
-            .predictor
-            .session()
-            .and_then(|mut session| session.predict(&Features::IDLE))
-            .map(|raw| format::prediction(&limits.check(raw).prediction))
-            .unwrap_or_else(|error| error.to_string());
-        table.add_row([
-            model.image.to_string(),
-            info.path.display().to_string(),
-            info.backend.to_owned(),
-            info.units.to_string(),
-            sample,
-        ]);
-    }
-    table
 }

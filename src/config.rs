@@ -161,7 +161,7 @@ impl Config {
             },
             models: Models::new(args.models)?,
             extrapolation: args.extrapolation,
-            database: Database { kind: args.database_type, url: registry_url(database_address)? },
+            database: Database { kind: args.database_type, url: store_url(database_address)? },
             lateness_warn: args.lateness_warn,
             metrics: args
                 .metrics_address
@@ -174,12 +174,12 @@ impl Config {
     }
 }
 
-/// The address of a function registry.
+/// The address of a function store.
 ///
 /// # Errors
 ///
 /// When it is not an `http://` URL with a host.
-pub fn registry_url(text: &str) -> Result<Url> {
+pub fn store_url(text: &str) -> Result<Url> {
     let invalid = |reason: String| {
         let message =
             format!("found '{text}', expected a URL such as http://localhost:8999{reason}");
@@ -189,7 +189,7 @@ pub fn registry_url(text: &str) -> Result<Url> {
     match (url.scheme(), url.host_str()) {
         ("http", Some(_)) => Ok(url),
         ("http", None) => Err(invalid(" with a host".into())),
-        (other, _) => Err(invalid(format!(", and '{other}' is not spoken"))),
+        (other, _) => Err(invalid(format!(": unsupported scheme '{other}'"))),
     }
 }
 
@@ -366,7 +366,7 @@ mod tests {
         for (line, expected) in [
             ("--metrics-address 9", "--metrics-address: found '9', expected HOST:PORT"),
             ("--address nowhere", "--address: found 'nowhere', expected HOST:PORT"),
-            ("--database-address https://a", "'https' is not spoken"),
+            ("--database-address https://a", "unsupported scheme 'https'"),
             ("--database-address 8999", "--database-address: found '8999', expected a URL"),
             ("--max-message-size 0", "--max-message-size: found 0, expected a size"),
             ("-m a.onnx b//c", "--model: 'b//c' is not the name of an image"),

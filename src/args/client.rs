@@ -99,7 +99,7 @@ pub struct LoadArgs {
 }
 
 /// Which worker is called, and where its functions are registered.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TargetArgs {
     /// The worker
     #[arg(

@@ -2,77 +2,45 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
+use super::Output;
 use crate::{
     args::DoctorArgs,
     backends,
     clock::{Clock, Lateness, precise},
-    report::format,
+    report::{DoctorReport, OnnxRuntime, SleepLateness, format},
 };
 
 /// How the clock is measured: this many sleeps of this length.
 const SLEEPS: usize = 200;
 const SLEEP: Duration = Duration::from_micros(1500);
 
-/// Looks around and returns the report to print.
-pub async fn examine(args: &DoctorArgs) -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let vectors = backends::vector_instructions();
-    let onnx_runtime = backends::find_onnx_runtime(args.ort_lib.as_deref());
-    let clock = precise::start();
-    let sleeps = Sleeps::compare(&clock).await;
-    if args.json {
-        let lateness = |lateness: &Lateness| {
-            json!({
-                "median_ns": lateness.quantile(0.5).as_nanos() as u64,
-                "p99_ns": lateness.quantile(0.99).as_nanos() as u64,
-                "max_ns": lateness.max().as_nanos() as u64,
-            })
-        };
-        let report = json!({
-            "cores": cores,
-            "vector_instructions": vectors,
-            "onnx_runtime": match &onnx_runtime {
-                Ok((path, version)) => json!({"library": path, "version": version}),
-                Err(reasons) => json!({"tried": reasons}),
-            },
-            "clock_early": sleeps.early,
-            "clock_lateness": lateness(&sleeps.clock),
-            "thread_sleep_lateness": lateness(&sleeps.thread),
-            "tokio_sleep_lateness": lateness(&sleeps.tokio),
-        });
-        return format!("{report:#}");
+/// Looks at the machine.
+pub async fn run(args: &DoctorArgs) -> Output {
+    let onnx_runtime = match backends::find_onnx_runtime(args.ort_lib.as_deref()) {
+        Ok((path, version)) => OnnxRuntime::Found { library: path.display().to_string(), version },
+        Err(tried) => OnnxRuntime::Missing { tried },
+    };
+    let sleeps = Sleeps::compare(&precise::start()).await;
+    let report = DoctorReport {
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        vector_instructions: backends::vector_instructions(),
+        onnx_runtime,
+        clock_early: sleeps.early,
+        clock_lateness: lateness(&sleeps.clock),
+        thread_sleep_lateness: lateness(&sleeps.thread),
+        tokio_sleep_lateness: lateness(&sleeps.tokio),
+        sleeps: format!("{SLEEPS} sleeps of {}", format::duration(SLEEP)),
+    };
+    Output::success(if args.json { report.json() } else { report.text() })
+}
+
+fn lateness(lateness: &Lateness) -> SleepLateness {
+    let nanoseconds = |duration: Duration| duration.as_nanos() as u64;
+    SleepLateness {
+        median_ns: nanoseconds(lateness.quantile(0.5)),
+        p99_ns: nanoseconds(lateness.quantile(0.99)),
+        max_ns: nanoseconds(lateness.max()),
     }
-    let onnx_runtime = match onnx_runtime {
-        Ok((path, version)) => format!("{version}, {}", path.display()),
-        Err(reasons) => {
-            format!("none, 'just ort' installs one; tried\n  {}", reasons.join("\n  "))
-        }
-    };
-    let early = match sleeps.early {
-        0 => String::new(),
-        early => format!("; {early} ended EARLY"),
-    };
-    let lateness = |lateness: &Lateness| {
-        format!(
-            "{} at the median, {} at p99",
-            format::duration(lateness.quantile(0.5)),
-            format::duration(lateness.quantile(0.99))
-        )
-    };
-    format!(
-        "cores                {cores}\n\
-         vector instructions  {vectors}\n\
-         ONNX Runtime         {onnx_runtime}\n\
-         the worker's clock   {SLEEPS} sleeps of {} ended late by {}{early}\n\
-         a bare thread        {}\n\
-         tokio's timer        {}",
-        format::duration(SLEEP),
-        lateness(&sleeps.clock),
-        lateness(&sleeps.thread),
-        lateness(&sleeps.tokio),
-    )
 }
 
 /// How late the same sleep ends in three ways, one after the other in each round, so that what

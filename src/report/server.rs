@@ -1,0 +1,79 @@
+use std::{net::SocketAddr, time::Duration};
+
+use super::{ModelList, format};
+
+/// What `hyperfake server` shows when it serves.
+#[derive(Debug)]
+pub struct ServerSummary<'a> {
+    /// The models that were loaded.
+    pub models: ModelList,
+    /// Where each worker serves.
+    pub addresses: &'a [SocketAddr],
+    /// Whether the addresses follow one after the other; if not, all are listed.
+    pub consecutive: bool,
+    /// The time from the start of one worker to the next one's.
+    pub stagger: Duration,
+    /// Threads that run calls.
+    pub threads: usize,
+    /// The simulated CPUs of a worker.
+    pub cpus: usize,
+    /// The simulated memory of a worker, in bytes.
+    pub memory_bytes: u64,
+    /// The container runtime's name.
+    pub container_runtime: String,
+    /// The cold start of an instance whose model does not say.
+    pub cold_start: Duration,
+    /// The factor for all times, if there is one.
+    pub time_scale: Option<String>,
+    /// The address of the function store.
+    pub store: &'a str,
+    /// Whether this process is the function store.
+    pub store_is_here: bool,
+    /// Where the page of metrics is served.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl ServerSummary<'_> {
+    /// For a person.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "{}\n{}, with {}\n{}simulating {} and {}, runtime {}, cold start {}",
+            self.models.table(),
+            self.serving(),
+            format::count(self.threads, "thread"),
+            if self.addresses.len() > 1 { "each " } else { "" },
+            format::count(self.cpus, "CPU"),
+            format::bytes(self.memory_bytes as f64),
+            self.container_runtime,
+            format::duration(self.cold_start),
+        );
+        if let Some(scale) = &self.time_scale {
+            text += &format!(", time scale {scale}");
+        }
+        text += match self.store_is_here {
+            true => "\nfunctions are registered here, at ",
+            false => "\nfunctions are looked up at ",
+        };
+        text += self.store;
+        if let Some(address) = self.metrics {
+            text += &format!("\nmetrics are at http://{address}/metrics");
+        }
+        text
+    }
+
+    /// Such as `serving 3 workers on [::]:50051 to [::]:50053`.
+    fn serving(&self) -> String {
+        let addresses = match self.addresses {
+            [] => return "serving on no address".into(),
+            [one] => return format!("serving on {one}"),
+            [first, .., last] if self.consecutive => format!("{first} to {last}"),
+            all => all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        let stagger = match self.stagger {
+            Duration::ZERO => String::new(),
+            stagger => format!(", one after the other every {}", format::duration(stagger)),
+        };
+        format!("serving {} workers on {addresses}{stagger}", self.addresses.len())
+    }
+}
