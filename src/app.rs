@@ -13,7 +13,7 @@ use crate::{
     catalog::{self, Catalog, Extrapolation},
     clock::{Clock, Lateness, LatenessWatch, precise},
     config::{Config, Database, Models},
-    duration::Scale,
+    duration::TimeScale,
     functions::{
         FunctionRegistry,
         embedded::{self, EmbeddedRegistry},
@@ -49,10 +49,11 @@ impl App {
     /// When a model cannot be opened, when there is none, or when an address cannot be had. Then
     /// nothing serves.
     pub async fn start(config: Config) -> Result<Self> {
+        let (addresses, page) = (config.addresses()?, config.metrics_address()?);
         let catalog = Arc::new(open_models(&config.models, config.extrapolation)?);
         sockets::raise_limit();
-        let sockets = bind(&config.addresses)?;
-        let page = config.metrics.map(bind_page).transpose()?;
+        let sockets = bind(&addresses)?;
+        let page = page.map(bind_page).transpose()?;
         let (lookup, registry) = function_registry(&config.database).await?;
         let (mut workers, mut addresses, mut serving) = (Vec::new(), Vec::new(), Vec::new());
         let behaviour = Arc::new(config.worker.clone());
@@ -122,14 +123,14 @@ impl App {
         let summary = ServerSummary {
             models: ModelList::new(models, &worker.limits),
             addresses: &self.addresses,
-            consecutive: self.config.addresses[0].port() != 0,
             stagger: self.config.stagger,
             threads: server.threads,
             cpus: worker.cpus,
             memory_bytes: worker.memory_bytes,
             container_runtime: worker.runtime.to_string(),
             cold_start: worker.cold_start.unwrap_or(worker.runtime.cold_start()),
-            time_scale: (worker.time_scale != Scale::ONE).then(|| worker.time_scale.to_string()),
+            time_scale: (worker.time_scale != TimeScale::ONE)
+                .then(|| worker.time_scale.to_string()),
             store: self.registry.url.as_str(),
             store_is_here: self.registry.here,
             metrics: self.metrics,

@@ -94,11 +94,11 @@ fn nanoseconds(unit: &str) -> Option<u64> {
     })
 }
 
-/// A factor from 0 to [`Scale::MAX`] for durations.
+/// A factor from 0 to [`TimeScale::MAX`] for durations.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scale(f64);
+pub struct TimeScale(f64);
 
-impl Scale {
+impl TimeScale {
     /// The largest factor.
     pub const MAX: f64 = 1000.0;
     /// Leaves durations as they are.
@@ -106,12 +106,12 @@ impl Scale {
 
     /// The duration times the factor, but at most [`MAX`].
     #[must_use]
-    pub fn of(self, duration: Duration) -> Duration {
+    pub fn apply(self, duration: Duration) -> Duration {
         if self == Self::ONE { duration } else { duration.min(MAX).mul_f64(self.0).min(MAX) }
     }
 }
 
-impl FromStr for Scale {
+impl FromStr for TimeScale {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -122,7 +122,7 @@ impl FromStr for Scale {
     }
 }
 
-impl fmt::Display for Scale {
+impl fmt::Display for TimeScale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -142,11 +142,11 @@ mod tests {
 
         #[test]
         fn a_scale_multiplies_up_to_the_longest_duration(
-            factor in 0.0..=Scale::MAX,
+            factor in 0.0..=TimeScale::MAX,
             seconds in 0.0..MAX.as_secs_f64(),
         ) {
-            let scale: Scale = factor.to_string().parse().unwrap();
-            let found = scale.of(Duration::from_secs_f64(seconds)).as_secs_f64();
+            let scale: TimeScale = factor.to_string().parse().unwrap();
+            let found = scale.apply(Duration::from_secs_f64(seconds)).as_secs_f64();
             let expected = (factor * seconds).min(MAX.as_secs_f64());
             prop_assert!((found - expected).abs() <= expected * 1e-9 + 1e-9, "{found}, {expected}");
             prop_assert_eq!(scale.to_string().parse(), Ok(scale));
@@ -155,11 +155,14 @@ mod tests {
 
     #[test]
     fn a_scale_is_a_number_from_0_to_1000() {
-        assert_eq!("0".parse::<Scale>().unwrap().of(MAX), Duration::ZERO);
-        assert_eq!("-0".parse::<Scale>().unwrap().of(MAX), Duration::ZERO);
-        assert_eq!(Scale::ONE.of(Duration::from_nanos(12_345)), Duration::from_nanos(12_345));
+        assert_eq!("0".parse::<TimeScale>().unwrap().apply(MAX), Duration::ZERO);
+        assert_eq!("-0".parse::<TimeScale>().unwrap().apply(MAX), Duration::ZERO);
+        assert_eq!(
+            TimeScale::ONE.apply(Duration::from_nanos(12_345)),
+            Duration::from_nanos(12_345)
+        );
         for bad in ["-1", "1001", "NaN", "inf", "half", ""] {
-            assert!(bad.parse::<Scale>().is_err(), "{bad}");
+            assert!(bad.parse::<TimeScale>().is_err(), "{bad}");
         }
     }
 

@@ -3,7 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
-use clap::{Args, ValueEnum, builder::BoolishValueParser, value_parser};
+use clap::{
+    Args, ValueEnum,
+    builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser},
+    value_parser,
+};
 use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
@@ -13,12 +17,11 @@ use super::{
 };
 use crate::{
     catalog::{Extrapolation, Response},
-    duration::{self, Scale},
+    duration::{self, TimeScale},
+    telemetry::Format,
+    wire::transport::addresses::MAX_WORKERS,
     worker::{FeatureScope, Runtime, StartAnswers},
 };
-
-/// The most workers in one process: as many as there are ports.
-pub const MAX_FLEET: u32 = 65_536;
 
 /// The options of `hyperfake server`.
 #[derive(Debug, Args)]
@@ -30,7 +33,7 @@ pub struct ServerArgs {
     /// How many workers there are: on consecutive ports from the one of --address on, or on the
     /// first of --fleet-addresses [default: 1, or all of --fleet-addresses]
     #[arg(long, env = "HYPERFAKE_FLEET", value_name = "N",
-          value_parser = value_parser!(u32).range(1..=i64::from(MAX_FLEET)))]
+          value_parser = value_parser!(u32).range(1..=i64::from(MAX_WORKERS)))]
     pub fleet: Option<u32>,
 
     /// The addresses of a fleet, such as 127.1.0.0/22: one worker on each, all on the port of
@@ -105,7 +108,7 @@ pub struct ServerArgs {
 
     /// A factor for all run times and cold starts: 0.1 is ten times as fast, and 0 answers at once
     #[arg(long, env = "HYPERFAKE_TIME_SCALE", value_name = "FACTOR", default_value = "1")]
-    pub time_scale: Scale,
+    pub time_scale: TimeScale,
 
     /// The worker's simulated CPUs [default: those that this process may use]
     #[arg(long, env = "HYPERFAKE_CPUS", value_name = "N",
@@ -195,21 +198,13 @@ pub struct LogArgs {
     pub log_level: Targets,
 
     /// The form of the log
-    #[arg(long, env = "HYPERFAKE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    pub log_format: LogFormat,
+    #[arg(long, env = "HYPERFAKE_LOG_FORMAT", value_name = "FORMAT", default_value = "text",
+          value_parser = PossibleValuesParser::new(Format::NAMES).try_map(|name| name.parse::<Format>()))]
+    pub log_format: Format,
 
     /// A file that the log is appended to, instead of standard error; it is opened anew at SIGHUP
     #[arg(long, env = "HYPERFAKE_LOG_FILE", value_name = "FILE")]
     pub log_file: Option<PathBuf>,
-}
-
-/// The form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Where functions are looked up.

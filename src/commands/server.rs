@@ -8,7 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     app::App,
     args::ServerArgs,
-    config::Config,
+    config::{self, Config},
+    machine::Machine,
     telemetry::{self, Log},
 };
 
@@ -18,11 +19,12 @@ use crate::{
 ///
 /// When the worker cannot start.
 pub async fn run(args: ServerArgs, show: impl Fn(&str) -> Result<()>) -> Result<()> {
-    let log = telemetry::start(&args.log)?;
+    let log = telemetry::start(&config::log(&args.log));
+    let log = log.map_err(|error| error.at("--log-file"))?;
     let signals = Signals::watch(&log);
     let mut signals =
         signals.map_err(|error| Error::internal("cannot watch signals").with_source(error))?;
-    let config = Config::new(args)?;
+    let config = Config::new(args, &Machine::detect())?;
     let threshold = config.lateness_warn;
     let app = App::start(config).await?;
     // A server whose summary cannot be written serves all the same.

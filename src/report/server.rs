@@ -9,8 +9,6 @@ pub struct ServerSummary<'a> {
     pub models: ModelList,
     /// Where each worker serves.
     pub addresses: &'a [SocketAddr],
-    /// Whether the addresses follow one after the other; if not, all are listed.
-    pub consecutive: bool,
     /// The time from the start of one worker to the next one's.
     pub stagger: Duration,
     /// Threads that run calls.
@@ -67,7 +65,7 @@ impl ServerSummary<'_> {
         let addresses = match self.addresses {
             [] => return "serving on no address".into(),
             [one] => return format!("serving on {one}"),
-            [first, .., last] if self.consecutive => format!("{first} to {last}"),
+            [first, .., last] if follow_a_rule(self.addresses) => format!("{first} to {last}"),
             all => all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
         let stagger = match self.stagger {
@@ -76,4 +74,11 @@ impl ServerSummary<'_> {
         };
         format!("serving {} workers on {addresses}{stagger}", self.addresses.len())
     }
+}
+
+/// Whether the first and the last of the addresses tell the others: ports one after the other, or one
+/// port on several hosts.
+fn follow_a_rule(addresses: &[SocketAddr]) -> bool {
+    let next = |pair: &[SocketAddr], step| pair[0].port().checked_add(step) == Some(pair[1].port());
+    addresses.windows(2).all(|pair| next(pair, 1)) || addresses.windows(2).all(|pair| next(pair, 0))
 }

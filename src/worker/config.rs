@@ -3,7 +3,7 @@ use std::time::Duration;
 use hyperfake_predictor::Limits;
 
 use super::{FeatureScope, Runtime, StartAnswers};
-use crate::{catalog::Response, duration::Scale};
+use crate::{catalog::Response, duration::TimeScale};
 
 /// How a worker behaves.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct Config {
     /// What predictions are held to.
     pub limits: Limits,
     /// A factor for all run times and cold starts.
-    pub time_scale: Scale,
+    pub time_scale: TimeScale,
     /// Whose instances and calls the models are told of.
     pub feature_scope: FeatureScope,
     /// Events that a listener's buffer holds.

@@ -152,7 +152,7 @@ impl Executor {
             Ok(Ok(raw)) => {
                 let config = &self.worker.config;
                 let mut checked = config.limits.check(raw);
-                checked.prediction.runtime = config.time_scale.of(checked.prediction.runtime);
+                checked.prediction.runtime = config.time_scale.apply(checked.prediction.runtime);
                 if checked.faults != [None; 3] {
                     model.report(&checked, self.clock.now());
                 }

@@ -155,7 +155,7 @@ impl Worker {
         }
         let cold_start = self.config.cold_start.or(function.model.cold_start);
         let cold_start = cold_start.unwrap_or(self.config.runtime.cold_start());
-        let cold_start = self.config.time_scale.of(cold_start);
+        let cold_start = self.config.time_scale.apply(cold_start);
         let instance = loop {
             let id = InstanceId::random();
             let new = Instance::new(id, Arc::clone(&function), clock.now(), cold_start);

@@ -14,6 +14,7 @@ use hyperfake_worker::{
     args::{Cli, Command},
     config::Config,
     functions::http::HttpRegistry,
+    machine::Machine,
     wire::controller::trailers::Trailers,
     worker::Worker,
 };
@@ -159,7 +160,7 @@ pub fn config(line: &str) -> Config {
 pub fn try_config(line: &str) -> hyperfake_predictor::Result<Config> {
     let words = ["hyperfake", "server"].into_iter().chain(line.split_whitespace());
     match Cli::read(words.map(OsString::from)).unwrap().command {
-        Command::Server(args) => Config::new(*args),
+        Command::Server(args) => Config::new(*args, &Machine::detect()),
         other => panic!("{other:?}"),
     }
 }
