@@ -20,6 +20,7 @@ mod load;
 mod metrics;
 mod models;
 mod operators;
+mod options;
 mod program;
 mod shutdown;
 mod starting;
