@@ -35,11 +35,11 @@ pub struct Config {
     pub worker: worker::Config,
     /// The models.
     pub models: Models,
-    /// What is done about inputs that a model was not trained on.
+    /// How inputs outside a model's trained range are handled.
     pub extrapolation: Extrapolation,
     /// Where functions are looked up.
     pub database: Database,
-    /// When sleeps end later than this, 1 in 100, the log warns.
+    /// The log warns when 1 sleep in 100 ends later than this.
     pub lateness_warn: Duration,
     /// Where the page of metrics is served, as `host:port`.
     pub metrics: Option<String>,
@@ -47,10 +47,10 @@ pub struct Config {
     pub shutdown_grace: Duration,
 }
 
-/// Which models there are, and who opens them.
+/// The models, and the backends that open them.
 #[derive(Debug, Clone)]
 pub struct Models {
-    /// Those that were named.
+    /// The models that were named.
     pub named: Vec<Source>,
     /// The folder that is searched for more.
     pub folder: Option<PathBuf>,
@@ -58,16 +58,16 @@ pub struct Models {
     pub skip_bad: bool,
     /// Whether the folder offers plugins.
     pub allow_plugins: bool,
-    /// Who opens them.
+    /// The backends that open them.
     pub backends: backends::Choice,
 }
 
 impl Models {
-    /// Gives the command line its meaning.
+    /// Maps the options.
     ///
     /// # Errors
     ///
-    /// When an image's name makes no sense.
+    /// When an image's name is not valid.
     pub fn new(args: ModelArgs) -> Result<Self> {
         let named = args
             .named
@@ -92,7 +92,7 @@ impl Models {
     }
 }
 
-/// Who opens models.
+/// The backends that open models.
 #[must_use]
 pub fn choice(args: &EngineArgs) -> backends::Choice {
     backends::Choice { onnx_engine: args.onnx_engine, ort_library: args.ort_lib.clone() }
@@ -101,18 +101,18 @@ pub fn choice(args: &EngineArgs) -> backends::Choice {
 /// Where functions are looked up.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// Who answers.
+    /// Whether an existing store is used.
     pub kind: DatabaseType,
-    /// Where.
+    /// Its address.
     pub url: Url,
 }
 
 impl Config {
-    /// Gives the command line its meaning, with the machine's for what was not given.
+    /// Maps the options of the server; the defaults of some are those of the machine.
     ///
     /// # Errors
     ///
-    /// When a value makes no sense; the error names its flag.
+    /// When a value is not valid; the error names its flag.
     pub fn new(args: ServerArgs, machine: &Machine) -> Result<Self> {
         let database_address = args.database_address.as_deref().unwrap_or(if args.containerized {
             "http://database:8999"
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_makes_no_sense_is_refused_with_its_flag() {
+    fn an_invalid_value_is_refused_with_its_flag() {
         for (line, expected) in [
             ("--memory 0", "--memory: found 0, expected a size"),
             ("--database-address https://a", "unsupported scheme 'https'"),

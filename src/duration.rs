@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 /// A year of 365.25 days, in seconds.
 const YEAR: u64 = 31_557_600;
 
-/// The longest duration that is taken, ten years: far enough for everything here, and near enough
+/// The longest duration that is accepted, ten years: far enough for everything here, and near enough
 /// for a moment that far away to be counted.
 pub const MAX: Duration = Duration::from_secs(10 * YEAR);
 
@@ -43,7 +43,7 @@ fn sum(mut text: &str) -> Result<Duration, String> {
             None if unit.is_empty() => return Err(EXPECTED.into()),
             None => {
                 return Err(format!(
-                    "{EXPECTED}: '{unit}' is none of the units ns, us, ms, s, m, h, d, w, M and y"
+                    "{EXPECTED}: '{unit}' is not one of the units ns, us, ms, s, m, h, d, w, M and y"
                 ));
             }
         };
@@ -71,9 +71,9 @@ fn number_length(text: &str) -> usize {
     }
 }
 
-/// The bytes of the characters at the beginning that are such.
-fn length(text: &str, is_such: impl Fn(char) -> bool) -> usize {
-    text.find(|c| !is_such(c)).unwrap_or(text.len())
+/// The bytes of the leading characters for which this holds.
+fn length(text: &str, holds: impl Fn(char) -> bool) -> usize {
+    text.find(|c| !holds(c)).unwrap_or(text.len())
 }
 
 fn nanoseconds(unit: &str) -> Option<u64> {

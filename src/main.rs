@@ -1,4 +1,4 @@
-//! The command line of HyperFake Worker.
+//! The program `hyperfake`: parses the command line, runs the command, and ends with an exit code.
 
 use std::{
     io::{self, Write},

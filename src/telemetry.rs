@@ -37,11 +37,6 @@ pub enum Format {
     Json,
 }
 
-impl Format {
-    /// The names of all forms.
-    pub const NAMES: [&str; 2] = ["text", "json"];
-}
-
 impl FromStr for Format {
     type Err = Error;
 
@@ -90,7 +85,7 @@ impl Log {
         self.file.is_some()
     }
 
-    /// Opens the file anew by its path: what had this name before may have been moved away.
+    /// Opens the file again by its path: the one that had this name may have been moved.
     ///
     /// # Errors
     ///

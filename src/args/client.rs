@@ -67,7 +67,7 @@ pub struct LoadArgs {
     #[arg(long)]
     pub poisson: bool,
 
-    /// What the random gaps begin with
+    /// The seed of the random gaps
     #[arg(long, value_name = "N", default_value = "1")]
     pub seed: u64,
 

@@ -6,8 +6,9 @@ use super::Output;
 use crate::{
     args::DoctorArgs,
     backends,
-    clock::{Clock, Lateness, precise},
-    report::{DoctorReport, OnnxRuntime, SleepLateness, format},
+    clock::{Clock, precise},
+    machine::Machine,
+    report::{DoctorReport, OnnxRuntime, Percentiles, format},
 };
 
 /// How the clock is measured: this many sleeps of this length.
@@ -22,59 +23,56 @@ pub async fn run(args: &DoctorArgs) -> Output {
     };
     let sleeps = Sleeps::compare(&precise::start()).await;
     let report = DoctorReport {
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        cores: Machine::detect().cores,
         vector_instructions: backends::vector_instructions(),
         onnx_runtime,
         clock_early: sleeps.early,
-        clock_lateness: lateness(&sleeps.clock),
-        thread_sleep_lateness: lateness(&sleeps.thread),
-        tokio_sleep_lateness: lateness(&sleeps.tokio),
+        clock_lateness: percentiles(&sleeps.clock),
+        thread_sleep_lateness: percentiles(&sleeps.thread),
+        tokio_sleep_lateness: percentiles(&sleeps.tokio),
         sleeps: format!("{SLEEPS} sleeps of {}", format::duration(SLEEP)),
     };
     Output::success(if args.json { report.json() } else { report.text() })
 }
 
-fn lateness(lateness: &Lateness) -> SleepLateness {
-    let nanoseconds = |duration: Duration| duration.as_nanos() as u64;
-    SleepLateness {
-        median_ns: nanoseconds(lateness.quantile(0.5)),
-        p99_ns: nanoseconds(lateness.quantile(0.99)),
-        max_ns: nanoseconds(lateness.max()),
-    }
+/// In nanoseconds.
+fn percentiles(lateness: &[Duration]) -> Percentiles<u64> {
+    let numbers = lateness.iter().map(|late| late.as_nanos() as u64);
+    Percentiles::of(numbers).unwrap_or_default()
 }
 
 /// How late the same sleep ends in three ways, one after the other in each round, so that what
 /// slows the machine down slows all of them.
 struct Sleeps {
     /// As the worker's calls sleep.
-    clock: Lateness,
+    clock: Vec<Duration>,
     /// As the operating system lets a thread sleep that asks it directly.
-    thread: Lateness,
+    thread: Vec<Duration>,
     /// As tokio's own timer sleeps.
-    tokio: Lateness,
+    tokio: Vec<Duration>,
     /// How many sleeps of the worker's clock ended early, which none may.
     early: usize,
 }
 
 impl Sleeps {
     async fn compare(clock: &Clock) -> Self {
-        let [mut worker, mut thread, mut tokio] = std::array::from_fn(|_| Lateness::empty());
+        let [mut worker, mut thread, mut tokio] = [const { Vec::new() }; 3];
         let mut early = 0;
         for _ in 0..SLEEPS {
             let deadline = clock.now() + SLEEP;
             clock.sleep_until(deadline).await;
             let ended = clock.now();
             early += usize::from(ended < deadline);
-            worker.record(ended.saturating_duration_since(deadline));
+            worker.push(ended.saturating_duration_since(deadline));
 
             let deadline = clock.now() + SLEEP;
             std::thread::sleep(SLEEP);
-            thread.record(clock.now().saturating_duration_since(deadline));
+            thread.push(clock.now().saturating_duration_since(deadline));
 
             let deadline = clock.now() + SLEEP;
             #[expect(clippy::disallowed_methods, reason = "what the clock is compared with")]
             tokio::time::sleep(SLEEP).await;
-            tokio.record(clock.now().saturating_duration_since(deadline));
+            tokio.push(clock.now().saturating_duration_since(deadline));
         }
         Self { clock: worker, thread, tokio, early }
     }

@@ -79,8 +79,8 @@ impl Signals {
                 return;
             }
             match log.reopen() {
-                Ok(()) => tracing::info!("opened the log file anew"),
-                Err(error) => tracing::error!(%error, "the log goes on in the old file"),
+                Ok(()) => tracing::info!("reopened the log file"),
+                Err(error) => tracing::error!(%error, "logging continues in the old file"),
             }
         }
     }

@@ -6,51 +6,39 @@ use super::{Percentiles, format, json};
 
 /// What `hyperfake call` shows: one function, its instance, and the calls of it.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct CallReport {
-    /// The function's image.
-    pub image: String,
-    /// The id that the function was registered with.
-    pub function_id: String,
-    /// The instance that was started.
-    pub instance_id: String,
-    /// Its name.
-    pub instance_name: String,
+pub(crate) struct CallReport {
+    pub(crate) image: String,
+    pub(crate) function_id: String,
+    pub(crate) instance_id: String,
+    pub(crate) instance_name: String,
     /// How many calls succeeded.
-    pub calls: usize,
+    pub(crate) calls: usize,
     /// How many calls failed, by the code and text of the answer.
-    pub errors: BTreeMap<String, u64>,
+    pub(crate) errors: BTreeMap<String, u64>,
     /// From the first call to the end of the last.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// From asking for the instance until it could run a call.
-    pub cold_start_ns: u64,
+    pub(crate) cold_start_ns: u64,
     /// The run times that the worker predicted.
-    pub predicted_ns: Option<Percentiles<f64>>,
+    pub(crate) predicted_ns: Option<Percentiles<f64>>,
     /// The run times that the client saw.
-    pub observed_ns: Option<Percentiles<f64>>,
+    pub(crate) observed_ns: Option<Percentiles<f64>>,
     /// Observed minus predicted.
-    pub difference_ns: Option<Percentiles<f64>>,
-    /// What the worker's calls held.
-    pub cpu_cores: Option<Percentiles<f64>>,
-    /// What the worker's calls held.
-    pub ram_bytes: Option<Percentiles<f64>>,
+    pub(crate) difference_ns: Option<Percentiles<f64>>,
+    pub(crate) cpu_cores: Option<Percentiles<f64>>,
+    pub(crate) ram_bytes: Option<Percentiles<f64>>,
 }
 
 impl CallReport {
-    /// Whether every call succeeded.
-    #[must_use]
-    pub fn succeeded(&self) -> bool {
+    pub(crate) fn succeeded(&self) -> bool {
         self.errors.is_empty()
     }
 
-    /// For a program.
-    #[must_use]
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         json(self)
     }
 
-    /// For a person.
-    #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "function    {} ({})\ninstance    {} ({})\ncold start  {}\n",
             self.function_id,

@@ -7,80 +7,60 @@ use super::{format, json};
 
 /// What `hyperfake models check` found out about the models of one file, or why nothing.
 #[derive(Debug, Serialize)]
-pub struct CheckedFile {
-    /// The file, as it was named.
-    pub file: String,
-    /// Its models.
-    pub models: Vec<CheckedModel>,
-    /// What is wrong.
-    pub problems: Vec<String>,
+pub(crate) struct CheckedFile {
+    pub(crate) file: String,
+    pub(crate) models: Vec<CheckedModel>,
+    pub(crate) problems: Vec<String>,
 }
 
 /// One model, as each backend runs it.
 #[derive(Debug, Serialize)]
-pub struct CheckedModel {
-    /// The image that the file names.
-    pub image: Option<String>,
+pub(crate) struct CheckedModel {
+    pub(crate) image: Option<String>,
     /// The features that it is asked with.
-    pub inputs: Vec<Input>,
-    /// The units of its numbers.
-    pub units: String,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) units: String,
     /// What it predicts at points that a person would look at first.
-    pub predictions: Vec<Sample>,
-    /// The backends that claim the file.
-    pub backends: Vec<BackendRun>,
+    pub(crate) predictions: Vec<Sample>,
+    pub(crate) backends: Vec<BackendRun>,
 }
 
 /// A feature and the range that the model was trained on.
 #[derive(Debug, Serialize)]
-pub struct Input {
-    /// The feature's name.
-    pub feature: &'static str,
-    /// The lower end of the range.
-    pub trained_low: Option<f64>,
-    /// The upper end of the range.
-    pub trained_high: Option<f64>,
+pub(crate) struct Input {
+    pub(crate) feature: &'static str,
+    pub(crate) trained_low: Option<f64>,
+    pub(crate) trained_high: Option<f64>,
 }
 
 /// A prediction.
 #[derive(Debug, Serialize)]
-pub struct Sample {
-    /// What the point stands for.
-    pub at: &'static str,
-    /// The point.
-    pub features: [f64; 5],
-    /// The run time in nanoseconds.
-    pub runtime_ns: f64,
-    /// The CPU in cores.
-    pub cpu_cores: f64,
-    /// The memory in bytes.
-    pub ram_bytes: f64,
+pub(crate) struct Sample {
+    pub(crate) at: &'static str,
+    pub(crate) features: [f64; 5],
+    pub(crate) runtime_ns: f64,
+    pub(crate) cpu_cores: f64,
+    pub(crate) ram_bytes: f64,
 }
 
 /// How a backend runs the model.
 #[derive(Debug, Serialize)]
-pub struct BackendRun {
-    /// Its name.
-    pub backend: &'static str,
+pub(crate) struct BackendRun {
+    pub(crate) backend: &'static str,
     /// Whether it is the one that a server would use.
-    pub serves: bool,
-    /// The time of one prediction.
-    pub ns_per_prediction: Option<f64>,
+    pub(crate) serves: bool,
+    pub(crate) ns_per_prediction: Option<f64>,
     /// From the answers of the backend that serves, relative.
-    pub largest_difference: Option<f64>,
+    pub(crate) largest_difference: Option<f64>,
     /// Why it does not serve, although it was asked before the one that does.
-    pub declined: Option<String>,
+    pub(crate) declined: Option<String>,
 }
-
-/// For a program.
-#[must_use]
-pub fn check_json(files: &[CheckedFile]) -> String {
+pub(crate) fn check_json(files: &[CheckedFile]) -> String {
     json(&files)
 }
 
 /// For a person; predictions are brought within the limits.
-#[must_use]
-pub fn check_text(files: &[CheckedFile], limits: &Limits) -> String {
+pub(crate) fn check_text(files: &[CheckedFile], limits: &Limits) -> String {
     files.iter().map(|file| text(file, limits)).collect::<Vec<_>>().join("\n\n")
 }
 

@@ -1,68 +1,48 @@
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
-use super::{format, json};
+use super::{Percentiles, format};
 
 /// What `hyperfake doctor` shows.
 #[derive(Debug, Clone, Serialize)]
-pub struct DoctorReport {
+pub(crate) struct DoctorReport {
     /// Cores that this process may use.
-    pub cores: usize,
-    /// The vector instructions of the dense kernel.
-    pub vector_instructions: &'static str,
-    /// ONNX Runtime.
-    pub onnx_runtime: OnnxRuntime,
+    pub(crate) cores: usize,
+    pub(crate) vector_instructions: &'static str,
+    pub(crate) onnx_runtime: OnnxRuntime,
     /// How many sleeps of the worker's clock ended early, which none may.
-    pub clock_early: usize,
-    /// How late the worker's own sleeps ended.
-    pub clock_lateness: SleepLateness,
-    /// How late the sleeps of a bare thread ended.
-    pub thread_sleep_lateness: SleepLateness,
-    /// How late the sleeps of tokio's timer ended.
-    pub tokio_sleep_lateness: SleepLateness,
+    pub(crate) clock_early: usize,
+    #[serde(serialize_with = "lateness")]
+    pub(crate) clock_lateness: Percentiles<u64>,
+    #[serde(serialize_with = "lateness")]
+    pub(crate) thread_sleep_lateness: Percentiles<u64>,
+    #[serde(serialize_with = "lateness")]
+    pub(crate) tokio_sleep_lateness: Percentiles<u64>,
     /// How the sleeps were made, such as `200 sleeps of 1.500 ms`.
     #[serde(skip)]
-    pub sleeps: String,
+    pub(crate) sleeps: String,
 }
 
 /// ONNX Runtime's library, or the places where it was looked for.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-pub enum OnnxRuntime {
-    /// It can be loaded.
+pub(crate) enum OnnxRuntime {
     Found {
-        /// The path of the library.
         library: String,
-        /// Its version.
         version: String,
     },
-    /// It cannot.
     Missing {
         /// Each place, and why the library there cannot be loaded.
         tried: Vec<String>,
     },
 }
 
-/// How late sleeps ended.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct SleepLateness {
-    /// At the median.
-    pub median_ns: u64,
-    /// 99 % were not later.
-    pub p99_ns: u64,
-    /// The latest.
-    pub max_ns: u64,
-}
-
 impl DoctorReport {
-    /// For a program.
-    #[must_use]
-    pub fn json(&self) -> String {
-        json(self)
+    pub(crate) fn json(&self) -> String {
+        super::json(self)
     }
 
-    /// For a person.
-    #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let onnx_runtime = match &self.onnx_runtime {
             OnnxRuntime::Found { library, version } => format!("{version}, {library}"),
             OnnxRuntime::Missing { tried } => {
@@ -73,9 +53,9 @@ impl DoctorReport {
             0 => String::new(),
             early => format!("; {early} ended EARLY"),
         };
-        let lateness = |lateness: &SleepLateness| {
+        let lateness = |lateness: &Percentiles<u64>| {
             let [median, p99] =
-                [lateness.median_ns, lateness.p99_ns].map(|ns| format::nanoseconds(ns as f64));
+                [lateness.p50, lateness.p99].map(|ns| format::nanoseconds(ns as f64));
             format!("{median} at the median, {p99} at p99")
         };
         format!(
@@ -93,4 +73,9 @@ impl DoctorReport {
             lateness(&self.tokio_sleep_lateness),
         )
     }
+}
+
+fn lateness<S: Serializer>(lateness: &Percentiles<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    let Percentiles { p50, p99, max, .. } = lateness;
+    json!({"median_ns": p50, "p99_ns": p99, "max_ns": max}).serialize(serializer)
 }

@@ -6,61 +6,53 @@ use super::{Percentiles, format, json};
 
 /// What `hyperfake load` shows.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct LoadReport {
-    /// Calls each second, as asked for.
-    pub rate: f64,
+pub(crate) struct LoadReport {
+    pub(crate) rate: f64,
     /// From the first intended moment to the end of the last call.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// Whether the client kept its schedule.
-    pub valid: bool,
+    pub(crate) valid: bool,
     /// Why the run is not a result, if it is not valid.
-    pub invalid_because: Option<String>,
+    pub(crate) invalid_because: Option<String>,
     /// How much later than intended calls were sent.
-    pub send_lag_ns: Percentiles<u64>,
-    /// One for each function.
-    pub functions: Vec<FunctionLoad>,
+    pub(crate) send_lag_ns: Percentiles<u64>,
+    pub(crate) functions: Vec<FunctionLoad>,
 }
 
 /// The calls of one function.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct FunctionLoad {
-    /// The function's image.
-    pub image: String,
+pub(crate) struct FunctionLoad {
+    pub(crate) image: String,
     /// How many calls succeeded.
-    pub answered: u64,
+    pub(crate) answered: u64,
     /// From asking for the instance until it could run a call.
-    pub cold_start_ns: u64,
+    pub(crate) cold_start_ns: u64,
     /// Calls that succeeded, each second of the run.
-    pub calls_per_second: f64,
+    pub(crate) calls_per_second: f64,
     /// Calls that ended before their predicted time, which a worker must never do.
-    pub early: u64,
+    pub(crate) early: u64,
     /// How many calls failed, by code.
-    pub errors: BTreeMap<String, u64>,
+    pub(crate) errors: BTreeMap<String, u64>,
     /// From the intended moment to the last byte of the answer.
-    pub latency_ns: Percentiles<u64>,
+    pub(crate) latency_ns: Percentiles<u64>,
     /// From sending to the last byte, less the predicted run time and the wait for a cold start.
-    pub timing_error_ns: Percentiles<u64>,
+    pub(crate) timing_error_ns: Percentiles<u64>,
     /// The part of it that the worker's own clock saw.
-    pub worker_timing_error_ns: Percentiles<u64>,
+    pub(crate) worker_timing_error_ns: Percentiles<u64>,
 }
 
 impl LoadReport {
     /// Whether the run is valid and every call succeeded.
-    #[must_use]
-    pub fn succeeded(&self) -> bool {
+    pub(crate) fn succeeded(&self) -> bool {
         let succeeded = |function: &FunctionLoad| function.errors.is_empty() && function.early == 0;
         self.valid && self.functions.iter().all(succeeded)
     }
 
-    /// For a program.
-    #[must_use]
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         json(self)
     }
 
-    /// For a person.
-    #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "{:<28} {:>10} {:>10} {:>10} {:>10}\n{}",
             "",

@@ -13,10 +13,10 @@ mod server;
 
 use serde::Serialize;
 
-pub use self::{
+pub(crate) use self::{
     call::CallReport,
     check::{BackendRun, CheckedFile, CheckedModel, Input, Sample, check_json, check_text},
-    doctor::{DoctorReport, OnnxRuntime, SleepLateness},
+    doctor::{DoctorReport, OnnxRuntime},
     load::{FunctionLoad, LoadReport},
     models::ModelList,
     percentiles::Percentiles,

@@ -6,7 +6,7 @@ use super::format;
 
 /// Models and the images that they are served for.
 #[derive(Debug, Default)]
-pub struct ModelList(Vec<Row>);
+pub(crate) struct ModelList(Vec<Row>);
 
 #[derive(Debug)]
 struct Row {
@@ -21,23 +21,19 @@ struct Row {
 
 impl ModelList {
     /// A list of these images and their models, whose predictions are brought within the limits.
-    #[must_use]
-    pub fn new<'a>(
+    pub(crate) fn new<'a>(
         models: impl IntoIterator<Item = (String, &'a dyn Predictor)>,
         limits: &Limits,
     ) -> Self {
         Self(models.into_iter().map(|(image, model)| Row::new(image, model, limits)).collect())
     }
 
-    /// For a program.
-    #[must_use]
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         format!("{:#}", json!(self.0.iter().map(|row| &row.json).collect::<Vec<_>>()))
     }
 
     /// For a person: one line for each model, with what it predicts for an idle worker.
-    #[must_use]
-    pub fn table(&self) -> Table {
+    pub(crate) fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(UTF8_BORDERS_ONLY);
         table.set_header([

@@ -5,23 +5,17 @@ use serde::Serialize;
 /// Percentiles of a set of numbers. Each is one of the numbers: the smallest that is not below this
 /// share of them (nearest rank).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Percentiles<T> {
-    /// The median.
-    pub p50: T,
-    /// 90 % are not above it.
-    pub p90: T,
-    /// 99 % are not above it.
-    pub p99: T,
-    /// 99.9 % are not above it.
-    pub p999: T,
-    /// The largest.
-    pub max: T,
+pub(crate) struct Percentiles<T> {
+    pub(crate) p50: T,
+    pub(crate) p90: T,
+    pub(crate) p99: T,
+    pub(crate) p999: T,
+    pub(crate) max: T,
 }
 
 impl<T: Copy + PartialOrd> Percentiles<T> {
     /// Those of these numbers, if there are any.
-    #[must_use]
-    pub fn of(numbers: impl IntoIterator<Item = T>) -> Option<Self> {
+    pub(crate) fn of(numbers: impl IntoIterator<Item = T>) -> Option<Self> {
         let mut sorted: Vec<T> = numbers.into_iter().collect();
         sorted.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
         let at = |share: f64| {

@@ -7,11 +7,10 @@ use super::{format, json};
 
 /// What `hyperfake predict` shows.
 #[derive(Debug, Clone, Serialize)]
-pub struct PredictionReport {
+pub(crate) struct PredictionReport {
     /// The model, as it was named.
-    pub model: String,
-    /// The backend that answered.
-    pub backend: &'static str,
+    pub(crate) model: String,
+    pub(crate) backend: &'static str,
     /// What the model was asked.
     features: BTreeMap<&'static str, f64>,
     runtime_ns: u64,
@@ -23,8 +22,7 @@ pub struct PredictionReport {
 
 impl PredictionReport {
     /// The answer of a model to a question.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         model: String,
         backend: &'static str,
         features: &Features,
@@ -48,15 +46,11 @@ impl PredictionReport {
         }
     }
 
-    /// For a program.
-    #[must_use]
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         json(self)
     }
 
-    /// For a person.
-    #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "model    {} ({})\nruntime  {} ({} ns)\ncpu      {} cores\nram      {} ({} bytes)",
             self.model,

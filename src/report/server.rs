@@ -4,37 +4,26 @@ use super::{ModelList, format};
 
 /// What `hyperfake server` shows when it serves.
 #[derive(Debug)]
-pub struct ServerSummary<'a> {
-    /// The models that were loaded.
-    pub models: ModelList,
-    /// Where each worker serves.
-    pub addresses: &'a [SocketAddr],
-    /// The time from the start of one worker to the next one's.
-    pub stagger: Duration,
-    /// Threads that run calls.
-    pub threads: usize,
-    /// The simulated CPUs of a worker.
-    pub cpus: usize,
-    /// The simulated memory of a worker, in bytes.
-    pub memory_bytes: u64,
-    /// The container runtime's name.
-    pub container_runtime: String,
+pub(crate) struct ServerSummary<'a> {
+    pub(crate) models: ModelList,
+    pub(crate) addresses: &'a [SocketAddr],
+    pub(crate) stagger: Duration,
+    pub(crate) threads: usize,
+    pub(crate) cpus: usize,
+    pub(crate) memory_bytes: u64,
+    pub(crate) container_runtime: String,
     /// The cold start of an instance whose model does not say.
-    pub cold_start: Duration,
+    pub(crate) cold_start: Duration,
     /// The factor for all times, if there is one.
-    pub time_scale: Option<String>,
-    /// The address of the function store.
-    pub store: &'a str,
+    pub(crate) time_scale: Option<String>,
+    pub(crate) store: &'a str,
     /// Whether this process is the function store.
-    pub store_is_here: bool,
-    /// Where the page of metrics is served.
-    pub metrics: Option<SocketAddr>,
+    pub(crate) store_is_here: bool,
+    pub(crate) metrics: Option<SocketAddr>,
 }
 
 impl ServerSummary<'_> {
-    /// For a person.
-    #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "{}\n{}, with {}\n{}simulating {} and {}, runtime {}, cold start {}",
             self.models.table(),

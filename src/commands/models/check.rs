@@ -41,8 +41,7 @@ pub(super) fn check(uri: &ModelUri, backends: &Backends) -> CheckedFile {
     }
     let loaded = backends.open(uri);
     let (serving, declined) = match &loaded {
-        Ok(Loaded { models, declined, fault, .. }) => {
-            file.problems.extend(fault.as_ref().map(ToString::to_string));
+        Ok(Loaded { models, declined, .. }) => {
             (models.first().map(|model| model.predictor.info().backend), declined.as_slice())
         }
         Err(error) => {
