@@ -15,8 +15,9 @@ use hyperfake_worker::{
     catalog::{Catalog, Source},
     clock::manual::ManualClock,
     config::Config,
-    functions::embedded::EmbeddedRegistry,
+    functions::embedded::EmbeddedStore,
     machine::Machine,
+    scenario::Seed,
     worker::{Call, Executor, Sessions, Worker},
 };
 
@@ -44,7 +45,8 @@ fn catalog() -> Catalog {
 }
 
 fn predict(count: u64) {
-    let mut session = catalog().models()[0].session().unwrap();
+    let catalog = catalog();
+    let mut session = catalog.models()[0].predictor.session().unwrap();
     for _ in 0..count {
         black_box(session.predict(black_box(&Features::IDLE)).unwrap());
     }
@@ -55,11 +57,12 @@ fn call(count: u64) {
     let cli = Cli::read(line.split(' ').map(Into::into)).unwrap();
     let Command::Server(args) = cli.command else { unreachable!("it is one") };
     let config = Config::new(*args, &Machine::detect()).unwrap().worker;
-    let registry = EmbeddedRegistry::default();
+    let registry = EmbeddedStore::default();
     let function = registry.register(format!(r#"{{"image_tag": "{IMAGE}"}}"#).into()).unwrap();
     let catalog = Arc::new(catalog());
     let sessions = Sessions::of(&catalog);
-    let worker = Arc::new(Worker::new("core", Arc::new(config), catalog, Arc::new(registry)));
+    let worker =
+        Arc::new(Worker::new("core", Seed::new(0), Arc::new(config), catalog, Arc::new(registry)));
     let clock = ManualClock::new().clock();
     let executor = Executor::new(Arc::clone(&worker), clock.clone(), sessions);
     let calls = async {

@@ -1,57 +1,55 @@
-//! The floor that the worker is measured against: the same threads and transport, and a service
-//! that answers every call at once with as many bytes and trailers, but simulates nothing.
+//! The lower bound that the worker is compared with: a service that answers every call at once with
+//! as many bytes and trailers, but simulates nothing.
 //!
-//! `floor_server HOST:PORT` serves until it is stopped, `floor_server HOST:PORT router` as a bare
-//! tonic server does; `just bench-server` compares them with the worker.
+//! `floor_server HOST:PORT` and `floor_server HOST:PORT short` use the worker's own threads,
+//! transport and path of a call. `floor_server HOST:PORT router` is a bare tonic server, one on each
+//! thread; `just bench-server` compares it with the worker.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail")]
 
-use std::sync::Arc;
+use std::{sync::Arc, thread, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
+    MetricsRequest, MetricsUpdate, StartResponse, StatusRequest, StatusUpdate,
     common::{CallRequest, CallResponse, FunctionId, InstanceId},
-    controller::{
-        MetricsRequest, MetricsUpdate, StartResponse, StatusRequest, StatusUpdate,
-        controller_server::{Controller, ControllerServer},
-    },
+    controller_server::{Controller, ControllerServer},
 };
 use hyperfake_worker::{
-    clock::Clock,
+    clock::{Clock, precise},
     wire::{
         controller::{
-            fast_path::{Answer, Answered, Calls, Messages},
+            fast_path::{CallFastPath, CallHandler, CallResult},
             trailers,
         },
-        transport::{
-            inflight::Partial,
-            sockets::bind,
-            threads::{Settings, Threads},
-        },
+        transport::{Acceptor, Connection, Endpoint, MessageLimits, ServerLimits, sockets::bind},
     },
 };
+use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
 use tonic::{
     Extensions, Request, Response, Status,
     service::{Routes, RoutesBuilder},
+    transport::Server,
 };
 
 struct Floor(Clock);
 
-impl Answer for Floor {
-    async fn answer(&self, request: CallRequest) -> Answered {
+impl CallHandler for Floor {
+    async fn call(&self, request: CallRequest) -> CallResult {
         let now = self.0.since_epoch(self.0.now());
-        let mut answered = trailers::Writer::default();
-        answered.timestamp(&trailers::CALL_QUEUED, now);
-        answered.timestamp(&trailers::GOT_RESPONSE, now);
-        answered.number(&trailers::PROCESSING_TIME, 0);
-        answered.millionths(&trailers::CPU, 600_000);
-        answered.number(&trailers::RAM, 8_000_000);
+        let mut written = trailers::Writer::default();
+        written.timestamp(&trailers::CALL_QUEUED, now);
+        written.timestamp(&trailers::GOT_RESPONSE, now);
+        written.number(&trailers::PROCESSING_TIME, 0);
+        written.millionths(&trailers::CPU, 600_000);
+        written.number(&trailers::RAM, 8_000_000);
         let response = CallResponse {
             request_id: request.request_id,
             data: Bytes::from_static(b"0123456789"),
             error: None,
             instance_id: Some(InstanceId { id: "0123456789ab".into() }),
         };
-        Ok(Response::from_parts(answered.finish(), response, Extensions::default()))
+        Ok(Response::from_parts(written.finish(), response, Extensions::default()))
     }
 }
 
@@ -63,8 +61,8 @@ impl Controller for Floor {
         Ok(Response::new(StartResponse::default()))
     }
 
-    async fn call(&self, request: Request<CallRequest>) -> Answered {
-        self.answer(request.into_inner()).await
+    async fn call(&self, request: Request<CallRequest>) -> CallResult {
+        CallHandler::call(self, request.into_inner()).await
     }
 
     async fn stop(&self, request: Request<InstanceId>) -> Result<Response<InstanceId>, Status> {
@@ -83,40 +81,79 @@ impl Controller for Floor {
     }
 }
 
+/// The same limits for both.
+const LIMITS: ServerLimits = ServerLimits {
+    threads: 0,
+    messages: MessageLimits { max_bytes: 4 << 20, compress_responses: false },
+    max_inflight_bytes: 1 << 30,
+    max_streams: 32_768,
+    max_connections: 1024,
+};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let (address, way) = match &*arguments {
         [address] => (address, "short"),
         [address, way] => (address, way.as_str()),
-        _ => panic!("expected HOST:PORT, and router to answer through tonic's"),
+        _ => panic!("expected HOST:PORT, and optionally short or router"),
     };
     let listener = bind(address.parse().unwrap()).unwrap().listen().unwrap();
-    let settings = Settings {
-        threads: std::thread::available_parallelism().unwrap().get(),
-        messages: Messages { max_bytes: 4 << 20, compress_answers: false },
-        max_partial_bytes: 1 << 30,
-        max_streams: 32_768,
-        max_connections: 1024,
-    };
-    let threads = if way == "router" {
-        Threads::start(&settings, |clock| move |_| services(clock.clone()).1).await
-    } else {
-        let (messages, partial) = (settings.messages, settings.max_partial_bytes);
-        let partial = Partial::up_to(partial);
-        let short = move |clock: Clock| {
-            let partial = Arc::clone(&partial);
-            move |_| {
-                let (floor, routes) = services(clock.clone());
-                Calls::new(floor, messages, Arc::clone(&partial), clock.clone(), routes)
-            }
-        };
-        Threads::start(&settings, short).await
-    };
-    let threads = threads.unwrap();
-    threads.listen(0, listener);
+    let threads = thread::available_parallelism().unwrap().get();
     println!("serving on {address}");
+    if way == "router" {
+        return serve_with_tonic(listener, threads).await;
+    }
+    let limits = ServerLimits { threads, ..LIMITS };
+    let acceptor = Acceptor::start(&limits, |clock| clock).await.unwrap();
+    let _endpoint = acceptor.add(listener, FloorEndpoint);
     std::future::pending::<()>().await;
+}
+
+/// The worker's transport.
+struct FloorEndpoint;
+
+impl Endpoint<Clock> for FloorEndpoint {
+    type Service = CallFastPath<Floor>;
+
+    fn service(&self, clock: &Clock, _: &Connection) -> CallFastPath<Floor> {
+        let (floor, routes) = services(clock.clone());
+        CallFastPath::new(floor, LIMITS.messages, routes)
+    }
+}
+
+/// tonic's own transport, with connections in turn and the same settings.
+async fn serve_with_tonic(listener: TcpListener, threads: usize) {
+    let queues: Vec<_> = (0..threads).map(|_| spawn_tonic()).collect();
+    for queue in queues.iter().cycle() {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        queue.send(stream.into_std().unwrap()).unwrap();
+    }
+}
+
+fn spawn_tonic() -> tokio::sync::mpsc::UnboundedSender<std::net::TcpStream> {
+    let (queue, connections) = tokio::sync::mpsc::unbounded_channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let (_, routes) = services(precise::start());
+            let connections = UnboundedReceiverStream::new(connections);
+            let connections = connections.map(TcpStream::from_std);
+            let keepalive = Some(Duration::from_secs(5));
+            Server::builder()
+                .initial_connection_window_size(16 << 20)
+                .initial_stream_window_size(1 << 20)
+                .max_concurrent_streams(LIMITS.max_streams)
+                .http2_keepalive_interval(keepalive)
+                .http2_keepalive_timeout(keepalive)
+                .add_routes(routes)
+                .serve_with_incoming(connections)
+                .await
+                .unwrap();
+        });
+    });
+    queue
 }
 
 fn services(clock: Clock) -> (Arc<Floor>, Routes) {

@@ -4,19 +4,27 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
+/// The APIs, each a folder of .proto files. Every API has its own copy of the package `common`, so
+/// each is compiled by itself and its code goes to a folder of its own.
+const APIS: [(&str, &[&str]); 1] =
+    [("controller", &["common/common.proto", "controller/controller.proto"])];
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = ["common/common.proto", "controller/controller.proto"];
-    for file in files {
-        println!("cargo::rerun-if-changed={file}");
-    }
-    let descriptors = protox::compile(files, ["."])?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("no OUT_DIR")?);
-    fs::write(out.join("platform.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure()
-        // A call's body is handed on without being copied.
-        .bytes(".common.CallRequest.data")
-        .bytes(".common.CallResponse.data")
-        .codec_path("crate::SmallMessages")
-        .compile_fds(descriptors)?;
+    for (api, files) in APIS {
+        println!("cargo::rerun-if-changed={api}");
+        let paths = files.iter().map(|file| format!("{api}/{file}"));
+        let descriptors = protox::compile(paths, [api])?;
+        let folder = out.join(api);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("descriptors.bin"), descriptors.encode_to_vec())?;
+        tonic_prost_build::configure()
+            .out_dir(folder)
+            // The data of a call is passed on without a copy.
+            .bytes(".common.CallRequest.data")
+            .bytes(".common.CallResponse.data")
+            .codec_path("crate::SmallMessages")
+            .compile_fds(descriptors)?;
+    }
     Ok(())
 }

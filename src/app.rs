@@ -1,6 +1,6 @@
 //! The composition root: the one place that picks concrete types and puts them together.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
 use reqwest::Url;
@@ -8,18 +8,13 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     admin::metrics,
-    args::DatabaseType,
     backends,
     catalog::{self, Catalog, Extrapolation},
-    clock::{Clock, Lateness, LatenessWatch, precise},
+    clock::{Clock, Lateness, LatenessMonitor, precise},
     config::{Config, Database, Models},
-    duration::TimeScale,
-    functions::{
-        FunctionRegistry,
-        embedded::{self, EmbeddedRegistry},
-        http::HttpRegistry,
-    },
+    functions::{self, FunctionStore, Place},
     report::{ModelList, ServerSummary},
+    scenario::{Purpose, Seed, TimeScale},
     wire::{
         server::Server,
         transport::sockets::{self, Bound},
@@ -34,11 +29,11 @@ pub struct App {
     /// All of the fleet, which may be a fleet of one, and where each serves.
     workers: Vec<Arc<Worker>>,
     addresses: Vec<SocketAddr>,
-    registry: Registry,
+    registry: Place,
     /// Where the page of metrics is shown.
     metrics: Option<SocketAddr>,
     config: Config,
-    tidying: JoinHandle<()>,
+    housekeeping: JoinHandle<()>,
 }
 
 impl App {
@@ -54,13 +49,15 @@ impl App {
         sockets::raise_limit();
         let sockets = bind(&addresses)?;
         let page = page.map(bind_page).transpose()?;
-        let (lookup, registry) = function_registry(&config.database).await?;
+        let seed = Seed::new(config.seed.unwrap_or_else(|| fastrand::u64(..)));
+        let (store, registry) = function_store(&config.database, seed).await?;
         let (mut workers, mut addresses, mut serving) = (Vec::new(), Vec::new(), Vec::new());
         let behaviour = Arc::new(config.worker.clone());
-        for (address, socket) in sockets {
+        for (index, (address, socket)) in sockets.into_iter().enumerate() {
             let (behaviour, catalog) = (Arc::clone(&behaviour), Arc::clone(&catalog));
             let name = address.to_string();
-            let worker = Arc::new(Worker::new(name, behaviour, catalog, Arc::clone(&lookup)));
+            let (seed, store) = (seed.worker(index), Arc::clone(&store));
+            let worker = Arc::new(Worker::new(name, seed, behaviour, catalog, store));
             workers.push(Arc::clone(&worker));
             addresses.push(address);
             serving.push((worker, socket));
@@ -73,9 +70,9 @@ impl App {
         if let Some(page) = page {
             metrics::serve(page, snapshots(server.clocks(), &workers, &addresses));
         }
-        let watch = LatenessWatch::new(server.clocks(), config.lateness_warn);
-        let tidying = tokio::spawn(tidy(catalog, workers.clone(), watch));
-        Ok(Self { server, workers, addresses, registry, metrics, config, tidying })
+        let monitor = LatenessMonitor::new(server.clocks(), config.lateness_warn);
+        let housekeeping = tokio::spawn(housekeeping(catalog, workers.clone(), monitor));
+        Ok(Self { server, workers, addresses, registry, metrics, config, housekeeping })
     }
 
     /// Where it serves; the first worker of a fleet.
@@ -120,8 +117,9 @@ impl App {
         let Config { worker, server, .. } = &self.config;
         let models = self.worker().catalog().models().iter();
         let models = models.map(|model| (model.image.to_string(), model.predictor.as_ref()));
+        let scale = worker.layers.time_scale;
         let summary = ServerSummary {
-            models: ModelList::new(models, &worker.limits),
+            models: ModelList::new(models, &worker.layers.limits),
             addresses: &self.addresses,
             stagger: self.config.stagger,
             threads: server.threads,
@@ -129,10 +127,9 @@ impl App {
             memory_bytes: worker.memory_bytes,
             container_runtime: worker.runtime.to_string(),
             cold_start: worker.cold_start.unwrap_or(worker.runtime.cold_start()),
-            time_scale: (worker.time_scale != TimeScale::ONE)
-                .then(|| worker.time_scale.to_string()),
+            time_scale: (scale != TimeScale::ONE).then(|| scale.to_string()),
             store: self.registry.url.as_str(),
-            store_is_here: self.registry.here,
+            store_is_here: self.registry.is_here,
             metrics: self.metrics,
         };
         summary.text()
@@ -141,7 +138,7 @@ impl App {
     /// Stops accepting, lets the calls end within the grace period or until `hurry` ends, and
     /// returns how late the calls' sleeps ended.
     pub async fn shut_down(self, hurry: impl Future<Output = ()>) -> Lateness {
-        self.tidying.abort();
+        self.housekeeping.abort();
         self.server.shut_down(self.config.shutdown_grace, hurry).await
     }
 }
@@ -189,17 +186,21 @@ fn no_model(error: &Error) -> Error {
     Error::new(error.kind(), format!("{error}; {advice} --skip-bad-models"))
 }
 
-/// How often the worker says what it could not say yet.
-const TIDY: Duration = Duration::from_secs(5);
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(5);
 
-async fn tidy(catalog: Arc<Catalog>, workers: Vec<Arc<Worker>>, mut watch: LatenessWatch) {
+/// Reports what is due to be reported, and evicts what has expired.
+async fn housekeeping(
+    catalog: Arc<Catalog>,
+    workers: Vec<Arc<Worker>>,
+    mut monitor: LatenessMonitor,
+) {
     let clock = precise::start();
     loop {
-        clock.sleep_until(clock.now() + TIDY).await;
+        clock.sleep_until(clock.now() + HOUSEKEEPING_INTERVAL).await;
         let now = clock.now();
-        workers.iter().for_each(|worker| worker.tidy(now));
-        catalog.models().iter().for_each(|model| model.report_outside(now));
-        if let Some(late) = watch.look(now) {
+        workers.iter().for_each(|worker| worker.housekeeping(now));
+        catalog.models().iter().for_each(|model| model.report(now));
+        if let Some(late) = monitor.check(now) {
             let (sleeps, p99, max) = (late.count(), late.quantile(0.99), late.max());
             tracing::warn!(sleeps, ?p99, ?max, "sleeps end late: calls take longer than predicted");
         }
@@ -257,59 +258,17 @@ fn bind(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, Bound)>> {
     Ok(bound)
 }
 
-/// Where functions are registered.
-#[derive(Debug)]
-struct Registry {
-    url: Url,
-    /// Whether this process is the registry.
-    here: bool,
-}
-
-async fn function_registry(database: &Database) -> Result<(Arc<dyn FunctionRegistry>, Registry)> {
-    let url = database.url.as_str();
-    let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::unavailable("no function registry")
-            .with_source(error)
-            .at(format!("--database-address {url}"))
+async fn function_store(
+    database: &Database,
+    seed: Seed,
+) -> Result<(Arc<dyn FunctionStore>, Place)> {
+    let draws = seed.function("");
+    let ids = move |number| {
+        let half = |purpose| u128::from(draws.bits(number, purpose));
+        half(Purpose::FunctionId) << 64 | half(Purpose::FunctionIdRest)
     };
-    let client =
-        HttpRegistry::new(database.url.clone()).map_err(|error| unavailable(error.into()))?;
-    let asked = || Registry { url: database.url.clone(), here: false };
-    let embed = match database.kind {
-        DatabaseType::Http => false,
-        DatabaseType::Embedded => true,
-        DatabaseType::Auto => !client.answers().await,
-    };
-    if !embed {
-        return Ok((Arc::new(client), asked()));
-    }
-    let host = database.url.host_str().unwrap_or("localhost");
-    match embedded::bind(host, database.url.port_or_known_default().unwrap_or(80)).await {
-        Ok(listeners) => {
-            let mut url = database.url.clone();
-            if let Some(bound) = listeners.first().and_then(|first| first.local_addr().ok()) {
-                // The one that was asked for, unless any would do.
-                let _ = url.set_port(Some(bound.port()));
-            }
-            let registry = EmbeddedRegistry::default();
-            registry.serve(listeners);
-            Ok((Arc::new(registry), Registry { url, here: true }))
-        }
-        // Another worker was faster to be the registry.
-        Err(error)
-            if database.kind == DatabaseType::Auto
-                && error.kind() == io::ErrorKind::AddrInUse
-                && client.answers().await =>
-        {
-            Ok((Arc::new(client), asked()))
-        }
-        // The address is another machine's, which may come up later.
-        Err(error)
-            if database.kind == DatabaseType::Auto && error.kind() != io::ErrorKind::AddrInUse =>
-        {
-            tracing::warn!("no function registry answers at {url} yet");
-            Ok((Arc::new(client), asked()))
-        }
-        Err(error) => Err(unavailable(error.into())),
-    }
+    functions::open(&database.url, database.kind, ids).await.map_err(|error| {
+        let flag = format!("--database-address {}", database.url);
+        Error::unavailable("no function registry").with_source(error).at(flag)
+    })
 }

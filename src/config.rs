@@ -9,15 +9,13 @@ use reqwest::Url;
 use crate::{
     args::{DatabaseType, EngineArgs, LogArgs, ModelArgs, ServerArgs},
     backends,
-    catalog::{Extrapolation, Source},
+    catalog::{Extrapolation, Layers, Source},
+    functions::StoreKind,
     machine::Machine,
     telemetry,
-    wire::{
-        controller::fast_path::Messages,
-        transport::{
-            addresses::{self, Listen},
-            threads::Settings,
-        },
+    wire::transport::{
+        MessageLimits, ServerLimits,
+        addresses::{self, Listen},
     },
     worker,
 };
@@ -30,7 +28,9 @@ pub struct Config {
     /// The time from the start of one worker to the next one's.
     pub stagger: Duration,
     /// What the server is held to.
-    pub server: Settings,
+    pub server: ServerLimits,
+    /// Where random numbers come from, if that was chosen.
+    pub seed: Option<u64>,
     /// How the worker behaves.
     pub worker: worker::Config,
     /// The models.
@@ -98,11 +98,19 @@ pub fn choice(args: &EngineArgs) -> backends::Choice {
     backends::Choice { onnx_engine: args.onnx_engine, ort_library: args.ort_lib.clone() }
 }
 
+fn store_kind(kind: DatabaseType) -> StoreKind {
+    match kind {
+        DatabaseType::Auto => StoreKind::Auto,
+        DatabaseType::Embedded => StoreKind::Embedded,
+        DatabaseType::Http => StoreKind::Http,
+    }
+}
+
 /// Where functions are looked up.
 #[derive(Debug, Clone)]
 pub struct Database {
     /// Whether an existing store is used.
-    pub kind: DatabaseType,
+    pub kind: StoreKind,
     /// Its address.
     pub url: Url,
 }
@@ -129,16 +137,17 @@ impl Config {
                 range: args.fleet_addresses,
             },
             stagger: args.fleet_stagger,
-            server: Settings {
+            server: ServerLimits {
                 threads,
-                messages: Messages {
+                messages: MessageLimits {
                     max_bytes: args.max_message_size.as_u64() as usize,
-                    compress_answers: args.compress_answers,
+                    compress_responses: args.compress_answers,
                 },
-                max_partial_bytes,
+                max_inflight_bytes: max_partial_bytes,
                 max_streams: args.max_streams,
                 max_connections: args.max_connections as usize,
             },
+            seed: args.seed,
             worker: worker::Config {
                 cpus: args.cpus.map_or(cores, |cpus| cpus as usize),
                 memory_bytes: match args.memory.map(|memory| memory.as_u64()) {
@@ -156,15 +165,20 @@ impl Config {
                 idle_timeout: args.idle_timeout,
                 auto_remove: args.auto_remove,
                 response: args.response,
-                time_scale: args.time_scale,
-                limits: Limits { max_runtime: args.max_runtime },
+                layers: Layers {
+                    limits: Limits { max_runtime: args.max_runtime },
+                    time_scale: args.time_scale,
+                },
                 feature_scope: args.feature_scope,
                 event_buffer: args.update_buffer_size,
                 listener_timeout: args.timeout,
             },
             models: Models::new(args.models)?,
             extrapolation: args.extrapolation,
-            database: Database { kind: args.database_type, url: store_url(database_address)? },
+            database: Database {
+                kind: store_kind(args.database_type),
+                url: store_url(database_address)?,
+            },
             lateness_warn: args.lateness_warn,
             metrics: args.metrics_address,
             shutdown_grace: args.shutdown_grace,
@@ -284,7 +298,7 @@ mod tests {
     #[test]
     fn a_small_container_has_a_lower_limit_for_bytes_of_partial_requests() {
         let partial = |line, memory| {
-            config_on(&Machine { memory, ..MACHINE }, line).unwrap().server.max_partial_bytes
+            config_on(&Machine { memory, ..MACHINE }, line).unwrap().server.max_inflight_bytes
         };
         assert_eq!(partial("", 64 << 30), 1 << 30);
         assert_eq!(partial("", 512 << 20), 128 << 20);

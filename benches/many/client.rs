@@ -3,11 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
+    MetricsRequest,
     common::{CallRequest, FunctionId, InstanceId},
-    controller::{MetricsRequest, controller_client::ControllerClient},
+    controller_client::ControllerClient,
 };
-use hyperfake_worker::functions::http::HttpRegistry;
+use hyperfake_worker::functions::http::HttpStore;
 use tokio::task::JoinSet;
 use tonic::{
     Status,
@@ -59,7 +60,7 @@ pub struct Client {
 impl Client {
     /// Of a worker that serves: each connection has carried a request.
     pub async fn new(worker: &Worker, connections: usize, image: &str) -> Self {
-        let registry = HttpRegistry::new(worker.registry.parse().unwrap()).unwrap();
+        let registry = HttpStore::new(worker.registry.parse().unwrap()).unwrap();
         let function = registry.register(image).await.unwrap();
         let mut client = Self { connections: Vec::new(), function };
         for _ in 0..connections {

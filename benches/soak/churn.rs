@@ -1,6 +1,6 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use hyperfake_worker::{clock::Clock, functions::http::HttpRegistry};
+use hyperfake_worker::{clock::Clock, functions::http::HttpStore};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{
@@ -26,7 +26,7 @@ pub(crate) struct Churn {
 
 impl Churn {
     pub(crate) async fn start(program: &Program, rate: f64, clock: &Clock) -> Self {
-        let registry = HttpRegistry::new(program.database.parse().unwrap()).unwrap();
+        let registry = HttpStore::new(program.database.parse().unwrap()).unwrap();
         let mut functions = Vec::new();
         for image in IMAGES {
             functions.push(registry.register(image).await.unwrap());

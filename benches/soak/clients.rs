@@ -1,11 +1,10 @@
 use std::{collections::HashSet, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
+    Event, MetricsRequest, MetricsUpdate, StatusRequest,
     common::{CallRequest, FunctionId, InstanceId},
-    controller::{
-        Event, MetricsRequest, MetricsUpdate, StatusRequest, controller_client::ControllerClient,
-    },
+    controller_client::ControllerClient,
 };
 use hyperfake_worker::clock::Clock;
 use parking_lot::Mutex;

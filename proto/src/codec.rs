@@ -6,15 +6,15 @@ use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
 /// Protobuf, with buffers for small messages.
 ///
-/// tonic begins every message with a buffer of 8 KiB on each side. The platform's are some ten
-/// bytes; a call with a long body finds its buffer growing once, because gRPC says how long a
-/// message is before it comes.
+/// tonic allocates a buffer of 8 KiB for every message in each direction, while the platform's
+/// messages have some tens of bytes. The buffer of a longer message grows once, because gRPC sends a
+/// message's length before the message.
 #[derive(Debug, Clone, Copy)]
 pub struct SmallMessages<T, U>(PhantomData<(T, U)>);
 
-/// Room for a message whose body is as long as two ids.
+/// Room for a message with two ids and a little data.
 const BUFFER_BYTES: usize = 192;
-/// As tonic has it: what is sent at once, at most.
+/// The most bytes that are sent at once: tonic's own default.
 const YIELD_BYTES: usize = 32 * 1024;
 
 fn settings() -> BufferSettings {

@@ -1,23 +1,30 @@
-//! The platform's gRPC interface, generated from the `.proto` files beside this crate.
-//!
-//! [`controller::controller_server`] is what a worker serves,
-//! [`controller::controller_client`] is what a leaf calls.
+//! The platform's gRPC APIs, generated from the `.proto` files beside this crate: one module and
+//! one descriptor set for each API.
 
 mod codec;
 
 pub use codec::SmallMessages;
 
-/// Messages that every component of the platform shares.
-#[allow(missing_docs, unreachable_pub, clippy::all)]
-pub mod common {
-    tonic::include_proto!("common");
-}
-
-/// What a leaf asks of a worker.
-#[allow(missing_docs, unreachable_pub, clippy::all)]
+/// The API of 2025, in which a leaf calls a worker. A worker serves [`controller_server`], and a
+/// leaf uses [`controller_client`].
+///
+/// [`controller_server`]: controller::controller_server
+/// [`controller_client`]: controller::controller_client
 pub mod controller {
-    tonic::include_proto!("controller");
-}
+    pub use generated::{common, controller::*};
 
-/// The compiled `.proto` files, for server reflection.
-pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("platform");
+    /// The compiled `.proto` files of this API, for server reflection.
+    pub const FILE_DESCRIPTOR_SET: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/controller/descriptors.bin"));
+
+    /// One module for each package: the generated code names other packages relative to its own.
+    #[allow(missing_docs, unreachable_pub, clippy::all)]
+    mod generated {
+        pub mod common {
+            include!(concat!(env!("OUT_DIR"), "/controller/common.rs"));
+        }
+        pub mod controller {
+            include!(concat!(env!("OUT_DIR"), "/controller/controller.rs"));
+        }
+    }
+}

@@ -16,11 +16,12 @@ use super::{
     read::{buffer_size, log_level, size},
 };
 use crate::{
-    catalog::{Extrapolation, Response},
-    duration::{self, TimeScale},
+    catalog::{Extrapolation, ResponseBody},
+    duration,
+    scenario::{ContainerRuntime, TimeScale},
     telemetry::Format,
     wire::transport::addresses::MAX_WORKERS,
-    worker::{FeatureScope, Runtime, StartAnswers},
+    worker::{FeatureScope, StartAnswers},
 };
 
 /// The options of `hyperfake server`.
@@ -60,6 +61,11 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_CONTAINERIZED", value_parser = BoolishValueParser::new())]
     pub containerized: bool,
 
+    /// The seed of all random numbers, such as the ids of instances and random answers: the same
+    /// seed gives the same numbers [default: another one for each start]
+    #[arg(long, env = "HYPERFAKE_SEED", value_name = "N")]
+    pub seed: Option<u64>,
+
     /// The models.
     #[command(flatten)]
     pub models: ModelArgs,
@@ -77,7 +83,7 @@ pub struct ServerArgs {
     /// The container runtime whose cold start is imitated: docker (541 ms), firecracker (125 ms)
     /// or instant (none)
     #[arg(long, env = "HYPERFAKE_RUNTIME", value_name = "NAME", default_value = "docker")]
-    pub runtime: Runtime,
+    pub runtime: ContainerRuntime,
 
     /// The cold start of every instance, whatever the runtime and the model say
     #[arg(long, env = "HYPERFAKE_COLD_START", value_name = "DURATION", value_parser = duration::parse)]
@@ -99,7 +105,7 @@ pub struct ServerArgs {
     /// The answers' data, when the model does not say: random:N with N bytes, echo, empty, or
     /// always the same: text:TEXT, hex:DIGITS, or file:PATH, which is read once
     #[arg(long, env = "HYPERFAKE_RESPONSE", value_name = "KIND", default_value = "random:10")]
-    pub response: Response,
+    pub response: ResponseBody,
 
     /// The longest run time; a longer prediction is reduced to it
     #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",

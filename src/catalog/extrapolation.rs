@@ -3,15 +3,10 @@
 use std::{
     fmt,
     str::FromStr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use hyperfake_predictor::{
-    Feature, Features, ModelInfo, Predictor, Range, RawPrediction, Result, Session,
-};
+use hyperfake_predictor::{Feature, Features, ModelInfo, Range};
 
 /// What is done about an input outside the range that its model was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,34 +52,27 @@ impl FromStr for Extrapolation {
     }
 }
 
-/// Watches what a model is asked, if it says what it was trained on.
-pub(super) fn watch(
-    inner: Arc<dyn Predictor>,
-    policy: Extrapolation,
-) -> (Arc<dyn Predictor>, Option<Arc<Outside>>) {
-    let info = inner.info();
-    let ranges: Vec<_> = info
-        .inputs
-        .iter()
-        .zip(&info.trained)
-        .filter_map(|(feature, range)| Some((*feature, (*range)?)))
-        .collect();
-    if policy == Extrapolation::Allow || ranges.is_empty() {
-        return (inner, None);
-    }
-    let outside = Arc::new(Outside { ranges, counts: Default::default() });
-    let clamp = policy == Extrapolation::Clamp;
-    (Arc::new(Watched { inner, outside: Arc::clone(&outside), clamp }), Some(outside))
-}
-
-/// How often each feature was outside its trained range.
+/// Counts the inputs outside the trained range of a model and, if that was asked for, brings them
+/// inside.
 #[derive(Debug)]
-pub(super) struct Outside {
+pub(super) struct RangeGuard {
     ranges: Vec<(Feature, Range)>,
+    clamp: bool,
+    /// By feature; any thread that runs calls counts.
     counts: [AtomicU64; Feature::ALL.len()],
 }
 
-impl Outside {
+impl RangeGuard {
+    /// Of a model, if it states what it was trained on and the policy is not to allow everything.
+    pub(super) fn new(info: &ModelInfo, policy: Extrapolation) -> Option<Self> {
+        let trained = info.inputs.iter().zip(&info.trained);
+        let ranges: Vec<_> =
+            trained.filter_map(|(feature, range)| Some((*feature, (*range)?))).collect();
+        let clamp = policy == Extrapolation::Clamp;
+        let is_watched = policy != Extrapolation::Allow && !ranges.is_empty();
+        is_watched.then(|| Self { ranges, clamp, counts: Default::default() })
+    }
+
     /// The features that were outside at least once, with their range and how often.
     pub(super) fn counts(&self) -> impl Iterator<Item = (Feature, Range, u64)> {
         self.ranges.iter().filter_map(|&(feature, range)| {
@@ -93,53 +81,18 @@ impl Outside {
         })
     }
 
-    fn check(&self, features: &Features, clamp: bool) -> Features {
+    /// What the model is asked with instead, if that is something else.
+    pub(super) fn check(&self, features: &Features) -> Option<Features> {
         let mut values = features.to_array();
-        for &(feature, range) in &self.ranges {
-            let value = &mut values[feature as usize];
+        let mut is_outside = false;
+        for (feature, range) in &self.ranges {
+            let value = &mut values[*feature as usize];
             if !range.contains(*value) {
-                self.counts[feature as usize].fetch_add(1, Ordering::Relaxed);
-                if clamp {
-                    *value = range.clamp(*value);
-                }
+                is_outside = true;
+                self.counts[*feature as usize].fetch_add(1, Ordering::Relaxed);
+                *value = range.clamp(*value);
             }
         }
-        Features::from_array(values)
-    }
-}
-
-#[derive(Debug)]
-struct Watched {
-    inner: Arc<dyn Predictor>,
-    outside: Arc<Outside>,
-    clamp: bool,
-}
-
-impl Predictor for Watched {
-    fn info(&self) -> &ModelInfo {
-        self.inner.info()
-    }
-
-    fn session(&self) -> Result<Box<dyn Session>> {
-        let (inner, outside) = (self.inner.session()?, Arc::clone(&self.outside));
-        Ok(Box::new(WatchedSession { inner, outside, clamp: self.clamp }))
-    }
-}
-
-struct WatchedSession {
-    inner: Box<dyn Session>,
-    outside: Arc<Outside>,
-    clamp: bool,
-}
-
-impl Session for WatchedSession {
-    fn predict(&mut self, features: &Features) -> Result<RawPrediction> {
-        self.inner.predict(&self.outside.check(features, self.clamp))
-    }
-
-    fn predict_batch(&mut self, features: &[Features], out: &mut [RawPrediction]) -> Result<()> {
-        let checked: Vec<_> =
-            features.iter().map(|features| self.outside.check(features, self.clamp)).collect();
-        self.inner.predict_batch(&checked, out)
+        (is_outside && self.clamp).then(|| Features::from_array(values))
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 /// What the body of an answer is.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Response {
+pub enum ResponseBody {
     /// This many random bytes.
     Random(usize),
     /// The request's body.
@@ -18,12 +18,12 @@ pub enum Response {
 /// The longest answer: more than a client would take.
 const MAX_BYTES: usize = 64 << 20;
 
-impl Response {
-    /// The answer to a request with this body.
+impl ResponseBody {
+    /// The answer to a request with this body; `random` draws the random bits of this answer.
     #[must_use]
-    pub fn body(&self, request: Bytes) -> Bytes {
+    pub fn body(&self, request: Bytes, random: impl FnOnce() -> u64) -> Bytes {
         match self {
-            Self::Random(length) => random(*length),
+            Self::Random(length) => bytes(*length, random()),
             Self::Echo => request,
             Self::Empty => Bytes::new(),
             Self::Fixed(bytes) => bytes.clone(),
@@ -31,25 +31,27 @@ impl Response {
     }
 }
 
-/// This many random bytes. A few are cut at a random place from what was made once.
-fn random(length: usize) -> Bytes {
+/// This many random bytes, which the bits decide. A few are cut from what was made once.
+fn bytes(length: usize, bits: u64) -> Bytes {
     const MADE: usize = 64 << 10;
-    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| made(MADE));
-    fn made(length: usize) -> Vec<u8> {
+    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| made(MADE, 0));
+    fn made(length: usize, seed: u64) -> Vec<u8> {
         let mut bytes = vec![0; length];
-        fastrand::fill(&mut bytes);
+        fastrand::Rng::with_seed(seed).fill(&mut bytes);
         bytes
     }
     if length > MADE / 2 {
-        return made(length).into();
+        return made(length, bits).into();
     }
-    let start = fastrand::usize(..=MADE - length);
+    // The high half of the product is evenly spread from 0 up to the number of places.
+    let places = (MADE - length + 1) as u64;
+    let start = ((u128::from(bits) * u128::from(places)) >> 64) as usize;
     Bytes::from_static(&BYTES[start..start + length])
 }
 
 /// `echo`, `empty`, `random:N`, `text:TEXT`, `hex:DIGITS` or `file:PATH`. What stands behind
 /// `text:` and `file:` is taken as it is. The file is read at once, and not again.
-impl FromStr for Response {
+impl FromStr for ResponseBody {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -73,12 +75,12 @@ impl FromStr for Response {
     }
 }
 
-fn bounded(what: &str, bytes: Vec<u8>) -> Result<Response, String> {
+fn bounded(what: &str, bytes: Vec<u8>) -> Result<ResponseBody, String> {
     match bytes.len() {
         length if length > MAX_BYTES => {
             Err(format!("{what} has {length} bytes, expected at most {MAX_BYTES}"))
         }
-        _ => Ok(Response::Fixed(bytes.into())),
+        _ => Ok(ResponseBody::Fixed(bytes.into())),
     }
 }
 
@@ -96,7 +98,7 @@ fn hex(digits: &str) -> Result<Vec<u8>, String> {
     Ok(digits.as_bytes().chunks(2).map(|pair| value(pair[0]) << 4 | value(pair[1])).collect())
 }
 
-fn read(path: &str) -> Result<Response, String> {
+fn read(path: &str) -> Result<ResponseBody, String> {
     let failed = |error: std::io::Error| format!("cannot read the file '{path}': {error}");
     let metadata = std::fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
@@ -114,7 +116,7 @@ fn read(path: &str) -> Result<Response, String> {
 }
 
 /// Not the bytes themselves, of which there may be many.
-impl fmt::Debug for Response {
+impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Random(length) => write!(f, "Random({length})"),
@@ -134,12 +136,12 @@ mod tests {
     use super::*;
 
     fn body(text: &str) -> Vec<u8> {
-        let response: Response = text.parse().unwrap();
-        response.body(Bytes::from_static(b"request")).to_vec()
+        let response: ResponseBody = text.parse().unwrap();
+        response.body(Bytes::from_static(b"request"), || 7).to_vec()
     }
 
     fn refusal(text: &str) -> String {
-        text.parse::<Response>().unwrap_err()
+        text.parse::<ResponseBody>().unwrap_err()
     }
 
     #[test]
@@ -155,10 +157,10 @@ mod tests {
         for bytes in [&b"\0\xff\n"[..], b""] {
             fs::write(&path, bytes).unwrap();
             let answer = format!("file:{}", path.display());
-            let response: Response = answer.parse().unwrap();
+            let response: ResponseBody = answer.parse().unwrap();
             // It was read at once.
             fs::write(&path, "changed").unwrap();
-            assert_eq!(response.body(Bytes::new()), bytes);
+            assert_eq!(response.body(Bytes::new(), || 7), bytes);
         }
         assert_eq!(body("random:0"), b"");
         assert_eq!((body("random:7").len(), body("random:70000").len()), (7, 70_000));
@@ -177,7 +179,7 @@ mod tests {
         let file = |name: &str| format!("file:{}", folder.path().join(name).display());
         let large = fs::File::create(folder.path().join("large")).unwrap();
         large.set_len(64 << 20).unwrap();
-        assert!(file("large").parse::<Response>().is_ok());
+        assert!(file("large").parse::<ResponseBody>().is_ok());
         large.set_len((64 << 20) + 1).unwrap();
         for (text, expected) in [
             (
@@ -207,8 +209,8 @@ mod tests {
 
     #[test]
     fn all_answers_share_the_same_bytes() {
-        let response: Response = "text:hello".parse().unwrap();
-        let [one, two] = [(); 2].map(|()| response.body(Bytes::new()));
+        let response: ResponseBody = "text:hello".parse().unwrap();
+        let [one, two] = [(); 2].map(|()| response.body(Bytes::new(), || 7));
         assert_eq!(one.as_ptr(), two.as_ptr());
         assert_eq!(format!("{response:?}"), "Fixed(5 bytes)");
     }
@@ -222,7 +224,7 @@ mod tests {
 
         #[test]
         fn any_text_is_an_answer_or_refused(text in ".*") {
-            let _ = text.parse::<Response>();
+            let _ = text.parse::<ResponseBody>();
         }
     }
 }

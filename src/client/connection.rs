@@ -2,9 +2,9 @@ use std::{error::Error as _, fmt, time::Duration};
 
 use bytes::Bytes;
 use hyperfake_predictor::{Error, Result};
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
     common::{CallRequest, FunctionId, InstanceId},
-    controller::controller_client::ControllerClient,
+    controller_client::ControllerClient,
 };
 use tonic::{
     Request, Status, TimeoutExpired,
@@ -136,7 +136,7 @@ impl Connection {
             waited: trailers.cold_start,
             predicted: trailers.runtime,
             observed: took.saturating_sub(trailers.cold_start),
-            late: trailers.took.saturating_sub(trailers.cold_start + trailers.runtime),
+            late: trailers.took().saturating_sub(trailers.cold_start + trailers.runtime),
             cpu_cores: trailers.cpu_cores,
             ram_bytes: trailers.ram_bytes,
         })

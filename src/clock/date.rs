@@ -1,7 +1,9 @@
 use std::{
     sync::atomic::{AtomicI64, Ordering},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use super::Moment;
 
 /// The system's date at the moments of a clock.
 ///
@@ -12,9 +14,7 @@ use std::{
 pub(super) struct Date {
     /// The system's date, as the time since the Unix epoch.
     read: Box<dyn Fn() -> Duration + Send + Sync>,
-    /// Moments are counted from here.
-    origin: Instant,
-    /// The date at `origin`. Threads share it because a clock may be used by several; it is one
+    /// The date at the clock's origin. Threads share it because a clock may be used by several; it is one
     /// number, so that none of them sees half of a change.
     at_origin: AtomicI64,
     /// A moment from which on the date is compared again.
@@ -30,18 +30,18 @@ impl Date {
     /// Of a clock that now shows what `now` returns.
     pub(super) fn new(
         read: impl Fn() -> Duration + Send + Sync + 'static,
-        now: impl Fn() -> Instant,
+        now: impl Fn() -> Moment,
     ) -> Self {
         let (at_origin, due) = (AtomicI64::new(0), AtomicI64::new(0));
-        let date = Self { read: Box::new(read), origin: now(), at_origin, due };
+        let date = Self { read: Box::new(read), at_origin, due };
         date.compare(now);
         date
     }
 
     /// The date at a moment, as the time since the Unix epoch, of a clock that now shows what `now`
     /// returns.
-    pub(super) fn at(&self, moment: Instant, now: impl Fn() -> Instant) -> Duration {
-        let moment = self.since_origin(moment);
+    pub(super) fn at(&self, moment: Moment, now: impl Fn() -> Moment) -> Duration {
+        let moment = since_origin(moment);
         if moment >= self.due.load(Ordering::Relaxed) {
             self.compare(now);
         }
@@ -50,10 +50,10 @@ impl Date {
     }
 
     /// Follows the system's date if it is no longer the one that is known.
-    fn compare(&self, now: impl Fn() -> Instant) {
-        let before = self.since_origin(now());
+    fn compare(&self, now: impl Fn() -> Moment) {
+        let before = since_origin(now());
         let date = nanoseconds((self.read)());
-        let after = self.since_origin(now());
+        let after = since_origin(now());
         // The thread may have slept between any two of these readings, so all that they say is
         // that the date at the origin lies between these two.
         let (least, most) = (date.saturating_sub(after), date.saturating_sub(before));
@@ -63,13 +63,10 @@ impl Date {
         }
         self.due.store(after.saturating_add(nanoseconds(COMPARED)), Ordering::Relaxed);
     }
+}
 
-    fn since_origin(&self, moment: Instant) -> i64 {
-        match moment.checked_duration_since(self.origin) {
-            Some(after) => nanoseconds(after),
-            None => -nanoseconds(self.origin - moment),
-        }
-    }
+fn since_origin(moment: Moment) -> i64 {
+    moment.as_nanos().try_into().unwrap_or(i64::MAX)
 }
 
 fn nanoseconds(duration: Duration) -> i64 {
@@ -144,7 +141,7 @@ mod tests {
     }
 
     /// A clock whose every reading takes the thread this long, and a date that goes with it.
-    fn slow(reading: Duration) -> (Date, impl Fn() -> Instant) {
+    fn slow(reading: Duration) -> (Date, impl Fn() -> Moment) {
         let hand = ManualClock::new();
         let began = hand.clock().now();
         let now = move || {

@@ -1,11 +1,8 @@
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
 use hdrhistogram::Histogram;
 
-use super::Clock;
+use super::{Clock, Moment, Throttle};
 
 /// How late sleeps ended: a distribution with a relative error below 1 %.
 #[derive(Clone)]
@@ -102,37 +99,33 @@ impl fmt::Debug for Lateness {
 
 /// Notices when sleeps end too late for the run times to be believed.
 #[derive(Debug)]
-pub struct LatenessWatch {
+pub struct LatenessMonitor {
     clocks: Vec<Clock>,
     /// The most that 99 % of the sleeps may be late.
     threshold: Duration,
-    /// What was seen at the last look.
+    /// What was seen at the last check.
     seen: Lateness,
-    warned: Option<Instant>,
+    warnings: Throttle,
 }
 
-/// While sleeps end late, this is how often the watch says so.
+/// While sleeps end late, this is how often the monitor reports it.
 const REPEATED: Duration = Duration::from_secs(60);
 
-impl LatenessWatch {
-    /// Looks after these clocks.
+impl LatenessMonitor {
+    /// Of these clocks.
     #[must_use]
     pub fn new(clocks: Vec<Clock>, threshold: Duration) -> Self {
-        Self { clocks, threshold, seen: Lateness::empty(), warned: None }
+        Self { clocks, threshold, seen: Lateness::empty(), warnings: Throttle::every(REPEATED) }
     }
 
-    /// How late the sleeps since the last look ended, if it was too late and was not said for a
-    /// while.
-    pub fn look(&mut self, now: Instant) -> Option<Lateness> {
+    /// How late the sleeps since the last check ended, if that was too late and was not reported for
+    /// a while.
+    pub fn check(&mut self, now: Moment) -> Option<Lateness> {
         let all = Lateness::of(&self.clocks);
         let recent = all.since(&self.seen);
         self.seen = all;
-        let due = self.warned.is_none_or(|warned| now >= warned + REPEATED);
-        if !due || recent.quantile(0.99) <= self.threshold {
-            return None;
-        }
-        self.warned = Some(now);
-        Some(recent)
+        let is_late = recent.quantile(0.99) > self.threshold;
+        (is_late && self.warnings.is_due(now)).then_some(recent)
     }
 }
 
@@ -182,17 +175,17 @@ mod tests {
     async fn lateness_beyond_the_threshold_is_said_once_a_minute() {
         let hand = ManualClock::new();
         let clock = hand.clock();
-        let mut watch = LatenessWatch::new(vec![clock.clone()], MS * 2);
-        assert!(watch.look(clock.now()).is_none(), "nobody slept");
+        let mut monitor = LatenessMonitor::new(vec![clock.clone()], MS * 2);
+        assert!(monitor.check(clock.now()).is_none(), "nobody slept");
         sleep_late(&hand, MS).await;
-        assert!(watch.look(clock.now()).is_none(), "that is not too late");
+        assert!(monitor.check(clock.now()).is_none(), "that is not too late");
         sleep_late(&hand, MS * 5).await;
-        assert_eq!(watch.look(clock.now()).map(|recent| recent.count()), Some(1));
+        assert_eq!(monitor.check(clock.now()).map(|recent| recent.count()), Some(1));
         sleep_late(&hand, MS * 5).await;
-        assert!(watch.look(clock.now()).is_none(), "it was just said");
+        assert!(monitor.check(clock.now()).is_none(), "it was just said");
         hand.advance(REPEATED);
-        assert!(watch.look(clock.now()).is_none(), "nobody slept since");
+        assert!(monitor.check(clock.now()).is_none(), "nobody slept since");
         sleep_late(&hand, MS * 5).await;
-        assert!(watch.look(clock.now()).is_some(), "a minute has passed");
+        assert!(monitor.check(clock.now()).is_some(), "a minute has passed");
     }
 }

@@ -1,13 +1,10 @@
 //! Time that moves only when it is told to, for tests.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::{Clock, Timers, date};
+use super::{Clock, Moment, Timers, date};
 
 /// Moves a [`Clock`] by hand.
 ///
@@ -28,7 +25,7 @@ pub struct ManualClock {
 
 #[derive(Debug)]
 struct Hands {
-    now: Instant,
+    now: Moment,
     /// The date, as the time since the Unix epoch. It goes with the time, and can be set.
     date: Duration,
 }
@@ -36,9 +33,8 @@ struct Hands {
 impl ManualClock {
     /// A clock that stands still, at the system's date.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "an instant can only be made from the real one")]
     pub fn new() -> Self {
-        let hands = Hands { now: Instant::now(), date: date::system() };
+        let hands = Hands { now: Moment::default(), date: date::system() };
         let hands = Arc::new(Mutex::new(hands));
         let (time, date) = (Arc::clone(&hands), Arc::clone(&hands));
         let timers = Arc::new(Timers::new(|_| {}));
@@ -71,7 +67,7 @@ impl ManualClock {
 
     /// The earliest deadline that something sleeps for.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub fn next_deadline(&self) -> Option<Moment> {
         self.clock.0.timers.first_deadline()
     }
 }

@@ -10,27 +10,35 @@
 //! - it is monotonic: when the system's date is set, sleeps and run times do not notice, and the
 //!   dates of its moments ([`Clock::since_epoch`]) follow within a second.
 //!
-//! [`precise`] drives real time, [`manual`] is moved by hand in tests. Both run the same queue of
-//! sleeps, and nothing outside this module reads the system's time.
+//! [`precise`] drives real time, [`manual`] is moved by hand in tests, and [`virtual_time`] jumps to
+//! the next deadline. All run the same queue of sleeps, and nothing outside this module reads the
+//! system's time.
 
 mod date;
 mod lateness;
 pub mod manual;
+mod moment;
 pub mod precise;
+mod throttle;
 mod timers;
+pub mod virtual_time;
 
 use std::{
     fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-pub use self::lateness::{Lateness, LatenessWatch};
 use self::{
     date::Date,
     timers::{Key, Timers},
+};
+pub use self::{
+    lateness::{Lateness, LatenessMonitor},
+    moment::Moment,
+    throttle::Throttle,
 };
 
 /// A source of time, and of sleeps that end when they should. Cloning it is cheap, and a clone
@@ -39,7 +47,7 @@ use self::{
 pub struct Clock(Arc<Shared>);
 
 struct Shared {
-    now: Box<dyn Fn() -> Instant + Send + Sync>,
+    now: Box<dyn Fn() -> Moment + Send + Sync>,
     timers: Arc<Timers>,
     date: Date,
 }
@@ -47,7 +55,7 @@ struct Shared {
 impl Clock {
     /// Of a monotonic time, and of the system's date as the time since the Unix epoch.
     fn new(
-        now: impl Fn() -> Instant + Send + Sync + 'static,
+        now: impl Fn() -> Moment + Send + Sync + 'static,
         date: impl Fn() -> Duration + Send + Sync + 'static,
         timers: Arc<Timers>,
     ) -> Self {
@@ -57,7 +65,7 @@ impl Clock {
 
     /// The time that all deadlines are counted in.
     #[must_use]
-    pub fn now(&self) -> Instant {
+    pub fn now(&self) -> Moment {
         (self.0.now)()
     }
 
@@ -66,12 +74,12 @@ impl Clock {
     /// one after the other may be apart by what the date was set by meanwhile, so add a duration
     /// to the date of one of them instead.
     #[must_use]
-    pub fn since_epoch(&self, moment: Instant) -> Duration {
+    pub fn since_epoch(&self, moment: Moment) -> Duration {
         self.0.date.at(moment, &self.0.now)
     }
 
     /// Sleeps until the deadline; ends at once if it has passed.
-    pub fn sleep_until(&self, deadline: Instant) -> Sleep {
+    pub fn sleep_until(&self, deadline: Moment) -> Sleep {
         Sleep { clock: self.clone(), deadline, key: None }
     }
 
@@ -99,7 +107,7 @@ impl fmt::Debug for Clock {
 #[must_use = "a sleep does nothing unless awaited"]
 pub struct Sleep {
     clock: Clock,
-    deadline: Instant,
+    deadline: Moment,
     /// Its place in the queue, once it waits there.
     key: Option<Key>,
 }

@@ -5,14 +5,12 @@
 //! the slack that the kernel gives to ordinary sleeps. Elsewhere, or when the system has no more
 //! file descriptors, a thread of the clock's own does the waiting.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Condvar, Mutex};
+use rustix::time::{ClockId, clock_gettime};
 
-use super::{Clock, Timers, date};
+use super::{Clock, Moment, Timers, date};
 
 /// A clock of real time whose sleeps are ended by the calling tokio runtime.
 ///
@@ -57,7 +55,7 @@ pub fn start_with_thread() -> Clock {
 /// What the thread waits on.
 #[derive(Default)]
 struct Alarm {
-    deadline: Mutex<Option<Instant>>,
+    deadline: Mutex<Option<Moment>>,
     changed: Condvar,
 }
 
@@ -65,7 +63,7 @@ impl Alarm {
     /// So that the thread notices, at leisure, that its clock is gone.
     const LONGEST: Duration = Duration::from_secs(1);
 
-    fn set(&self, deadline: Instant) {
+    fn set(&self, deadline: Moment) {
         *self.deadline.lock() = Some(deadline);
         self.changed.notify_one();
     }
@@ -74,8 +72,9 @@ impl Alarm {
     fn wait(&self) {
         let mut deadline = self.deadline.lock();
         let until = deadline.unwrap_or_else(|| now() + Self::LONGEST).min(now() + Self::LONGEST);
-        if now() < until {
-            self.changed.wait_until(&mut deadline, until);
+        let wait = until - now();
+        if !wait.is_zero() {
+            self.changed.wait_for(&mut deadline, wait);
         }
         if deadline.is_some_and(|deadline| deadline <= now()) {
             *deadline = None;
@@ -83,9 +82,12 @@ impl Alarm {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this module is the one that reads the time")]
-fn now() -> Instant {
-    Instant::now()
+/// The moment that every precise clock of this process shows: the system's monotonic clock, whose
+/// origin is the machine's start.
+#[must_use]
+pub fn now() -> Moment {
+    let time = clock_gettime(ClockId::Monotonic);
+    Moment::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
 #[cfg(target_os = "linux")]
@@ -123,17 +125,16 @@ mod timerfd {
     }
 
     /// Setting a timer also takes back an alarm that nobody read, so it never has to be read.
-    fn arm(fd: &OwnedFd, deadline: Instant) {
-        // Zero would disarm the timer.
-        let wait = deadline.saturating_duration_since(now()).max(Duration::from_nanos(1));
+    fn arm(fd: &OwnedFd, deadline: Moment) {
+        let moment = Duration::from_nanos(deadline.as_nanos());
         let value = Itimerspec {
             it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
             it_value: Timespec {
-                tv_sec: wait.as_secs().try_into().unwrap_or(i64::MAX),
-                tv_nsec: wait.subsec_nanos().into(),
+                tv_sec: moment.as_secs() as i64,
+                tv_nsec: moment.subsec_nanos().into(),
             },
         };
-        if let Err(error) = timerfd_settime(fd.as_fd(), TimerfdTimerFlags::empty(), &value) {
+        if let Err(error) = timerfd_settime(fd.as_fd(), TimerfdTimerFlags::ABSTIME, &value) {
             tracing::error!(%error, "cannot set a timer");
         }
     }

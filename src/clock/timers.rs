@@ -1,15 +1,11 @@
-use std::{
-    collections::BTreeMap,
-    task::Waker,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, task::Waker, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::Lateness;
+use super::{Lateness, Moment};
 
 /// A sleep's place in the queue. The number tells apart sleeps that end at the same moment.
-pub(super) type Key = (Instant, u64);
+pub(super) type Key = (Moment, u64);
 
 /// The sleeps of one clock, ordered by deadline, and the driver that ends them.
 ///
@@ -17,7 +13,7 @@ pub(super) type Key = (Instant, u64);
 pub(super) struct Timers {
     state: Mutex<State>,
     /// Tells the driver that the first deadline is now this one.
-    arm: Box<dyn Fn(Instant) + Send + Sync>,
+    arm: Box<dyn Fn(Moment) + Send + Sync>,
 }
 
 struct State {
@@ -27,13 +23,13 @@ struct State {
 }
 
 impl Timers {
-    pub(super) fn new(arm: impl Fn(Instant) + Send + Sync + 'static) -> Self {
+    pub(super) fn new(arm: impl Fn(Moment) + Send + Sync + 'static) -> Self {
         let state = State { sleeps: BTreeMap::new(), next_number: 0, lateness: Lateness::empty() };
         Self { state: Mutex::new(state), arm: Box::new(arm) }
     }
 
     /// Adds a sleep, to be woken at its deadline.
-    pub(super) fn add(&self, deadline: Instant, waker: &Waker) -> Key {
+    pub(super) fn add(&self, deadline: Moment, waker: &Waker) -> Key {
         let mut state = self.state.lock();
         let key = (deadline, state.next_number);
         state.next_number += 1;
@@ -70,7 +66,7 @@ impl Timers {
     }
 
     /// Wakes every sleep that is due, and arms the driver for the next one.
-    pub(super) fn fire(&self, now: Instant) {
+    pub(super) fn fire(&self, now: Moment) {
         let due = {
             let mut state = self.state.lock();
             let later = state.sleeps.split_off(&(now, u64::MAX));
@@ -85,7 +81,13 @@ impl Timers {
         }
     }
 
-    pub(super) fn first_deadline(&self) -> Option<Instant> {
+    /// Takes out the sleep that ends first, for a driver of its own kind of time.
+    pub(super) fn take_first(&self) -> Option<(Moment, Waker)> {
+        let ((deadline, _), waker) = self.state.lock().sleeps.pop_first()?;
+        Some((deadline, waker))
+    }
+
+    pub(super) fn first_deadline(&self) -> Option<Moment> {
         self.state.lock().sleeps.first_key_value().map(|((deadline, _), _)| *deadline)
     }
 

@@ -63,16 +63,16 @@ impl Sleeps {
             clock.sleep_until(deadline).await;
             let ended = clock.now();
             early += usize::from(ended < deadline);
-            worker.push(ended.saturating_duration_since(deadline));
+            worker.push(ended - deadline);
 
             let deadline = clock.now() + SLEEP;
             std::thread::sleep(SLEEP);
-            thread.push(clock.now().saturating_duration_since(deadline));
+            thread.push(clock.now() - deadline);
 
             let deadline = clock.now() + SLEEP;
             #[expect(clippy::disallowed_methods, reason = "what the clock is compared with")]
             tokio::time::sleep(SLEEP).await;
-            tokio.push(clock.now().saturating_duration_since(deadline));
+            tokio.push(clock.now() - deadline);
         }
         Self { clock: worker, thread, tokio, early }
     }

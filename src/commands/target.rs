@@ -9,7 +9,7 @@ use crate::{
     client::{Connection, Instance},
     clock::Clock,
     config,
-    functions::http::HttpRegistry,
+    functions::http::HttpStore,
 };
 
 /// Connects to the worker.
@@ -30,7 +30,7 @@ pub(super) async fn start(
             .at("--database-address")
     };
     let store = config::store_url(&target.database_address)?;
-    let store = HttpRegistry::new(store).map_err(unregistered)?;
+    let store = HttpStore::new(store).map_err(unregistered)?;
     let function = store.register(image).await.map_err(unregistered)?;
     connection.start(function, deadline).await
 }

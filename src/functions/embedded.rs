@@ -1,4 +1,4 @@
-//! A function registry inside the worker, for a platform without a key-value store.
+//! A function store inside the worker, for a platform without a key-value store.
 //!
 //! It speaks the store's protocol, so that a leaf can register functions here:
 //!
@@ -8,7 +8,14 @@
 //! | `GET /` with a function id as its *body* | 200 and the JSON that was posted; 404 |
 //! | any other method | 405 |
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use axum::{
     Router,
@@ -20,17 +27,22 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use super::{Function, FunctionRegistry, Lookup};
+use super::{FunctionSpec, FunctionStore, Lookup, stored::Stored};
 
-/// Functions in memory; a clone is the same registry.
-#[derive(Debug, Clone, Default)]
-pub struct EmbeddedRegistry {
-    functions: Arc<papaya::HashMap<String, Stored>>,
+/// Functions in memory; a clone is the same store.
+#[derive(Clone)]
+pub struct EmbeddedStore(Arc<Shared>);
+
+struct Shared {
+    functions: papaya::HashMap<String, Registered>,
+    /// The functions that were registered so far; any thread may register one.
+    count: AtomicU64,
+    ids: Box<dyn Fn(u64) -> u128 + Send + Sync>,
 }
 
 #[derive(Debug, Clone)]
-struct Stored {
-    function: Function,
+struct Registered {
+    function: FunctionSpec,
     /// As it was posted.
     json: Bytes,
 }
@@ -40,7 +52,15 @@ const MAX_FUNCTIONS: usize = 100_000;
 /// The most bytes that a function may have.
 const MAX_FUNCTION: usize = 4 * 1024;
 
-impl EmbeddedRegistry {
+impl EmbeddedStore {
+    /// A store without functions; `ids` gives the random bits of the id of the function that is
+    /// registered with this number.
+    #[must_use]
+    pub fn new(ids: impl Fn(u64) -> u128 + Send + Sync + 'static) -> Self {
+        let (functions, count) = (papaya::HashMap::new(), AtomicU64::new(0));
+        Self(Arc::new(Shared { functions, count, ids: Box::new(ids) }))
+    }
+
     /// Answers requests on these listeners until the runtime ends.
     pub fn serve(&self, listeners: Vec<TcpListener>) {
         let router = Router::new()
@@ -63,16 +83,32 @@ impl EmbeddedRegistry {
     ///
     /// When it is not JSON, or not a function.
     pub fn register(&self, json: Bytes) -> Result<String, serde_json::Error> {
-        let function = serde_json::from_slice(&json)?;
-        let id = uuid::Uuid::new_v4().to_string();
-        self.functions.pin().insert(id.clone(), Stored { function, json });
+        let function = serde_json::from_slice::<Stored>(&json)?.into();
+        let number = self.0.count.fetch_add(1, Ordering::Relaxed);
+        let bits = (self.0.ids)(number).to_be_bytes();
+        let id = uuid::Builder::from_random_bytes(bits).into_uuid().to_string();
+        self.0.functions.pin().insert(id.clone(), Registered { function, json });
         Ok(id)
     }
 }
 
-impl FunctionRegistry for EmbeddedRegistry {
+/// The ids are those of the numbers themselves, the same in every run.
+impl Default for EmbeddedStore {
+    fn default() -> Self {
+        Self::new(u128::from)
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let functions = self.0.functions.len();
+        f.debug_struct("EmbeddedStore").field("functions", &functions).finish_non_exhaustive()
+    }
+}
+
+impl FunctionStore for EmbeddedStore {
     fn lookup<'a>(&'a self, id: &'a str) -> Lookup<'a> {
-        let found = self.functions.pin().get(id).map(|stored| stored.function.clone());
+        let found = self.0.functions.pin().get(id).map(|stored| stored.function.clone());
         Box::pin(async move { Ok(found) })
     }
 }
@@ -101,8 +137,8 @@ pub async fn bind(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     }
 }
 
-async fn register(State(registry): State<EmbeddedRegistry>, json: Bytes) -> Response {
-    if registry.functions.len() >= MAX_FUNCTIONS {
+async fn register(State(registry): State<EmbeddedStore>, json: Bytes) -> Response {
+    if registry.0.functions.len() >= MAX_FUNCTIONS {
         let text = format!("{MAX_FUNCTIONS} functions are registered, and no more are kept");
         return (StatusCode::INSUFFICIENT_STORAGE, text).into_response();
     }
@@ -115,10 +151,10 @@ async fn register(State(registry): State<EmbeddedRegistry>, json: Bytes) -> Resp
     }
 }
 
-async fn look_up(State(registry): State<EmbeddedRegistry>, id: Bytes) -> Response {
+async fn look_up(State(registry): State<EmbeddedStore>, id: Bytes) -> Response {
     let found = std::str::from_utf8(&id)
         .ok()
-        .and_then(|id| registry.functions.pin().get(id.trim()).map(|stored| stored.json.clone()));
+        .and_then(|id| registry.0.functions.pin().get(id.trim()).map(|stored| stored.json.clone()));
     match found {
         Some(json) => ([JSON], json).into_response(),
         None => (StatusCode::NOT_FOUND, "no such function").into_response(),
@@ -130,12 +166,12 @@ const JSON: (header::HeaderName, &str) = (header::CONTENT_TYPE, "application/jso
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::functions::http::HttpRegistry;
+    use crate::functions::http::HttpStore;
 
-    async fn served() -> (EmbeddedRegistry, String) {
+    async fn served() -> (EmbeddedStore, String) {
         let listeners = bind("127.0.0.1", 0).await.unwrap();
         let address = format!("http://{}", listeners[0].local_addr().unwrap());
-        let registry = EmbeddedRegistry::default();
+        let registry = EmbeddedStore::default();
         registry.serve(listeners);
         (registry, address)
     }
@@ -176,12 +212,12 @@ mod tests {
     #[tokio::test]
     async fn the_client_and_the_server_understand_each_other() {
         let (embedded, address) = served().await;
-        let client = HttpRegistry::new(address.parse().unwrap()).unwrap();
+        let client = HttpStore::new(address.parse().unwrap()).unwrap();
         assert!(client.answers().await);
         let id = client.register("hyperfaas-echo:latest").await.unwrap();
         let found = client.lookup(&id).await.unwrap().unwrap();
-        assert_eq!(found.image_tag, "hyperfaas-echo:latest");
-        assert_eq!(found.config.idle_timeout().unwrap().as_secs(), 60);
+        assert_eq!(found.image, "hyperfaas-echo:latest");
+        assert_eq!(found.idle_timeout.unwrap().as_secs(), 60);
         assert_eq!(embedded.lookup(&id).await.unwrap(), Some(found));
         assert_eq!(client.lookup("nobody").await.unwrap(), None);
     }

@@ -1,14 +1,14 @@
-//! A function registry that is asked over HTTP.
+//! A function store that is asked over HTTP.
 
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode, Url};
 
-use super::{Function, FunctionRegistry, Lookup, RegistryError};
+use super::{FunctionSpec, FunctionStore, Lookup, StoreError, stored::Stored};
 
 /// Asks a key-value store, and asks again when it does not answer.
 #[derive(Debug, Clone)]
-pub struct HttpRegistry {
+pub struct HttpStore {
     address: Url,
     client: Client,
 }
@@ -21,19 +21,19 @@ const BACK_OFF: [Duration; 3] =
 /// The most bytes of an answer that are read. A function takes a few hundred.
 const MAX_ANSWER: usize = 64 * 1024;
 
-impl HttpRegistry {
-    /// A client of the registry at this address. Nothing is sent yet.
+impl HttpStore {
+    /// A client of the store at this address. Nothing is sent yet.
     ///
     /// # Errors
     ///
     /// When the HTTP client cannot be set up.
-    pub fn new(address: Url) -> Result<Self, RegistryError> {
+    pub fn new(address: Url) -> Result<Self, StoreError> {
         // The address is meant as it stands: a proxy of the environment is for other things.
         match Client::builder().no_proxy().timeout(ATTEMPT).build() {
             Ok(client) => Ok(Self { address, client }),
             Err(error) => {
                 let reason = format!("cannot be asked: {}", root_cause(&error));
-                Err(RegistryError { address: address.into(), reason })
+                Err(StoreError { address: address.into(), reason })
             }
         }
     }
@@ -42,8 +42,8 @@ impl HttpRegistry {
     ///
     /// # Errors
     ///
-    /// When the registry does not answer as the protocol says. There is no second attempt.
-    pub async fn register(&self, image_tag: &str) -> Result<String, RegistryError> {
+    /// When the store does not answer as the protocol says. There is no second attempt.
+    pub async fn register(&self, image_tag: &str) -> Result<String, StoreError> {
         #[derive(serde::Deserialize)]
         struct Registered {
             function_id: String,
@@ -73,12 +73,12 @@ impl HttpRegistry {
         self.send(self.client.get(self.address.clone())).await.is_ok()
     }
 
-    async fn ask(&self, id: &str) -> Result<Option<Function>, String> {
+    async fn ask(&self, id: &str) -> Result<Option<FunctionSpec>, String> {
         let request = self.client.get(self.address.clone()).body(id.to_owned());
         let (status, answer) = self.send(request).await?;
         match status {
-            StatusCode::OK => serde_json::from_slice(&answer)
-                .map(Some)
+            StatusCode::OK => serde_json::from_slice::<Stored>(&answer)
+                .map(|stored| Some(stored.into()))
                 .map_err(|error| format!("sent something that is no function: {error}")),
             StatusCode::NOT_FOUND => Ok(None),
             other => Err(format!("answered {other}, expected 200 or 404")),
@@ -101,12 +101,12 @@ impl HttpRegistry {
         Ok((response.status(), answer))
     }
 
-    fn error(&self, reason: String) -> RegistryError {
-        RegistryError { address: self.address.to_string(), reason }
+    fn error(&self, reason: String) -> StoreError {
+        StoreError { address: self.address.to_string(), reason }
     }
 }
 
-impl FunctionRegistry for HttpRegistry {
+impl FunctionStore for HttpStore {
     fn lookup<'a>(&'a self, id: &'a str) -> Lookup<'a> {
         Box::pin(async move {
             for wait in BACK_OFF {
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     /// A registry that answers every request with these bytes, whatever they are.
-    async fn registry_answering(answer: &'static [u8]) -> HttpRegistry {
+    async fn registry_answering(answer: &'static [u8]) -> HttpStore {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move {
@@ -158,7 +158,7 @@ mod tests {
                 });
             }
         });
-        HttpRegistry::new(address.parse().unwrap()).unwrap()
+        HttpStore::new(address.parse().unwrap()).unwrap()
     }
 
     #[tokio::test]
@@ -188,7 +188,7 @@ mod tests {
     async fn a_registry_that_accepts_and_never_answers_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let registry = HttpRegistry::new(address.parse().unwrap()).unwrap();
+        let registry = HttpStore::new(address.parse().unwrap()).unwrap();
         let error = registry.lookup("f").await.unwrap_err().to_string();
         assert!(error.contains(&address) && error.contains("does not answer"), "{error}");
     }
@@ -198,7 +198,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        let registry = HttpRegistry::new(address.parse().unwrap()).unwrap();
+        let registry = HttpStore::new(address.parse().unwrap()).unwrap();
         assert!(!registry.answers().await);
         let error = registry.lookup("f").await.unwrap_err().to_string();
         assert!(error.contains(&address) && error.contains("refused"), "{error}");

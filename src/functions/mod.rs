@@ -1,74 +1,53 @@
 //! Which image a function id stands for, and what the function may use.
 //!
-//! The platform keeps this in a key-value store that speaks HTTP; a worker asks it when it is
-//! told to start a function that it has not seen. [`http`] asks such a store, [`embedded`] is
-//! one.
+//! The platform keeps this in a store; a worker asks it when it starts a function that it has not
+//! seen. [`http`] asks a store over HTTP, [`embedded`] is such a store, and [`open()`] finds out
+//! which of the two a worker needs.
 
 pub mod embedded;
 pub mod http;
+mod open;
+mod stored;
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
-use serde::Deserialize;
+pub use self::open::{Place, StoreKind, open};
 
 /// Where functions are looked up.
-pub trait FunctionRegistry: fmt::Debug + Send + Sync + 'static {
-    /// The function of this id, or nothing when the registry does not know it.
+pub trait FunctionStore: fmt::Debug + Send + Sync + 'static {
+    /// The function of this id, or nothing when the store does not know it.
     fn lookup<'a>(&'a self, id: &'a str) -> Lookup<'a>;
 }
 
-/// The answer of [`FunctionRegistry::lookup`], to be awaited.
+/// The answer of [`FunctionStore::lookup`], to be awaited.
 pub type Lookup<'a> =
-    Pin<Box<dyn Future<Output = Result<Option<Function>, RegistryError>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<Option<FunctionSpec>, StoreError>> + Send + 'a>>;
 
-impl<R: FunctionRegistry + ?Sized> FunctionRegistry for Arc<R> {
+impl<S: FunctionStore + ?Sized> FunctionStore for Arc<S> {
     fn lookup<'a>(&'a self, id: &'a str) -> Lookup<'a> {
         (**self).lookup(id)
     }
 }
 
 /// A function as it was registered.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Function {
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FunctionSpec {
     /// The container image, such as `hyperfaas-echo:latest`.
-    pub image_tag: String,
-    /// What it may use.
-    #[serde(default)]
-    pub config: FunctionConfig,
+    pub image: String,
+    /// The memory that an instance may use, in bytes.
+    pub memory_limit: Option<u64>,
+    /// The CPU that an instance may use, in cores: quota divided by period.
+    pub cpu_limit: Option<f64>,
+    /// The calls that an instance is meant to run at once.
+    pub max_concurrency: Option<u32>,
+    /// How long an instance may be idle before it is stopped.
+    pub idle_timeout: Option<Duration>,
 }
 
-/// An instance that may be idle for longer is as good as one that may be for ever: ten years.
-const LONGEST_IDLE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-/// What a function may use; zero is "not stated".
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct FunctionConfig {
-    /// Memory, in bytes.
-    pub mem_limit: i64,
-    /// CPU time in each period: `cpu_quota / cpu_period` is a number of cores.
-    pub cpu_quota: i64,
-    /// See `cpu_quota`.
-    pub cpu_period: i64,
-    /// Seconds without a call after which an instance goes down.
-    pub timeout: i64,
-    /// Calls that an instance is meant to run at once.
-    pub max_concurrency: i64,
-}
-
-impl FunctionConfig {
-    /// `timeout` as a duration, if one is stated.
-    #[must_use]
-    pub fn idle_timeout(&self) -> Option<Duration> {
-        let seconds = u64::try_from(self.timeout).ok().filter(|seconds| *seconds > 0)?;
-        Some(Duration::from_secs(seconds).min(LONGEST_IDLE))
-    }
-}
-
-/// A registry that does not answer, or not as the protocol says. Trying again may help.
+/// A store that does not answer, or not as the protocol says. Trying again may help.
 #[derive(Debug, thiserror::Error)]
 #[error("the function registry at {address} {reason}")]
-pub struct RegistryError {
+pub struct StoreError {
     /// Where it was asked.
     pub address: String,
     /// What it did instead of answering.

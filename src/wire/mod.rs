@@ -1,7 +1,11 @@
-//! gRPC: what comes in is decoded, the worker is asked, and its answer is encoded.
+//! gRPC. [`transport`] accepts connections; each API has a module of its own, which decodes
+//! requests, asks the worker and encodes its responses.
 
 pub mod controller;
 pub mod server;
 mod standard;
 mod status;
+mod thread;
 pub mod transport;
+
+pub(crate) use self::thread::ThreadContext;

@@ -1,7 +1,7 @@
-//! The standard health service (`grpc.health.v1.Health`) of one worker.
+//! The standard services: health (`grpc.health.v1.Health`) and server reflection.
 //!
-//! tonic's own refuses to watch a name that it does not know. The protocol asks for
-//! `SERVICE_UNKNOWN` and an open stream, because the name may be known later.
+//! tonic's health service refuses to watch an unknown name. The protocol requires
+//! `SERVICE_UNKNOWN` and an open stream, because the name may become known later.
 
 use std::{
     pin::Pin,
@@ -11,55 +11,57 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_stream::{Stream, wrappers::WatchStream};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, service::RoutesBuilder};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server,
 };
 
-/// The names that there are: the server as a whole, what a leaf asks for, and the service. All
+use super::transport::MessageLimits;
+
+/// The known names: the whole server, the name that a leaf asks for, and the service. All of them
 /// have the same state.
 const NAMES: [&str; 3] = ["", "worker", "controller.Controller"];
 
-/// Where a worker says how it is.
+/// The health of a worker, as the worker sets it.
 #[derive(Debug)]
 pub(crate) struct Health {
     state: watch::Receiver<ServingStatus>,
-    /// Until there is nothing more to say.
+    /// Taken at the end, which ends the streams of all watchers.
     changes: Mutex<Option<watch::Sender<ServingStatus>>>,
 }
 
 impl Health {
-    /// That of a worker that serves.
+    /// The health of a worker that serves.
     pub(crate) fn serving() -> Self {
         let (changes, state) = watch::channel(ServingStatus::Serving);
         Self { state, changes: Mutex::new(Some(changes)) }
     }
 
-    /// It takes no more calls.
+    /// The worker accepts no more calls.
     pub(crate) fn not_serving(&self) {
         if let Some(changes) = &*self.changes.lock() {
             changes.send_replace(ServingStatus::NotServing);
         }
     }
 
-    /// Ends the streams of those who watch, once they know the last state.
+    /// Ends the streams of all watchers, after they got the last state.
     pub(crate) fn end(&self) {
         *self.changes.lock() = None;
     }
 
-    /// The service that tells.
+    /// The service that reports it.
     pub(crate) fn service(&self) -> HealthService {
         HealthService(self.state.clone())
     }
 }
 
-/// The service, for one thread.
-#[derive(Debug)]
+/// The health service of a worker.
+#[derive(Debug, Clone)]
 pub(crate) struct HealthService(watch::Receiver<ServingStatus>);
 
 #[tonic::async_trait]
 impl health_server::Health for HealthService {
-    type WatchStream = Watching;
+    type WatchStream = HealthUpdates;
 
     async fn check(
         &self,
@@ -76,9 +78,9 @@ impl health_server::Health for HealthService {
     async fn watch(
         &self,
         request: Request<HealthCheckRequest>,
-    ) -> Result<Response<Watching>, Status> {
+    ) -> Result<Response<HealthUpdates>, Status> {
         let changes = WatchStream::new(self.0.clone());
-        Ok(Response::new(Watching { is_known: is_known(&request), changes, last: None }))
+        Ok(Response::new(HealthUpdates { is_known: is_known(&request), changes, last: None }))
     }
 }
 
@@ -90,16 +92,16 @@ fn quoted(name: &str) -> String {
     format!("'{name}'")
 }
 
-/// The states of a name, as they change.
+/// The states of a name, one for each change.
 #[derive(Debug)]
-pub(crate) struct Watching {
+pub(crate) struct HealthUpdates {
     is_known: bool,
     changes: WatchStream<ServingStatus>,
-    /// What was said last.
+    /// The last state that was sent.
     last: Option<ServingStatus>,
 }
 
-impl Stream for Watching {
+impl Stream for HealthUpdates {
     type Item = Result<HealthCheckResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -113,4 +115,27 @@ impl Stream for Watching {
             }
         }
     }
+}
+
+/// Server reflection for an API, in both versions of the protocol that are in use.
+pub(crate) fn reflection(api: &'static [u8], messages: MessageLimits) -> RoutesBuilder {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(api)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let mut routes = RoutesBuilder::default();
+    match (builder().build_v1(), builder().build_v1alpha()) {
+        (Ok(mut v1), Ok(mut v1alpha)) => {
+            v1 = v1.max_decoding_message_size(messages.max_bytes);
+            v1alpha = v1alpha.max_decoding_message_size(messages.max_bytes);
+            for encoding in messages.response_encodings() {
+                v1 = v1.send_compressed(encoding);
+                v1alpha = v1alpha.send_compressed(encoding);
+            }
+            routes.add_service(v1).add_service(v1alpha);
+        }
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no server reflection"),
+    }
+    routes
 }

@@ -1,7 +1,12 @@
-use hyperfake_predictor::{Error, ErrorKind};
-use tonic::{Code, Status};
+//! What a client is told: gRPC codes for the worker's errors, and the limits that it can exceed.
 
-/// The one table from the worker's errors to gRPC's codes.
+use std::fmt::Display;
+
+use http::Response;
+use hyperfake_predictor::{Error, ErrorKind};
+use tonic::{Code, Status, body::Body};
+
+/// Converts an error of the worker. This is the only table of its codes.
 pub(crate) fn status(error: &Error) -> Status {
     let code = match error.kind() {
         ErrorKind::NotFound => Code::NotFound,
@@ -16,4 +21,58 @@ pub(crate) fn status(error: &Error) -> Status {
         _ => Code::Unknown,
     };
     Status::new(code, error.to_string())
+}
+
+/// A limit of the transport that a client can exceed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limit {
+    /// The size of one message.
+    MessageBytes,
+    /// The size of all requests that have not arrived completely.
+    InflightBytes,
+    /// Open connections of one endpoint.
+    Connections,
+}
+
+impl Limit {
+    /// The option that sets the limit. Only this table names options: the code that checks a limit
+    /// does not know how it was set.
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::MessageBytes => "--max-message-size",
+            Self::InflightBytes => "--max-partial-size",
+            Self::Connections => "--max-connections",
+        }
+    }
+
+    /// The refusal of a request that exceeds the limit.
+    pub(crate) fn exceeded(self, what: impl Display) -> Status {
+        Status::resource_exhausted(format!("{}: {what}", self.flag()))
+    }
+
+    /// For the log, when there is no room for more.
+    pub(crate) fn reached(self, limit: usize) -> String {
+        format!("{} is {limit}", self.flag())
+    }
+}
+
+/// The refusal of a message above the limit.
+pub(crate) fn message_too_large(what: impl Display) -> Status {
+    Limit::MessageBytes.exceeded(what)
+}
+
+/// Replaces tonic's code for a message that is too large, `OutOfRange`, by the one of the other
+/// implementations of gRPC. No method of ours has that code for another reason.
+pub(crate) fn with_common_codes(response: Response<Body>) -> Response<Body> {
+    /// `OutOfRange` as a header.
+    const OUT_OF_RANGE: &str = "11";
+    let headers = response.headers();
+    if headers.get(Status::GRPC_STATUS).is_none_or(|code| code != OUT_OF_RANGE) {
+        return response;
+    }
+    let status = Status::from_header_map(headers);
+    let text = status.as_ref().map(Status::message).unwrap_or_default();
+    // Such as "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes".
+    let numbers = text.split_once(": ").map_or(text, |(_, numbers)| numbers);
+    message_too_large(numbers).into_http()
 }

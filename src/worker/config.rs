@@ -1,9 +1,10 @@
 use std::time::Duration;
 
-use hyperfake_predictor::Limits;
-
-use super::{FeatureScope, Runtime, StartAnswers};
-use crate::{catalog::Response, duration::TimeScale};
+use super::{FeatureScope, StartAnswers};
+use crate::{
+    catalog::{Layers, ResponseBody},
+    scenario::ContainerRuntime,
+};
 
 /// How a worker behaves.
 #[derive(Debug, Clone)]
@@ -15,21 +16,19 @@ pub struct Config {
     /// The most calls at once, if there is a limit.
     pub max_calls: Option<usize>,
     /// The container runtime whose cold start is imitated.
-    pub runtime: Runtime,
+    pub runtime: ContainerRuntime,
     /// The cold start of every instance, whatever runtime and model say.
     pub cold_start: Option<Duration>,
     /// When a request to start an instance is answered.
     pub start_answers: StartAnswers,
-    /// How long an instance may be idle, whatever its function says.
+    /// How long an instance may be idle, regardless of its function.
     pub idle_timeout: Option<Duration>,
     /// Whether a stopped instance is forgotten at once.
     pub auto_remove: bool,
     /// The answers' bodies, when the model does not say.
-    pub response: Response,
-    /// What predictions are held to.
-    pub limits: Limits,
-    /// A factor for all run times and cold starts.
-    pub time_scale: TimeScale,
+    pub response: ResponseBody,
+    /// What predictions are held to, and the factor for all run times and cold starts.
+    pub layers: Layers,
     /// Whose instances and calls the models are told of.
     pub feature_scope: FeatureScope,
     /// Events that a listener's buffer holds.

@@ -2,44 +2,53 @@ use std::{
     str::FromStr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
-use super::{Instance, Rotation};
-use crate::catalog::Model;
+use super::placement::RoundRobin;
+use crate::{catalog::Model, functions::FunctionSpec, scenario::Draws};
+
+/// What a function is, for its instances.
+#[derive(Debug)]
+pub struct FunctionInfo {
+    /// Its id.
+    pub id: Arc<str>,
+    /// As it was registered.
+    pub spec: FunctionSpec,
+    /// What predicts its calls.
+    pub model: Arc<Model>,
+    /// Its random numbers.
+    pub(super) draws: Draws,
+}
 
 /// A function that was started here.
 #[derive(Debug)]
-pub struct Function {
-    /// Its id.
-    pub id: Arc<str>,
-    /// What predicts its calls.
-    pub model: Arc<Model>,
+pub(super) struct Function {
+    pub(super) info: Arc<FunctionInfo>,
     /// Its live instances.
-    pub rotation: Rotation,
+    pub(super) instances: RoundRobin,
     /// What its model is told of instances and calls.
     pub(super) load: Arc<Load>,
-    /// How long its instances may be idle, if it says so itself.
-    pub(super) idle_timeout: Option<Duration>,
+    /// The number of the next instance; starts on any thread take one.
+    next_instance: AtomicU64,
+    /// The number of the next call; calls on any thread take one.
+    next_call: AtomicU64,
 }
 
 impl Function {
-    pub(super) fn add(&self, instance: &Arc<Instance>) {
-        self.rotation.add(Arc::clone(instance));
-        // A call that named it was faster, and it was not in yet.
-        if instance.is_announced() {
-            self.rotation.set_ready(instance);
-        }
-        self.load.instances.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn new(info: FunctionInfo, load: Arc<Load>) -> Self {
+        let (next_instance, next_call) = (AtomicU64::new(0), AtomicU64::new(0));
+        let instances = RoundRobin::default();
+        Self { info: Arc::new(info), instances, load, next_instance, next_call }
     }
 
-    /// Takes an instance out of turn; a second time does nothing.
-    pub(super) fn remove(&self, instance: &Instance) {
-        if self.rotation.remove(instance) {
-            self.load.instances.fetch_sub(1, Ordering::Relaxed);
-        }
+    pub(super) fn number_instance(&self) -> u64 {
+        self.next_instance.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn number_call(&self) -> u64 {
+        self.next_call.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -65,7 +74,8 @@ impl FromStr for FeatureScope {
     }
 }
 
-/// Live instances and running calls, of one function or of all together.
+/// Live instances and running calls, of one function or of all together. Calls on any thread
+/// change it.
 #[derive(Debug, Default)]
 pub(super) struct Load {
     pub(super) instances: AtomicUsize,

@@ -1,122 +1,124 @@
 //! The simulated worker: functions, their instances, and the calls that run on them.
 //!
-//! A call's way is in [`execution`](Executor::call), an instance's in `lifecycle`. Nothing here
-//! knows how a call came in (gRPC) or who predicts it (a backend).
+//! A call's way is in [`Executor::call`], an instance's in `lifecycle`. Nothing here knows how a
+//! call came in (gRPC) or who predicts it (a backend).
 
-mod admission;
 mod config;
+mod directory;
 mod events;
-mod execution;
+mod executor;
 mod function;
-mod id;
+mod gate;
 mod instance;
 mod ledger;
 mod lifecycle;
-mod scheduler;
+mod listeners;
+mod placement;
+mod sessions;
+mod usage;
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{
-    admission::Admission,
-    function::Load,
-    instance::{End, Visit},
-};
 pub use self::{
     config::{Config, DEFAULT_IDLE_TIMEOUT},
-    events::{Event, EventKind, Events, Over, Subscription},
-    execution::{Call, Executor, Outcome, Sessions},
-    function::{FeatureScope, Function},
-    id::{InstanceId, NotAnId},
+    directory::STOPPED_INSTANCES_STAY,
+    events::{Event, EventKind, Observer},
+    executor::{Call, Executor, Outcome},
+    function::{FeatureScope, FunctionInfo},
     instance::{Instance, InstanceState},
     ledger::{Ledger, Reservation},
-    lifecycle::{Runtime, STOPPED_INSTANCES_STAY, StartAnswers},
-    scheduler::Rotation,
+    lifecycle::StartAnswers,
+    listeners::{Subscription, SubscriptionEnd},
+    sessions::Sessions,
+    usage::Usage,
 };
+use self::{
+    directory::Directory,
+    function::{Function, Load},
+    gate::{Gate, Reason, Refusal},
+    instance::InstancePermit,
+    listeners::Listeners,
+};
+pub use crate::record::{InstanceId, NotAnId};
 use crate::{
-    catalog::{Catalog, Model, Response},
-    clock::Clock,
-    functions::FunctionRegistry,
+    catalog::{Catalog, Model, ResponseBody},
+    clock::{Clock, Moment},
+    functions::FunctionStore,
+    record::{CallRecord, Sink},
+    scenario::Seed,
 };
 
 /// The longest id that is looked at, in bytes. A function's is a UUID of 36.
 const MAX_ID: usize = 256;
-
-/// The most instances that are listed, and the most of them that have stopped: no client can fill
-/// the memory by starting them.
-const MAX_INSTANCES: usize = 1_000_000;
-const MAX_STOPPED: usize = 10_000;
 
 /// A worker, shared by the threads that run its calls (each through an [`Executor`]).
 #[derive(Debug)]
 pub struct Worker {
     config: Arc<Config>,
     catalog: Arc<Catalog>,
-    registry: Arc<dyn FunctionRegistry>,
-    /// The functions that were started here, by id. They stay, so that each is looked up once.
-    functions: papaya::HashMap<Arc<str>, Arc<Function>, foldhash::fast::RandomState>,
-    /// Every instance that is listed, stopped ones included.
-    instances: papaya::HashMap<InstanceId, Arc<Instance>>,
+    store: Arc<dyn FunctionStore>,
+    seed: Seed,
+    directory: Directory,
     ledger: Ledger,
     /// What all functions have together.
     load: Arc<Load>,
-    admission: Admission,
-    events: Events,
-    /// The stopped instances that are still listed, oldest first, and when they stopped.
-    stopped: Mutex<VecDeque<(Instant, InstanceId)>>,
-    /// The lives of the instances, up to their last events.
-    lives: TaskTracker,
+    gate: Gate,
+    listeners: Arc<Listeners>,
+    /// Told of every call that ended; the listeners among them.
+    sinks: Vec<Arc<dyn Sink>>,
+    /// Told of every change of an instance; the listeners among them.
+    observers: Vec<Arc<dyn Observer>>,
+    /// The tasks of the instances, up to their last events.
+    instance_tasks: TaskTracker,
     /// Ends the wait of instances for their calls.
-    cut: CancellationToken,
-}
-
-/// What the running calls use at one moment.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Usage {
-    /// Calls that are running or waiting for an instance to be ready.
-    pub calls: usize,
-    /// Instances that have not ended.
-    pub instances: usize,
-    /// CPU in use, in cores.
-    pub cpu_cores: f64,
-    /// Memory in use, in bytes.
-    pub ram_bytes: u64,
-    /// CPU in use as a share of the worker's CPUs, each of which takes an equal part: 0 to 100.
-    pub cpu_percent: f64,
-    /// Memory in use as a share of the worker's: 0 to 100.
-    pub ram_percent: f64,
+    abort: CancellationToken,
 }
 
 impl Worker {
-    /// A worker without instances; the name is what the log calls it.
+    /// A worker without instances. The name is what the log calls it, and the seed is where its
+    /// random numbers come from.
     #[must_use]
     pub fn new(
         name: impl Into<String>,
+        seed: Seed,
         config: Arc<Config>,
         catalog: Arc<Catalog>,
-        registry: Arc<dyn FunctionRegistry>,
+        store: Arc<dyn FunctionStore>,
     ) -> Self {
+        let listeners =
+            Arc::new(Listeners::new(name.into(), config.event_buffer, config.listener_timeout));
         Self {
-            events: Events::new(name.into(), config.event_buffer, config.listener_timeout),
-            admission: Admission::new(config.max_calls),
+            gate: Gate::new(config.max_calls),
+            sinks: vec![Arc::clone(&listeners) as _],
+            observers: vec![Arc::clone(&listeners) as _],
+            listeners,
             config,
             catalog,
-            registry,
-            functions: papaya::HashMap::default(),
-            instances: papaya::HashMap::new(),
+            store,
+            seed,
+            directory: Directory::default(),
             ledger: Ledger::default(),
             load: Arc::default(),
-            stopped: Mutex::default(),
-            lives: TaskTracker::new(),
-            cut: CancellationToken::new(),
+            instance_tasks: TaskTracker::new(),
+            abort: CancellationToken::new(),
         }
+    }
+
+    /// The same worker, which also tells this sink of every call that ended.
+    #[must_use]
+    pub fn with_sink(mut self, sink: Arc<dyn Sink>) -> Self {
+        self.sinks.push(sink);
+        self
+    }
+
+    /// The same worker, which also tells this observer of every change of an instance.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
     }
 
     /// How it behaves.
@@ -148,25 +150,15 @@ impl Worker {
             Err(error) if error.kind() == ErrorKind::NotFound => self.look_up(function_id).await?,
             found => found?,
         };
-        self.admission.check_open()?;
-        if self.instances.len() >= MAX_INSTANCES {
-            let message = format!("{MAX_INSTANCES} instances are listed, and no more are started");
-            return Err(Error::exhausted(message));
-        }
-        let cold_start = self.config.cold_start.or(function.model.cold_start);
+        self.check_open()?;
+        let cold_start = self.config.cold_start.or(function.info.model.cold_start);
         let cold_start = cold_start.unwrap_or(self.config.runtime.cold_start());
-        let cold_start = self.config.time_scale.apply(cold_start);
-        let instance = loop {
-            let id = InstanceId::random();
-            let new = Instance::new(id, Arc::clone(&function), clock.now(), cold_start);
-            let new = Arc::new(new);
-            if self.instances.pin().try_insert(id, Arc::clone(&new)).is_ok() {
-                break new;
-            }
-        };
-        self.events.emit(EventKind::Start, false, &instance, || instance.created);
-        function.add(&instance);
-        self.lives.spawn(lifecycle::live(Arc::clone(self), Arc::clone(&instance), clock.clone()));
+        let cold_start = self.config.layers.time_scale.apply(cold_start);
+        let instance = self.directory.add_instance(&function, clock.now(), cold_start)?;
+        self.changed(EventKind::Start, &instance, || instance.created);
+        self.directory.enlist(&function, &instance);
+        let task = lifecycle::run_instance(Arc::clone(self), Arc::clone(&instance), clock.clone());
+        self.instance_tasks.spawn(task);
         Ok(instance)
     }
 
@@ -178,7 +170,7 @@ impl Worker {
     /// `Unavailable` when the instance ended before it was ready, and when the worker shuts down.
     pub async fn ready(&self, instance: &Instance) -> Result<()> {
         let was_ready = instance.ready().await;
-        self.admission.check_open()?;
+        self.check_open()?;
         if was_ready {
             return Ok(());
         }
@@ -193,35 +185,33 @@ impl Worker {
     /// `NotFound` when no live instance has this id.
     pub async fn stop(&self, instance_id: &str) -> Result<()> {
         check_id("instance", instance_id)?;
-        let found = instance_id
-            .parse::<InstanceId>()
-            .ok()
-            .and_then(|id| self.instances.pin().get(&id).cloned())
-            .filter(|instance| !instance.is_stopped());
-        let Some(instance) = found else {
+        let id = instance_id.parse().ok();
+        let found = id.and_then(|id| self.directory.instance(id));
+        let Some(instance) = found.filter(|instance| !instance.is_stopped()) else {
             let message = format!("no live instance has the id '{instance_id}'");
             return Err(Error::not_found(message));
         };
-        instance.close(End::Stop);
-        instance.function.remove(&instance);
+        instance.close(Reason::Stop);
+        self.directory.delist(&instance);
         instance.stopped().await;
         Ok(())
     }
 
-    /// Listens to what happens to the instances, as this node.
+    /// Listens to what happens to the instances, as this node: from now on or, for one that comes
+    /// back in time, from where its last subscription ended.
     ///
     /// # Errors
     ///
     /// `Exhausted` when there are too many listeners, `Invalid` for a name that is too long.
     pub fn subscribe(&self, node: &str, clock: &Clock) -> Result<Subscription> {
         check_id("node", node)?;
-        self.events.subscribe(node, clock)
+        self.listeners.subscribe(node, clock)
     }
 
-    /// Says what could not be said yet, and forgets what is over. Call it every few seconds.
-    pub fn tidy(&self, now: Instant) {
-        self.events.tidy(now);
-        self.forget_stopped(now);
+    /// Reports what is due to be reported, and evicts what has expired. Call it every few seconds.
+    pub fn housekeeping(&self, now: Moment) {
+        self.listeners.housekeeping(now);
+        self.directory.evict_stopped(now);
     }
 
     /// What is in use at this moment.
@@ -230,8 +220,8 @@ impl Worker {
         let (cpu_cores, ram_bytes) = (self.ledger.cpu_cores(), self.ledger.ram_bytes());
         let percent = |used: f64, total: f64| (100.0 * used / total).min(100.0);
         Usage {
-            calls: self.admission.calls(),
-            instances: self.lives.len(),
+            calls: self.gate.state().inside() as usize,
+            instances: self.instance_tasks.len(),
             cpu_cores,
             ram_bytes,
             cpu_percent: percent(cpu_cores, self.config.cpus as f64),
@@ -242,37 +232,53 @@ impl Worker {
     /// Every instance that is listed: the live ones and, without `--auto-remove`, those that
     /// stopped within the last [`STOPPED_INSTANCES_STAY`].
     #[must_use]
-    pub fn instances(&self, now: Instant) -> Vec<Arc<Instance>> {
-        self.forget_stopped(now);
-        self.instances.pin().values().cloned().collect()
+    pub fn instances(&self, now: Moment) -> Vec<Arc<Instance>> {
+        self.directory.evict_stopped(now);
+        self.directory.instances()
     }
 
     /// Takes no more calls and starts.
     pub fn close(&self) {
-        self.admission.close();
+        self.gate.close(Reason::Down);
     }
 
     /// Takes no more calls and starts, and waits for the calls inside to end.
     pub async fn drain(&self) {
         self.close();
-        self.admission.empty().await;
+        self.gate.until(|state| state.is_over().then_some(())).await;
     }
 
     /// Ends every instance, those without another end with DOWN, and then every subscription.
     pub async fn shut_down(&self) {
         self.close();
-        for instance in self.instances.pin().values() {
-            instance.close(End::Down);
+        for instance in self.directory.instances() {
+            instance.close(Reason::Down);
         }
-        self.cut.cancel();
-        self.lives.close();
-        self.lives.wait().await;
-        self.events.close();
+        self.abort.cancel();
+        self.instance_tasks.close();
+        self.instance_tasks.wait().await;
+        self.listeners.close();
+    }
+
+    /// Lets a call in, unless there are too many or the worker is closed.
+    fn admit(&self) -> Result<AdmissionPermit<'_>> {
+        match self.gate.enter() {
+            Ok(()) => Ok(AdmissionPermit(&self.gate)),
+            Err(Refusal::Full(inside)) => {
+                let message = format!("{inside} calls are running, the limit of calls at once");
+                Err(Error::exhausted(message))
+            }
+            Err(Refusal::Closed) => Err(shutting_down()),
+        }
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.gate.state().closed().is_some() { Err(shutting_down()) } else { Ok(()) }
     }
 
     fn function(&self, id: &str) -> Result<Arc<Function>> {
-        if let Some(function) = self.functions.pin().get(id) {
-            return Ok(Arc::clone(function));
+        if let Some(function) = self.directory.function(id) {
+            return Ok(function);
         }
         check_id("function", id)?;
         let message = format!("no function with the id '{id}' was started on this worker");
@@ -280,94 +286,100 @@ impl Worker {
     }
 
     async fn look_up(&self, id: &str) -> Result<Arc<Function>> {
-        let registered = self.registry.lookup(id).await.map_err(|error| {
+        let found = self.store.lookup(id).await.map_err(|error| {
             Error::unavailable(format!("cannot look up the function '{id}'")).with_source(error)
         })?;
-        let Some(registered) = registered else {
+        let Some(spec) = found else {
             let message = format!("the function registry knows no function with the id '{id}'");
             return Err(Error::not_found(message));
         };
-        let function = Function {
-            id: id.into(),
-            model: self.catalog.resolve(&registered.image_tag)?,
-            rotation: Rotation::default(),
-            load: match self.config.feature_scope {
-                FeatureScope::Function => Arc::default(),
-                FeatureScope::Worker => Arc::clone(&self.load),
-            },
-            idle_timeout: registered.config.idle_timeout(),
+        let model = self.catalog.resolve(&spec.image)?;
+        let info = FunctionInfo { id: id.into(), spec, model, draws: self.seed.function(id) };
+        let load = match self.config.feature_scope {
+            FeatureScope::Function => Arc::default(),
+            FeatureScope::Worker => Arc::clone(&self.load),
         };
-        // Another Start may have been faster; then its function is the one.
-        let functions = self.functions.pin();
-        Ok(Arc::clone(functions.get_or_insert(Arc::clone(&function.id), Arc::new(function))))
+        Ok(self.directory.add_function(info, load))
     }
 
-    /// Finds the instance that runs a call: the one asked for, or the one whose turn it is.
+    /// Finds the instance that runs a call: the one asked for, or the next one in turn.
     fn place<'a>(
         &self,
-        function: &Arc<Function>,
+        function: &Function,
         asked: Option<InstanceId>,
         clock: &'a Clock,
-    ) -> Result<Visit<'a>> {
-        let asked = asked.and_then(|id| self.instances.pin().get(&id).cloned());
+    ) -> Result<InstancePermit<'a>> {
+        let asked = asked.and_then(|id| self.directory.instance(id));
         asked
-            .filter(|instance| Arc::ptr_eq(&instance.function, function))
+            .filter(|instance| Arc::ptr_eq(&instance.function, &function.info))
             .and_then(|instance| instance.enter(clock))
-            .or_else(|| function.rotation.enter(clock))
+            .or_else(|| function.instances.enter(clock))
             .ok_or_else(|| {
-                let id = &function.id;
+                let id = &function.info.id;
                 let message = format!("the function '{id}' has no live instance: start one first");
                 Error::not_found(message)
             })
     }
 
-    /// Sends the RUNNING event of an instance whose cold start is over, once, and lets it take its
-    /// turn.
-    fn announce(&self, instance: &Arc<Instance>) {
+    /// Announces an instance whose cold start is over, once, and lets it take its turn before those
+    /// that are not ready.
+    fn announce(&self, instance: &Instance) {
         let first = instance.announce(|| {
-            self.events.emit(EventKind::Running, false, instance, || instance.ready_at);
+            self.changed(EventKind::Running, instance, || instance.ready_at);
         });
         if first {
-            instance.function.rotation.set_ready(instance);
+            self.directory.set_ready(instance);
+        }
+    }
+
+    /// Tells the observers that an instance changed at this moment.
+    fn changed(&self, kind: EventKind, instance: &Instance, at: impl FnOnce() -> Moment) {
+        if self.observers.iter().any(|observer| observer.is_active()) {
+            let at = at();
+            for observer in &self.observers {
+                observer.instance_changed(kind, instance, at);
+            }
+        }
+    }
+
+    /// Tells the sinks that a call ended.
+    fn ended(&self, record: impl FnOnce() -> CallRecord) {
+        if self.sinks.iter().any(|sink| sink.is_active()) {
+            let record = record();
+            for sink in &self.sinks {
+                sink.call_ended(&record);
+            }
         }
     }
 
     /// Ends when instances shall not wait for their calls any longer.
-    async fn cut_off(&self) {
-        self.cut.cancelled().await;
+    async fn drain_aborted(&self) {
+        self.abort.cancelled().await;
     }
 
-    /// Lists an instance as stopped for a while, or forgets it.
-    fn lay_out(&self, instance: &Instance, now: Instant) {
-        if self.config.auto_remove {
-            self.instances.pin().remove(&instance.id);
-        } else {
-            self.stopped.lock().push_back((now, instance.id));
-            self.forget_stopped(now);
-        }
+    fn idle_timeout(&self, function: &FunctionInfo) -> Duration {
+        self.config.idle_timeout.or(function.spec.idle_timeout).unwrap_or(DEFAULT_IDLE_TIMEOUT)
     }
 
-    fn forget_stopped(&self, now: Instant) {
-        let mut stopped = self.stopped.lock();
-        while let Some((at, id)) = stopped.front().copied() {
-            if now < at + STOPPED_INSTANCES_STAY && stopped.len() <= MAX_STOPPED {
-                break;
-            }
-            stopped.pop_front();
-            self.instances.pin().remove(&id);
-        }
-    }
-
-    fn idle_timeout(&self, function: &Function) -> Duration {
-        self.config.idle_timeout.or(function.idle_timeout).unwrap_or(DEFAULT_IDLE_TIMEOUT)
-    }
-
-    fn response<'a>(&'a self, model: &'a Model) -> &'a Response {
+    fn response<'a>(&'a self, model: &'a Model) -> &'a ResponseBody {
         model.response.as_ref().unwrap_or(&self.config.response)
     }
 }
 
-/// Refuses an id that nobody can have given out, before it is searched for or repeated.
+fn shutting_down() -> Error {
+    Error::unavailable("the worker is shutting down")
+}
+
+/// A call's place in the worker, given back when it is dropped.
+struct AdmissionPermit<'a>(&'a Gate);
+
+impl Drop for AdmissionPermit<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// Refuses an id that no worker can have given out, before it is searched for or repeated.
 fn check_id(what: &str, id: &str) -> Result<()> {
     if id.len() > MAX_ID {
         let message = format!("the {what} id has {} bytes, expected at most {MAX_ID}", id.len());

@@ -55,7 +55,7 @@ fn every_module_has_a_row() {
 
 #[test]
 fn the_domain_names_no_transport_and_no_backend() {
-    for module in ["worker"] {
+    for module in ["worker", "scenario", "record"] {
         for (file, text) in sources(&repository("src"), module) {
             for foreign in [
                 "tonic",

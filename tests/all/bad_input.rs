@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use hyperfake_predictor_testkit::onnx::{Dim, Model};
 use hyperfake_proto::controller::Event;
-use hyperfake_worker::{app::App, args::DatabaseType};
+use hyperfake_worker::{app::App, functions::StoreKind};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tonic::Code;
 
@@ -221,7 +221,7 @@ async fn a_registry_that_is_down_makes_start_unavailable_and_nothing_else_fails(
     );
     let app = App::start(config(&line)).await.unwrap();
     let mut client = crate::support::connect(&app).await;
-    let start = hyperfake_proto::common::FunctionId { id: "f".into() };
+    let start = hyperfake_proto::controller::common::FunctionId { id: "f".into() };
     let status = client.start(start).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().contains(&format!("http://127.0.0.1:{port}")), "{status}");
@@ -240,12 +240,12 @@ async fn auto_uses_a_store_that_answers_and_otherwise_serves_one() {
         models()
     );
     let config = try_config(&line).unwrap();
-    assert_eq!(config.database.kind, DatabaseType::Auto);
+    assert_eq!(config.database.kind, StoreKind::Auto);
     // The second worker finds the first one's registry, and so its functions.
     let second = App::start(config).await.unwrap();
     assert!(second.summary().contains("functions are looked up at"), "{}", second.summary());
     let function = first.register("hyperfaas-echo").await;
-    let start = hyperfake_proto::common::FunctionId { id: function };
+    let start = hyperfake_proto::controller::common::FunctionId { id: function };
     crate::support::connect(&second).await.start(start).await.unwrap();
     assert!(first.app.summary().contains("functions are registered here"));
 }

@@ -6,9 +6,10 @@ use flate2::{
     Compression,
     write::{GzDecoder, GzEncoder},
 };
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
+    Event, MetricsRequest, StatusRequest,
     common::{CallRequest, CallResponse, FunctionId, InstanceId},
-    controller::{Event, MetricsRequest, StatusRequest, controller_client::ControllerClient},
+    controller_client::ControllerClient,
 };
 use prost::Message;
 use tonic::{Code, codec::CompressionEncoding, transport::Channel};
@@ -20,7 +21,8 @@ use tonic_reflection::pb::v1::{
 
 use crate::support::{TestWorker, call, channel, constant, framed, raw, request};
 
-const BOTH: [CompressionEncoding; 2] = [CompressionEncoding::Gzip, CompressionEncoding::Deflate];
+const ENCODINGS: [CompressionEncoding; 2] =
+    [CompressionEncoding::Gzip, CompressionEncoding::Deflate];
 
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -28,19 +30,19 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Echoes, and its RAM tells how long the request's data were.
+/// Echoes the request; its RAM is the length of the request's data.
 const ECHO: &str = r#"{"kind": "linear", "response": "echo", "runtime_ns": {"intercept": 0},
     "cpu_cores": {}, "ram_bytes": {"request_bytes": 1}}"#;
 
-/// A call whose data compress well.
+/// A call with data that compress well.
 fn zeros(function: &str, bytes: usize) -> CallRequest {
     request(function, function, &vec![0; bytes])
 }
 
 #[tokio::test]
-async fn compressed_requests_are_taken_on_every_method() {
+async fn compressed_requests_are_accepted_on_every_method() {
     let (worker, function, _) = TestWorker::with_instance(ECHO, "").await;
-    for encoding in BOTH {
+    for encoding in ENCODINGS {
         let client = worker.client.clone().send_compressed(encoding);
         let compressed = || -> ControllerClient<Channel> { client.clone() };
         let status = StatusRequest { node_id: format!("{encoding}") };
@@ -70,7 +72,7 @@ async fn compressed_requests_are_taken_on_every_method() {
 }
 
 #[tokio::test]
-async fn an_answer_is_compressed_for_a_client_that_asks_when_that_is_switched_on() {
+async fn response_is_compressed_on_request_if_enabled() {
     for (option, asked, expected) in [
         ("", "gzip", None),
         ("--compress-answers", "", None),
@@ -100,9 +102,9 @@ async fn an_answer_is_compressed_for_a_client_that_asks_when_that_is_switched_on
 }
 
 #[tokio::test]
-async fn the_trailers_of_a_compressed_answer_are_where_they_always_are() {
+async fn compressed_response_keeps_its_trailers() {
     let (worker, function, _) = TestWorker::with_instance(ECHO, "--compress-answers").await;
-    for encoding in BOTH {
+    for encoding in ENCODINGS {
         let client = worker.client.clone().send_compressed(encoding).accept_compressed(encoding);
         for bytes in [0, 10, 100_000] {
             let answer = call(client.clone(), zeros(&function, bytes)).await.unwrap();
@@ -115,10 +117,10 @@ async fn the_trailers_of_a_compressed_answer_are_where_they_always_are() {
 }
 
 #[tokio::test]
-async fn a_message_obeys_the_limit_decompressed_and_the_connection_goes_on() {
+async fn message_limit_applies_to_the_decompressed_size() {
     let limit = "--max-message-size 64KiB --max-partial-size 64KiB";
     let (worker, function, _) = TestWorker::with_instance(ECHO, limit).await;
-    for encoding in BOTH {
+    for encoding in ENCODINGS {
         let client = worker.client.clone().send_compressed(encoding);
         let status = call(client.clone(), zeros(&function, 100_000)).await.unwrap_err();
         assert_eq!(status.code(), Code::ResourceExhausted, "{encoding}: {status}");
@@ -126,13 +128,13 @@ async fn a_message_obeys_the_limit_decompressed_and_the_connection_goes_on() {
         let long = FunctionId { id: "x".repeat(100_000) };
         let status = client.clone().start(long).await.unwrap_err();
         assert_eq!(status.code(), Code::ResourceExhausted, "{encoding}: {status}");
-        // What has been taken no longer counts against what has not arrived.
+        // Handled requests are no longer in flight.
         for _ in 0..10 {
             call(client.clone(), zeros(&function, 60_000)).await.unwrap();
             client.clone().metrics(MetricsRequest { node_id: "n".repeat(60_000) }).await.unwrap();
         }
     }
-    // The length on the wire counts as well.
+    // The limit applies to the compressed length as well.
     let announced = [&[1, 0, 1, 0, 1][..], b"few"].concat();
     let answer = raw(&worker, "Call", &[("grpc-encoding", "gzip")], &announced).await;
     assert_eq!(answer.header("grpc-status"), Some("8"), "{answer:?}");
@@ -140,7 +142,7 @@ async fn a_message_obeys_the_limit_decompressed_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn what_is_not_compressed_as_it_says_is_refused() {
+async fn request_with_a_wrong_encoding_is_refused() {
     let (worker, function, instance) = TestWorker::with_instance(ECHO, "").await;
     let message = zeros(&function, 5000).encode_to_vec();
     let compressed = gzip(&message);
@@ -148,7 +150,7 @@ async fn what_is_not_compressed_as_it_says_is_refused() {
     let mut changed = compressed.clone();
     *changed.last_mut().unwrap() ^= 1;
     for (headers, body, expected) in [
-        // Some messages of a compressed request are not, and a client may name no encoding.
+        // A compressed request may contain uncompressed messages.
         (Some("gzip"), framed(true, &compressed), None),
         (Some("gzip"), framed(false, &message), None),
         (Some("identity"), framed(false, &message), None),
@@ -177,12 +179,12 @@ async fn what_is_not_compressed_as_it_says_is_refused() {
 }
 
 #[tokio::test]
-async fn a_compressed_call_takes_as_long_as_predicted() {
+async fn compressed_call_takes_the_predicted_time() {
     let model = constant(Duration::from_millis(20));
     let (worker, function, _) = TestWorker::with_instance(&model, "").await;
     let client = worker.client.clone().send_compressed(CompressionEncoding::Gzip);
     let answer = call(client, zeros(&function, 1000)).await.unwrap();
     assert_eq!(answer.trailers.runtime, Duration::from_millis(20));
-    assert!(answer.trailers.took >= Duration::from_millis(20));
+    assert!(answer.trailers.took() >= Duration::from_millis(20));
     worker.is_idle().await;
 }

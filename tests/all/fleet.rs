@@ -1,16 +1,13 @@
 //! Many workers in one process, and many connections to one worker.
 
-use std::{
-    collections::HashSet,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
+    MetricsRequest, StatusRequest,
     common::{FunctionId, InstanceId},
-    controller::{MetricsRequest, StatusRequest, controller_client::ControllerClient},
+    controller_client::ControllerClient,
 };
-use hyperfake_worker::{app::App, worker::InstanceState};
+use hyperfake_worker::{app::App, clock::precise::now, worker::InstanceState};
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
@@ -22,12 +19,7 @@ use crate::support::{
     TestWorker, call, channel_to, code, config, constant, eventually, repository, request,
 };
 
-#[expect(clippy::disallowed_methods, reason = "the test looks from outside")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-/// Each worker's client.
+/// A client of each worker.
 async fn clients(worker: &TestWorker) -> Vec<ControllerClient<Channel>> {
     let mut clients = Vec::new();
     for address in worker.app.addresses() {
@@ -42,7 +34,7 @@ async fn start(client: &ControllerClient<Channel>, function: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_workers_of_a_fleet_have_the_same_models_and_nothing_else_in_common() {
+async fn workers_of_a_fleet_share_only_their_models() {
     let long = constant(Duration::from_secs(600));
     let models = [("long", long.as_str()), ("short", &constant(Duration::from_millis(1)))];
     let worker = TestWorker::start(&models, "--fleet 3 --max-rpcs 1").await;
@@ -51,12 +43,12 @@ async fn the_workers_of_a_fleet_have_the_same_models_and_nothing_else_in_common(
     assert_eq!(worker.app.addresses().iter().collect::<HashSet<_>>().len(), 3);
     let (long, short) = (worker.register("long").await, worker.register("short").await);
 
-    // The first is told of the function, and the second does not know it.
+    // A function that was started on the first worker is unknown to the second.
     start(&clients[0], &long).await;
     let unknown = call(clients[1].clone(), request(&long, &long, b"")).await;
     assert_eq!(code(unknown), Code::NotFound);
 
-    // The first is full; the others have room, an empty ledger and listeners of their own.
+    // The first worker is full; the others accept calls, hold nothing and have their own listeners.
     let running = tokio::spawn(call(clients[0].clone(), request(&long, &long, b"")));
     let workers = worker.app.workers();
     eventually("the call runs", || workers[0].usage().ram_bytes > 0).await;
@@ -86,7 +78,7 @@ async fn the_workers_of_a_fleet_have_the_same_models_and_nothing_else_in_common(
 }
 
 #[tokio::test]
-async fn every_worker_of_a_fleet_says_that_it_serves_and_all_end_together() {
+async fn workers_of_a_fleet_report_health_and_shut_down_together() {
     let model = constant(Duration::from_millis(300));
     let worker = TestWorker::start(&[("image", &model)], "--fleet 3").await;
     let function = worker.register("image").await;
@@ -124,7 +116,7 @@ async fn every_worker_of_a_fleet_says_that_it_serves_and_all_end_together() {
 
 /// A line of options for a fleet of three, and its addresses.
 async fn fleet_of_three() -> (String, Vec<SocketAddr>) {
-    // Ports that were free a moment ago: the system gives out others meanwhile.
+    // The system assigns other ports for a while after these were freed.
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let first = free.local_addr().unwrap().port().min(u16::MAX - 2);
     let addresses = (first..=first + 2).map(|port| ([127, 0, 0, 1], port).into()).collect();
@@ -138,7 +130,7 @@ async fn fleet_of_three() -> (String, Vec<SocketAddr>) {
 }
 
 #[tokio::test]
-async fn addresses_in_use_are_named_together_and_nothing_serves_on_the_others() {
+async fn all_addresses_in_use_are_reported_and_no_worker_starts() {
     let (line, addresses) = fleet_of_three().await;
     let taken = TcpListener::bind(addresses[1]).await;
     let also = TcpListener::bind(addresses[2]).await;
@@ -152,7 +144,7 @@ async fn addresses_in_use_are_named_together_and_nothing_serves_on_the_others() 
 
 #[tokio::test]
 #[cfg(target_os = "linux")] // where all of 127.0.0.0/8 is this machine
-async fn a_fleet_serves_on_every_address_of_a_range() {
+async fn fleet_serves_on_every_address_of_a_range() {
     let free = TcpListener::bind("127.1.0.1:0").await.unwrap().local_addr().unwrap();
     let line = format!(
         "--database-type embedded --database-address http://127.0.0.1:0 --models-dir {} \
@@ -171,41 +163,41 @@ async fn a_fleet_serves_on_every_address_of_a_range() {
 }
 
 #[tokio::test]
-async fn a_staggered_fleet_comes_up_one_after_the_other() {
+async fn staggered_workers_start_one_after_the_other() {
     let (line, addresses) = fleet_of_three().await;
     let app = App::start(config(&format!("{line} --fleet-stagger 1s"))).await.unwrap();
     TcpStream::connect(addresses[0]).await.unwrap();
-    assert!(TcpStream::connect(addresses[2]).await.is_err(), "the last is up already");
+    assert!(TcpStream::connect(addresses[2]).await.is_err(), "the last worker has started already");
     let began = now();
-    channel_up(addresses[2]).await;
+    accepts(addresses[2]).await;
     TcpStream::connect(addresses[1]).await.unwrap();
-    assert!(began.elapsed() > Duration::from_secs(1), "the last was early");
+    assert!(now() - began > Duration::from_secs(1), "the last worker started early");
     let [first, .., last] = &*addresses else { unreachable!() };
     let summary = app.summary();
     let expected = format!("serving 3 workers on {first} to {last}, one after the other every 1 s");
     assert!(summary.contains(&expected), "{summary}");
 }
 
-async fn channel_up(address: SocketAddr) {
+async fn accepts(address: SocketAddr) {
     while TcpStream::connect(address).await.is_err() {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn beyond_max_connections_a_connection_is_closed_until_another_one_ends() {
+async fn connection_above_max_connections_is_closed() {
     let model = constant(Duration::from_millis(1));
     let worker = TestWorker::start(&[("image", &model)], "--fleet 2 --max-connections 2").await;
     let function = worker.register("image").await;
     worker.start_instance(&function).await.unwrap();
     let [first, second] = worker.app.addresses() else { panic!("expected two workers") };
 
-    // One is the client's own, so that one more has room.
+    // One of the two is the client's own.
     let other = TcpStream::connect(first).await.unwrap();
     let mut refused = TcpStream::connect(first).await.unwrap();
     let mut nothing = Vec::new();
     let _ = refused.read_to_end(&mut nothing).await;
-    assert_eq!(nothing, b"", "a refused connection was answered");
+    assert_eq!(nothing, b"", "a rejected connection got data");
     worker.call(&function, b"").await.unwrap();
     ControllerClient::new(channel_to(*second).await)
         .metrics(MetricsRequest::default())

@@ -1,11 +1,11 @@
-//! The service as a leaf calls it.
+//! The service `controller.Controller`, called as a leaf calls it.
 
 use std::{
     collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
-use hyperfake_proto::{common::InstanceId, controller::MetricsRequest};
+use hyperfake_proto::controller::{MetricsRequest, common::InstanceId};
 use prost::Message;
 use tonic::Code;
 use tonic_health::pb::{
@@ -22,7 +22,7 @@ use crate::support::{TestWorker, channel, code, constant, framed, raw, request};
 const MS: Duration = Duration::from_millis(1);
 
 #[tokio::test]
-async fn a_call_takes_as_long_as_predicted_and_its_trailers_say_so() {
+async fn call_takes_the_predicted_time_and_reports_it_in_trailers() {
     let (worker, function, instance) = TestWorker::with_instance(&constant(20 * MS), "").await;
     let answer = worker.call(&function, b"hello").await.unwrap();
     assert_eq!(answer.response.request_id, 42);
@@ -32,17 +32,14 @@ async fn a_call_takes_as_long_as_predicted_and_its_trailers_say_so() {
     assert_eq!(answer.trailers.runtime, 20 * MS);
     assert_eq!(answer.trailers.cpu_cores, Some(0.5));
     assert_eq!(answer.trailers.ram_bytes, Some(8_000_000));
-    let number =
-        |key: &str| -> u64 { answer.metadata.get(key).unwrap().to_str().unwrap().parse().unwrap() };
-    assert_eq!(number("functionprocessingtime"), 20_000_000);
-    let took = number("gotresponsetimestamp") - number("callqueuedtimestamp");
-    assert!(took >= 20_000_000, "ended after {took} ns");
-    let year_2020 = 1_577_836_800_000_000_000;
-    assert!(number("callqueuedtimestamp") > year_2020);
+    assert_eq!(answer.metadata.get("functionprocessingtime").unwrap(), "20000000");
+    assert!(answer.trailers.took() >= 20 * MS, "ended after {:?}", answer.trailers.took());
+    let year_2020 = Duration::from_secs(1_577_836_800);
+    assert!(answer.trailers.queued_at > year_2020);
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_answered_with_not_found() {
+async fn unknown_ids_and_images_are_not_found() {
     let worker = TestWorker::start(&[("image:1", &constant(MS))], "").await;
     assert_eq!(code(worker.stop_instance("0123456789ab").await), Code::NotFound);
     assert_eq!(code(worker.stop_instance("no id at all").await), Code::NotFound);
@@ -51,8 +48,8 @@ async fn what_does_not_exist_is_answered_with_not_found() {
     let function = worker.register("other:latest").await;
     let status = worker.start_instance(&function).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
-    assert!(status.message().contains("image 'other:latest'; there are image:1"), "{status}");
-    // Known, but without an instance.
+    assert!(status.message().contains("image 'other:latest'; available: image:1"), "{status}");
+    // A known function without an instance.
     let function = worker.register("image:1").await;
     let instance = worker.start_instance(&function).await.unwrap();
     worker.stop_instance(&instance).await.unwrap();
@@ -61,7 +58,7 @@ async fn what_does_not_exist_is_answered_with_not_found() {
 }
 
 #[tokio::test]
-async fn calls_take_turns_among_the_instances_unless_one_is_named() {
+async fn calls_rotate_over_instances_unless_one_is_named() {
     let (worker, function, first) = TestWorker::with_instance(&constant(Duration::ZERO), "").await;
     let second = worker.start_instance(&function).await.unwrap();
     let mut served = HashMap::<String, u32>::new();
@@ -74,7 +71,7 @@ async fn calls_take_turns_among_the_instances_unless_one_is_named() {
         let answer = worker.call_on(&function, &second, b"").await.unwrap();
         assert_eq!(answer.response.instance_id.unwrap().id, second);
     }
-    // An instance of another function, or none at all, is not honoured.
+    // The instance of another function is ignored.
     let other = worker.register("image").await;
     let foreign = worker.start_instance(&other).await.unwrap();
     let answer = worker.call_on(&function, &foreign, b"").await.unwrap();
@@ -82,7 +79,7 @@ async fn calls_take_turns_among_the_instances_unless_one_is_named() {
 }
 
 #[tokio::test]
-async fn a_function_id_in_the_instance_field_alone_is_enough() {
+async fn function_id_in_the_instance_field_is_enough() {
     let (worker, function, _) = TestWorker::with_instance(&constant(Duration::ZERO), "").await;
     let mut request = request("", &function, b"");
     assert!(crate::support::call(worker.client.clone(), request.clone()).await.is_ok());
@@ -90,8 +87,8 @@ async fn a_function_id_in_the_instance_field_alone_is_enough() {
     assert!(crate::support::call(worker.client.clone(), request).await.is_ok());
 }
 
-/// Three numbers that tell which features the model was asked with.
-const TELLTALE: &str = r#"{
+/// A model whose prediction reveals the features.
+const REVEALS_FEATURES: &str = r#"{
     "kind": "linear",
     "runtime_ns": {"intercept": 2000000000},
     "cpu_cores": {"active_calls": 1},
@@ -99,8 +96,8 @@ const TELLTALE: &str = r#"{
 }"#;
 
 #[tokio::test]
-async fn every_call_is_predicted_from_a_different_number_of_active_calls() {
-    let (worker, function, _) = TestWorker::with_instance(TELLTALE, "").await;
+async fn each_concurrent_call_sees_a_different_number_of_active_calls() {
+    let (worker, function, _) = TestWorker::with_instance(REVEALS_FEATURES, "").await;
     worker.start_instance(&function).await.unwrap();
     let calls: Vec<_> = (0..100)
         .map(|_| {
@@ -114,13 +111,13 @@ async fn every_call_is_predicted_from_a_different_number_of_active_calls() {
         assert_eq!(trailers.ram_bytes, Some(2_000_005));
         active.insert(trailers.cpu_cores.unwrap() as u32);
     }
-    // All overlap, so each finds one more than the one before, from none on.
+    // All calls overlap, so each one sees one more than the one before.
     assert_eq!(active, (0..100).collect());
     worker.is_idle().await;
 }
 
 #[tokio::test]
-async fn the_running_calls_hold_what_they_were_predicted_to_hold() {
+async fn running_calls_hold_their_predicted_resources() {
     let model = r#"{"kind": "linear", "runtime_ns": {"intercept": 3000000000},
         "cpu_cores": {"intercept": 0.25, "worker_cpu_cores": 1},
         "ram_bytes": {"intercept": 1000, "worker_ram_bytes": 1}}"#;
@@ -148,7 +145,7 @@ async fn the_running_calls_hold_what_they_were_predicted_to_hold() {
 }
 
 #[tokio::test]
-async fn beyond_max_rpcs_a_call_is_refused_and_the_others_go_on() {
+async fn call_above_max_rpcs_is_refused_while_others_continue() {
     let model = constant(2000 * MS);
     let (worker, function, _) = TestWorker::with_instance(&model, "--max-rpcs 2").await;
     let slow: Vec<_> = (0..2)
@@ -160,7 +157,10 @@ async fn beyond_max_rpcs_a_call_is_refused_and_the_others_go_on() {
     crate::support::eventually("two calls run", || worker.worker().usage().calls == 2).await;
     let status = worker.call(&function, b"").await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
-    assert!(status.message().contains("--max-rpcs"), "{status}");
+    assert!(
+        status.message().contains("2 calls are running, the limit of calls at once"),
+        "{status}"
+    );
     for call in slow {
         call.await.unwrap().unwrap();
     }
@@ -168,7 +168,7 @@ async fn beyond_max_rpcs_a_call_is_refused_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_deadline_ends_a_call_at_once_and_gives_its_resources_back() {
+async fn deadline_ends_a_call_and_releases_its_resources() {
     let (worker, function, _) = TestWorker::with_instance(&constant(600_000 * MS), "").await;
     let mut request = tonic::Request::new(request(&function, &function, b""));
     request.set_timeout(50 * MS);
@@ -177,10 +177,10 @@ async fn a_deadline_ends_a_call_at_once_and_gives_its_resources_back() {
 }
 
 #[tokio::test]
-async fn a_missed_deadline_is_called_so_on_every_method() {
+async fn missed_deadline_is_deadline_exceeded_on_every_method() {
     let (worker, function, instance) = TestWorker::with_instance(&constant(600_000 * MS), "").await;
     let call = request(&function, &function, b"").encode_to_vec();
-    // It waits for the running call to end.
+    // Stop waits for the running call.
     let stop = InstanceId { id: instance }.encode_to_vec();
     let running = tokio::spawn(crate::support::call(
         worker.client.clone(),
@@ -197,7 +197,7 @@ async fn a_missed_deadline_is_called_so_on_every_method() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_ends_at_once_and_gives_its_resources_back() {
+async fn cancelled_call_releases_its_resources() {
     let (worker, function, _) = TestWorker::with_instance(&constant(600_000 * MS), "").await;
     let request = request(&function, &function, b"");
     let call = tokio::spawn(crate::support::call(worker.client.clone(), request));
@@ -208,7 +208,7 @@ async fn a_cancelled_call_ends_at_once_and_gives_its_resources_back() {
 }
 
 #[tokio::test]
-async fn the_answers_data_is_what_the_worker_or_the_model_says() {
+async fn response_data_come_from_the_option_or_the_model() {
     let echo = constant(Duration::ZERO).replace('{', r#"{"response": "echo", "#);
     let plain = constant(Duration::ZERO);
     let models = [("echo", echo.as_str()), ("plain", plain.as_str())];
@@ -226,10 +226,10 @@ async fn the_answers_data_is_what_the_worker_or_the_model_says() {
 }
 
 #[tokio::test]
-async fn a_function_with_a_fixed_answer_always_gives_it() {
+async fn function_with_a_fixed_response_always_returns_it() {
     let folder = tempfile::tempdir().unwrap();
-    // One in the model itself, as that of the platform's example function; one in the sidecar;
-    // and one behind the model's path.
+    // Set in the model itself, as for the platform's example function; in the settings file beside
+    // it; and after the model's path.
     let hello = constant(Duration::ZERO).replace('{', r#"{"response": "text:HELLO WORLD!", "#);
     for (name, json) in [("hello", &hello), ("beside", &hello), ("behind", &hello)] {
         std::fs::write(folder.path().join(format!("{name}.json")), json).unwrap();
@@ -247,7 +247,7 @@ async fn a_function_with_a_fixed_answer_always_gives_it() {
         bytes.display()
     );
     let worker = TestWorker::start(&[("plain", &constant(Duration::ZERO))], &options).await;
-    // It was read at the start.
+    // The file is read only at the start.
     std::fs::remove_file(bytes).unwrap();
     for (image, expected) in [
         ("hello", &b"HELLO WORLD!"[..]),
@@ -265,7 +265,7 @@ async fn a_function_with_a_fixed_answer_always_gives_it() {
 }
 
 #[tokio::test]
-async fn a_prediction_out_of_bounds_is_cut_and_counted() {
+async fn prediction_out_of_bounds_is_limited_and_counted() {
     let model = r#"{"kind": "linear", "runtime_ns": {"intercept": 1e18},
         "cpu_cores": {"intercept": -3}, "ram_bytes": {"intercept": 5}}"#;
     let (worker, function, _) = TestWorker::with_instance(model, "--max-runtime 5ms").await;
@@ -273,11 +273,11 @@ async fn a_prediction_out_of_bounds_is_cut_and_counted() {
         let trailers = worker.call(&function, b"").await.unwrap().trailers;
         assert_eq!((trailers.runtime, trailers.cpu_cores), (5 * MS, Some(0.0)));
     }
-    assert_eq!(worker.worker().catalog().models()[0].faults(), 3);
+    assert_eq!(worker.worker().catalog().models()[0].corrections(), 3);
 }
 
 #[tokio::test]
-async fn health_answers_for_the_worker_the_service_and_the_empty_name() {
+async fn health_knows_the_worker_the_service_and_the_empty_name() {
     let worker = TestWorker::start(&[("image", &constant(MS))], "").await;
     let mut health = HealthClient::new(channel(&worker.app).await);
     for service in ["worker", "controller.Controller", ""] {
@@ -290,7 +290,7 @@ async fn health_answers_for_the_worker_the_service_and_the_empty_name() {
 }
 
 #[tokio::test]
-async fn watching_the_health_of_an_unknown_name_says_so_and_stays_open() {
+async fn health_watch_of_an_unknown_name_stays_open() {
     let worker = TestWorker::start(&[("image", &constant(MS))], "").await;
     let mut health = HealthClient::new(channel(&worker.app).await);
     let mut watch = async |service: &str| {
@@ -301,7 +301,7 @@ async fn watching_the_health_of_an_unknown_name_says_so_and_stays_open() {
     let state = |response: Option<HealthCheckResponse>| response.map(|response| response.status());
     assert_eq!(state(known.message().await.unwrap()), Some(ServingStatus::Serving));
     assert_eq!(state(unknown.message().await.unwrap()), Some(ServingStatus::ServiceUnknown));
-    // The worker stops: the one is told of it, and both are open until then.
+    // The worker stops: the known name reports it, and both streams end only then.
     let stopping = tokio::spawn(worker.app.shut_down(std::future::pending()));
     assert_eq!(state(known.message().await.unwrap()), Some(ServingStatus::NotServing));
     assert_eq!(state(known.message().await.unwrap()), None);
@@ -327,7 +327,7 @@ async fn reflection_lists_the_service() {
 }
 
 #[tokio::test]
-async fn an_image_matches_with_its_tag_first_and_then_without() {
+async fn image_matches_with_its_tag_first_and_then_without() {
     let (any, one) = (constant(Duration::ZERO), constant(MS));
     let models = [("registry:5000/team/img", any.as_str()), ("registry:5000/team/img:1", &one)];
     let worker = TestWorker::start(&models, "").await;
@@ -348,7 +348,7 @@ async fn an_image_matches_with_its_tag_first_and_then_without() {
 }
 
 #[tokio::test]
-async fn beyond_max_streams_a_client_holds_its_calls_back() {
+async fn client_delays_calls_above_max_streams() {
     let model = constant(300 * MS);
     let (worker, function, _) = TestWorker::with_instance(&model, "--max-streams 1").await;
     let calls = [(); 2].map(|()| {
@@ -357,12 +357,9 @@ async fn beyond_max_streams_a_client_holds_its_calls_back() {
     });
     let mut times = Vec::new();
     for call in calls {
-        let answer = call.await.unwrap().unwrap();
-        let number = |key: &str| -> u64 {
-            answer.metadata.get(key).unwrap().to_str().unwrap().parse().unwrap()
-        };
-        times.push((number("callqueuedtimestamp"), number("gotresponsetimestamp")));
+        let trailers = call.await.unwrap().unwrap().trailers;
+        times.push((trailers.queued_at, trailers.responded_at));
     }
     times.sort_unstable();
-    assert!(times[1].0 >= times[0].1, "both ran at once: {times:?}");
+    assert!(times[1].0 >= times[0].1, "both calls ran at the same time: {times:?}");
 }

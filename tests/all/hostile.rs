@@ -1,5 +1,5 @@
-//! Clients that mean harm, over frames of HTTP/2 that no library would send. Each has a worker
-//! to itself in a process of its own; an honest client of the same worker must not notice.
+//! Adversarial clients, which send HTTP/2 frames that no library would send. Each test has a worker
+//! in a process of its own; an honest client of that worker must not notice the attack.
 
 mod siege;
 mod wire;
@@ -30,7 +30,7 @@ use self::{
 use crate::support::{self, eventually};
 
 /// Bytes of a call that runs for ten minutes, which is longer than any test.
-const FOR_EVER: usize = 600;
+const FOREVER: usize = 600;
 
 fn ends_stream(frame: &Frame) -> bool {
     frame.kind == RST_STREAM
@@ -38,7 +38,7 @@ fn ends_stream(frame: &Frame) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_streams_at_once_are_served_where_the_limit_allows_them() {
+async fn ten_thousand_concurrent_streams_are_served_below_the_limit() {
     let siege = Siege::begin("--max-rpcs 0").await;
     let mut wire = Wire::connect(siege.address(), &[]).await;
     let calls = (0..10_000).flat_map(|number| call(stream(number), &siege.function, 2));
@@ -55,16 +55,16 @@ async fn ten_thousand_streams_at_once_are_served_where_the_limit_allows_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_beyond_the_limit_are_refused_and_those_within_it_are_served() {
+async fn streams_above_the_limit_are_refused_and_those_below_it_are_served() {
     let siege = Siege::begin("--max-rpcs 0 --max-streams 100").await;
     let mut wire = Wire::connect(siege.address(), &[]).await;
-    // They are told of the limit, and more than it are opened nevertheless.
-    let calls = (0..2000).flat_map(|number| call(stream(number), &siege.function, FOR_EVER));
+    // The client ignores the limit that the server announced.
+    let calls = (0..2000).flat_map(|number| call(stream(number), &siege.function, FOREVER));
     wire.writer.write_all(&calls.collect::<Vec<_>>()).await.unwrap();
     let mut refused = HashSet::new();
     wire.read_until(|frame| {
         if frame.kind == RST_STREAM {
-            // Refused, or refused already when its message came.
+            // Refused, or already refused when its message arrived.
             assert!([REFUSED_STREAM, STREAM_CLOSED].contains(&frame.error()));
             refused.insert(frame.stream);
         }
@@ -72,13 +72,13 @@ async fn streams_beyond_the_limit_are_refused_and_those_within_it_are_served() {
     })
     .await;
     siege.until_running(|calls| calls >= 100).await;
-    assert!(siege.running().await <= 101, "more run than may, and the honest client's");
-    // Another one of the connection's calls has room once one of them is over.
+    assert!(siege.running().await <= 101, "more calls run than the limit and the honest client's");
+    // Another call of the connection is served once one of them has ended.
     wire.writer.write_all(&reset(stream(0))).await.unwrap();
     wire.writer.write_all(&call(stream(2000), &siege.function, 0)).await.unwrap();
     wire.read_until(|frame| frame.stream == stream(2000) && frame.kind == DATA).await;
-    // Whoever goes on like that is sent away.
-    let calls = (2001..10_000).flat_map(|number| call(stream(number), &siege.function, FOR_EVER));
+    // A client that continues like this is disconnected.
+    let calls = (2001..10_000).flat_map(|number| call(stream(number), &siege.function, FOREVER));
     let _ = wire.writer.write_all(&calls.collect::<Vec<_>>()).await;
     let mut reason = None;
     wire.read_until(|frame| {
@@ -91,9 +91,9 @@ async fn streams_beyond_the_limit_are_refused_and_those_within_it_are_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_that_are_reset_at_once_cost_nobody_but_their_client() {
+async fn rapid_stream_resets_do_not_affect_other_clients() {
     let siege = Siege::begin("").await;
-    for bytes in [None, Some(0), Some(FOR_EVER)] {
+    for bytes in [None, Some(0), Some(FOREVER)] {
         let Wire { mut reader, mut writer } = Wire::connect(siege.address(), &[]).await;
         let reading = tokio::spawn(async move { while reader.frame().await.is_some() {} });
         for number in 0..50_000 {
@@ -101,7 +101,7 @@ async fn streams_that_are_reset_at_once_cost_nobody_but_their_client() {
                 None => request(stream(number), "Call"),
                 Some(bytes) => call(stream(number), &siege.function, bytes),
             };
-            // The server may close the connection, and then there is no more to do.
+            // The server may close the connection, which ends this attack.
             if writer.write_all(&[opened, reset(stream(number))].concat()).await.is_err() {
                 break;
             }
@@ -113,20 +113,19 @@ async fn streams_that_are_reset_at_once_cost_nobody_but_their_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_that_are_all_given_up_leave_nothing_behind() {
+async fn cancelled_calls_release_everything() {
     let siege = Siege::begin("--max-rpcs 0").await;
     let connection = Wire::connect(siege.address(), &[]).await.read_on();
     for batch in (0..20_000).collect::<Vec<_>>().chunks(1000) {
-        let calls =
-            batch.iter().flat_map(|number| call(stream(*number), &siege.function, FOR_EVER));
+        let calls = batch.iter().flat_map(|number| call(stream(*number), &siege.function, FOREVER));
         connection.write(&calls.collect::<Vec<_>>()).await;
         siege.until_running(|calls| calls >= 1000).await;
         let resets = batch.iter().flat_map(|number| reset(stream(*number)));
         connection.write(&resets.collect::<Vec<_>>()).await;
         siege.until_running(|calls| calls <= 1).await;
     }
-    // The last ones are given up with the connection.
-    let last = (20_000..21_000).flat_map(|number| call(stream(number), &siege.function, FOR_EVER));
+    // The last calls are cancelled by closing the connection.
+    let last = (20_000..21_000).flat_map(|number| call(stream(number), &siege.function, FOREVER));
     connection.write(&last.collect::<Vec<_>>()).await;
     siege.until_running(|calls| calls >= 1000).await;
     drop(connection);
@@ -134,7 +133,7 @@ async fn calls_that_are_all_given_up_leave_nothing_behind() {
 }
 
 /// Writes some bytes at once, and others one a second, until the server closes the connection.
-#[expect(clippy::disallowed_methods, reason = "how slow it is does not matter")]
+#[expect(clippy::disallowed_methods, reason = "the exact interval does not matter")]
 async fn trickle(address: String, at_once: Vec<u8>, slowly: Vec<u8>) {
     let mut connection = TcpStream::connect(address).await.unwrap();
     connection.write_all(&at_once).await.unwrap();
@@ -151,7 +150,7 @@ async fn trickle(address: String, at_once: Vec<u8>, slowly: Vec<u8>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_says_nothing_or_a_byte_a_second_is_sent_away() {
+async fn silent_or_very_slow_client_is_disconnected() {
     let siege = Siege::begin("").await;
     let greeting = [&PREFACE[..], &frame(SETTINGS, 0, 0, &[])].concat();
     let call = call(stream(0), &siege.function, 0);
@@ -161,27 +160,27 @@ async fn a_client_that_says_nothing_or_a_byte_a_second_is_sent_away() {
         (greeting.clone(), vec![]),
         (greeting.clone(), call),
     ];
-    for sent_away in clients
+    for disconnected in clients
         .map(|(at_once, slowly)| tokio::spawn(trickle(siege.address().to_owned(), at_once, slowly)))
     {
-        let sent_away = tokio::time::timeout(Duration::from_secs(60), sent_away).await;
-        sent_away.expect("a client that says nothing may stay").unwrap();
+        let disconnected = tokio::time::timeout(Duration::from_secs(60), disconnected).await;
+        disconnected.expect("a silent client stays connected").unwrap();
     }
     siege.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_never_end_hold_no_more_than_was_sent() {
+async fn unfinished_requests_hold_only_the_bytes_that_were_sent() {
     let siege = Siege::begin("").await;
     let mut wire = Wire::connect(siege.address(), &[]).await;
-    // Almost 4 MiB are announced, and a few bytes of them come.
+    // Almost 4 MiB are announced, and a few bytes of them are sent.
     let announced = [&[0][..], &(4u32 << 20).saturating_sub(1).to_be_bytes(), &[0; 100]].concat();
     let requests = (0..10_000).flat_map(|number| {
         let stream = stream(number);
         [request(stream, "Call"), frame(DATA, 0, stream, &announced)].concat()
     });
     wire.writer.write_all(&requests.collect::<Vec<_>>()).await.unwrap();
-    // The answer to what came last: everything before was looked at.
+    // When this last call is answered, everything before was handled.
     wire.writer.write_all(&call(stream(10_000), &siege.function, 0)).await.unwrap();
     wire.read_until(|frame| frame.stream == stream(10_000) && ends_stream(frame)).await;
     drop(wire);
@@ -189,9 +188,9 @@ async fn requests_that_never_end_hold_no_more_than_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_never_end_are_refused_when_all_together_they_are_too_long() {
-    const KEPT: usize = 8 << 20;
-    // 4 MiB are announced, and each request sends no more than this.
+async fn unfinished_requests_above_the_total_limit_are_refused() {
+    const LIMIT: usize = 8 << 20;
+    // Each request announces 4 MiB and sends only this.
     const SENT: usize = 16_000;
     let siege = Siege::begin("--max-partial-size 8MiB --max-message-size 4MiB").await;
     let begun = [&[0][..], &(4u32 << 20).to_be_bytes(), &[0; SENT - 5]].concat();
@@ -200,7 +199,7 @@ async fn requests_that_never_end_are_refused_when_all_together_they_are_too_long
         [request(stream(number), "Call"), frame(DATA, 0, stream(number), &begun)].concat()
     });
     wire.writer.write_all(&requests.collect::<Vec<_>>()).await.unwrap();
-    let fit = KEPT / SENT;
+    let fit = LIMIT / SENT;
     let mut refused = HashSet::new();
     wire.read_until(|frame| {
         if frame.kind == HEADERS {
@@ -209,13 +208,13 @@ async fn requests_that_never_end_are_refused_when_all_together_they_are_too_long
         refused.len() == 1000 - fit
     })
     .await;
-    // There is no room, but for what comes whole.
+    // Only a message that arrives in one piece is accepted now.
     siege.honest_answers(200).await;
     let long = || support::request(&siege.function, &siege.function, &vec![0; 3 << 20]);
     let status = support::call(siege.client.clone(), long()).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::ResourceExhausted);
     assert!(status.message().contains("--max-partial-size"), "{status}");
-    // When they are given up, there is room again, and a long call runs.
+    // When the requests are cancelled, a long call is accepted again.
     drop(wire);
     let (client, long) = (siege.client.clone(), long());
     let runs = tokio::spawn(async move {
@@ -229,11 +228,11 @@ async fn requests_that_never_end_are_refused_when_all_together_they_are_too_long
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn compressed_requests_that_never_end_count_as_what_they_hold() {
+async fn unfinished_compressed_requests_count_decompressed() {
     const HELD: usize = 1 << 20;
     let siege = Siege::begin("--max-partial-size 8MiB --max-message-size 4MiB").await;
-    // A whole message, whose data (field 3, a length of three bytes) is a megabyte of zeros, in a
-    // thousand bytes.
+    // A complete message with a megabyte of zeros as its data (field 3, a length of three bytes),
+    // compressed to a thousand bytes.
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(&[&[0x1a, 0x80, 0x80, 0x40][..], &[0; HELD]].concat()).unwrap();
     let compressed = support::framed(true, &gzip.finish().unwrap());
@@ -245,7 +244,7 @@ async fn compressed_requests_that_never_end_count_as_what_they_hold() {
         [request, frame(DATA, 0, stream(number), &compressed)].concat()
     });
     wire.writer.write_all(&requests.collect::<Vec<_>>()).await.unwrap();
-    // Seven fit beside what the honest client needs for a moment; eight are more than the limit.
+    // Seven fit beside the honest client's calls; eight exceed the limit.
     let mut refused = HashSet::new();
     wire.read_until(|frame| {
         if frame.kind == HEADERS {
@@ -255,7 +254,7 @@ async fn compressed_requests_that_never_end_count_as_what_they_hold() {
     })
     .await;
     siege.honest_answers(200).await;
-    // When they are given up, there is room again.
+    // When the requests are cancelled, a long call is accepted again.
     drop(wire);
     let long = || support::request(&siege.function, &siege.function, &vec![0; 3 << 20]);
     let client = siege.client.clone();
@@ -271,11 +270,11 @@ async fn compressed_requests_that_never_end_count_as_what_they_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_are_never_read_pile_up_within_bounds() {
+async fn unread_responses_use_bounded_memory() {
     let siege = Siege::begin("--max-rpcs 0 --max-streams 1000").await;
     let flood = async |bytes: &[u8]| {
         let mut wire = Wire::connect(siege.address(), &[]).await;
-        // Until the server takes no more, or sends the client away.
+        // Until the server reads no more, or disconnects the client.
         while let Ok(Ok(())) =
             { tokio::time::timeout(Duration::from_secs(2), wire.writer.write_all(bytes)).await }
         {
@@ -292,27 +291,27 @@ async fn answers_that_are_never_read_pile_up_within_bounds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listener_that_never_reads_is_told_less() {
+async fn listener_that_never_reads_loses_events() {
     let siege = Siege::begin("--update-buffer-size 100").await;
     let mut wire = Wire::connect(siege.address(), &[(INITIAL_WINDOW_SIZE, 0)]).await;
     let node = [&[0x0a, 1][..], b"n"].concat();
     let listen = [request(stream(0), "Status"), message(stream(0), &node)].concat();
     wire.writer.write_all(&listen).await.unwrap();
-    // The listener is there once its stream is answered, and then it keeps the connection alive.
+    // The listener is subscribed once its stream has response headers. Then it answers pings.
     wire.read_until(|frame| frame.kind == HEADERS).await;
     let listening = tokio::spawn(async move {
         wire.read_until(|frame| frame.kind == DATA).await;
         wire
     });
     siege.honest_answers(2000).await;
-    assert!(!listening.is_finished(), "events came that nobody let in");
+    assert!(!listening.is_finished(), "events arrived although the window is closed");
     listening.abort();
     let log = siege.end().await;
     assert!(log.contains("a listener is too slow"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_and_headers_that_are_too_long_cost_their_client_the_connection() {
+async fn too_long_frames_and_headers_close_the_connection() {
     let siege = Siege::begin("").await;
     // A frame of 16 MiB is announced: its length has three bytes.
     let mut wire = Wire::connect(siege.address(), &[]).await;
@@ -324,14 +323,14 @@ async fn frames_and_headers_that_are_too_long_cost_their_client_the_connection()
     })
     .await;
     assert_eq!(reason, Some(FRAME_SIZE_ERROR));
-    // Headers that go on and on: a name of four bytes, a value of 112, and the next one.
+    // Endless headers, each with a name of four bytes and a value of 112.
     let field = [&[0, 4][..], b"name", &[112], &[b'x'; 112]].concat();
     let block = field.repeat(100);
     let mut wire = Wire::connect(siege.address(), &[]).await;
     let _ = wire.writer.write_all(&frame(HEADERS, 0, stream(0), &block)).await;
     let more = frame(CONTINUATION, 0, stream(0), &block).repeat(40_000);
-    assert!(wire.writer.write_all(&more).await.is_err(), "500 MB of headers were taken");
-    // Headers over the limit of 16 KiB, but not by much, end the request alone.
+    assert!(wire.writer.write_all(&more).await.is_err(), "500 MB of headers were accepted");
+    // Headers slightly above the limit of 16 KiB end only their request.
     let mut wire = Wire::connect(siege.address(), &[]).await;
     let long = [
         frame(HEADERS, 0, stream(0), &block),
@@ -344,15 +343,15 @@ async fn frames_and_headers_that_are_too_long_cost_their_client_the_connection()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_over_the_limit_is_refused_before_it_is_kept() {
+async fn message_above_the_limit_is_refused_before_it_is_stored() {
     let siege = Siege::begin("--max-message-size 1MiB").await;
     let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
     let url = format!("http://{}/controller.Controller/Call", siege.address());
     let too_long = 500 << 20;
     let refusals = [
-        // 4 GiB are announced, and five bytes come.
+        // 4 GiB are announced, and five bytes are sent.
         vec![0, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5],
-        // 500 MiB are announced, and come.
+        // 500 MiB are announced and sent.
         [&[0][..], &(too_long as u32).to_be_bytes(), &vec![0; too_long]].concat(),
     ];
     for body in refusals {
@@ -363,12 +362,12 @@ async fn a_message_over_the_limit_is_refused_before_it_is_kept() {
     siege.end().await;
 }
 
-/// A worker has some 20 by itself.
+/// A worker without connections has about 20.
 const DESCRIPTORS: i32 = 40;
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::disallowed_methods, reason = "the time is compared with itself")]
-async fn without_file_descriptors_calls_go_on_and_connections_come_when_there_are_some() {
+#[expect(clippy::disallowed_methods, reason = "only differences of the time are used")]
+async fn without_file_descriptors_calls_continue_and_connections_wait() {
     let program = env!("CARGO_BIN_EXE_hyperfake");
     let mut limited = Command::new("sh");
     let script = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\"");
@@ -384,14 +383,14 @@ async fn without_file_descriptors_calls_go_on_and_connections_come_when_there_ar
     }
     let pid = siege.pid();
     let taken = |number| fs::symlink_metadata(format!("/proc/{pid}/fd/{number}")).is_ok();
-    eventually("there are no more descriptors", || (0..DESCRIPTORS).all(taken)).await;
+    eventually("all descriptors are in use", || (0..DESCRIPTORS).all(taken)).await;
     siege.honest_answers(100).await;
     {
         let _silence = siege.turn.lock().await;
         let (since, before) = (Instant::now(), ticks(pid));
         tokio::time::sleep(Duration::from_secs(1)).await;
         let (spent, of) = (ticks(pid) - before, since.elapsed().as_millis() / 10);
-        assert!(u128::from(spent) < of / 4, "{spent} of {of} ticks were spent on waiting");
+        assert!(u128::from(spent) < of / 4, "{spent} of {of} ticks were spent while waiting");
     }
     long.await.unwrap().unwrap();
 
@@ -402,7 +401,7 @@ async fn without_file_descriptors_calls_go_on_and_connections_come_when_there_ar
     drop(wire);
     let seconds = began.elapsed().as_secs() as usize;
     let log = siege.end().await;
-    let complaints = log.matches("cannot take a connection").count();
-    assert!((1..=seconds + 2).contains(&complaints), "{complaints} in {seconds} s: {log}");
+    let warnings = log.matches("cannot take a connection").count();
+    assert!((1..=seconds + 2).contains(&warnings), "{warnings} in {seconds} s: {log}");
     assert!(log.contains("Too many open files"), "{log}");
 }

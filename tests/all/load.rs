@@ -12,7 +12,7 @@ async fn a_thousand_calls_at_once_on_one_connection_succeed_and_release_everythi
         .map(|_| tokio::spawn(call(worker.client.clone(), request(&function, &function, b"x"))))
         .collect();
     for call in calls {
-        let took = call.await.unwrap().unwrap().trailers.took;
+        let took = call.await.unwrap().unwrap().trailers.took();
         assert!(took >= Duration::from_millis(200), "a call ended early, after {took:?}");
     }
     worker.is_idle().await;

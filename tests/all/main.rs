@@ -8,6 +8,7 @@ mod bad_input;
 mod cli;
 mod command_line;
 mod compression;
+mod endpoints;
 mod events;
 mod fleet;
 mod grpc;

@@ -1,4 +1,4 @@
-//! The end of a worker.
+//! Graceful shutdown.
 
 use std::{future::pending, time::Duration};
 
@@ -11,7 +11,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::support::{TestWorker, call, channel, constant, eventually, request};
 
 #[tokio::test]
-async fn calls_may_finish_while_new_ones_are_refused_and_health_says_so() {
+async fn shutdown_drains_calls_and_reports_not_serving() {
     let model = constant(Duration::from_millis(500));
     let (worker, function, instance) = TestWorker::with_instance(&model, "").await;
     let mut status = worker.listen("leaf").await;
@@ -44,7 +44,7 @@ async fn calls_may_finish_while_new_ones_are_refused_and_health_says_so() {
 }
 
 #[tokio::test]
-async fn every_instance_has_exactly_one_last_event_whoever_ends_it() {
+async fn every_instance_has_exactly_one_last_event() {
     let model = constant(Duration::from_secs(600));
     let (worker, function, busy) = TestWorker::with_instance(&model, "--shutdown-grace 50ms").await;
     let idle = worker.start_instance(&function).await.unwrap();
@@ -52,11 +52,11 @@ async fn every_instance_has_exactly_one_last_event_whoever_ends_it() {
     let call = tokio::spawn(call(worker.client.clone(), request(&function, &busy, b"")));
     let shared = worker.worker().clone();
     eventually("the call runs", || shared.usage().ram_bytes > 0).await;
-    // It is told to stop and waits for its call, which the end of the worker cuts off.
+    // Stop waits for the call, which the shutdown aborts.
     let stopping = busy.clone();
     let mut client = worker.client.clone();
     let stop = tokio::spawn(async move {
-        client.stop(hyperfake_proto::common::InstanceId { id: stopping }).await
+        client.stop(hyperfake_proto::controller::common::InstanceId { id: stopping }).await
     });
     let clock = hyperfake_worker::clock::precise::start();
     let is_stopping = || {
@@ -78,23 +78,23 @@ async fn every_instance_has_exactly_one_last_event_whoever_ends_it() {
 }
 
 #[tokio::test]
-async fn after_the_grace_period_calls_are_cut_off() {
+async fn calls_are_aborted_after_the_grace_period() {
     let model = constant(Duration::from_secs(600));
     let (worker, function, _) = TestWorker::with_instance(&model, "--shutdown-grace 50ms").await;
     let running = tokio::spawn(call(worker.client.clone(), request(&function, &function, b"")));
     let shared = worker.worker().clone();
     eventually("the call runs", || shared.usage().ram_bytes > 0).await;
     worker.app.shut_down(pending()).await;
-    assert!(running.await.unwrap().is_err(), "the call was not cut off");
+    assert!(running.await.unwrap().is_err(), "the call was not aborted");
 }
 
 #[tokio::test]
-async fn a_second_signal_does_not_wait_for_the_grace_period() {
+async fn second_signal_aborts_calls_at_once() {
     let model = constant(Duration::from_secs(600));
     let (worker, function, _) = TestWorker::with_instance(&model, "--shutdown-grace 1h").await;
     let running = tokio::spawn(call(worker.client.clone(), request(&function, &function, b"")));
     let shared = worker.worker().clone();
     eventually("the call runs", || shared.usage().ram_bytes > 0).await;
     worker.app.shut_down(async {}).await;
-    assert!(running.await.unwrap().is_err(), "the call was not cut off");
+    assert!(running.await.unwrap().is_err(), "the call was not aborted");
 }

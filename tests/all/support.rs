@@ -5,15 +5,16 @@
 use std::{ffi::OsString, fmt::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
+    StatusRequest, StatusUpdate,
     common::{CallRequest, CallResponse, FunctionId, InstanceId},
-    controller::{StatusRequest, StatusUpdate, controller_client::ControllerClient},
+    controller_client::ControllerClient,
 };
 use hyperfake_worker::{
     app::App,
     args::{Cli, Command},
     config::Config,
-    functions::http::HttpRegistry,
+    functions::http::HttpStore,
     machine::Machine,
     wire::controller::trailers::Trailers,
     worker::Worker,
@@ -25,7 +26,7 @@ use tonic::{Code, Status, Streaming, transport::Channel};
 pub struct TestWorker {
     pub app: App,
     pub client: ControllerClient<Channel>,
-    pub registry: HttpRegistry,
+    pub registry: HttpStore,
     pub database: String,
     _folder: TempDir,
 }
@@ -62,7 +63,7 @@ impl TestWorker {
         }
         let app = App::start(config(&(line + options))).await.unwrap();
         let client = connect(&app).await;
-        let registry = HttpRegistry::new(app.registry_url().clone()).unwrap();
+        let registry = HttpStore::new(app.registry_url().clone()).unwrap();
         let database = app.registry_url().to_string();
         Self { app, client, registry, database, _folder: folder }
     }

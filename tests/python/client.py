@@ -25,7 +25,7 @@ os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_li
 import grpc
 from grpc_tools import protoc
 
-PROTO = pathlib.Path(__file__).resolve().parents[2] / "proto"
+PROTO = pathlib.Path(__file__).resolve().parents[2] / "proto" / "controller"
 CALLS = 200
 # Calls that are made while the client listens; timed ones would wait for the listener's thread.
 HEARD = 20

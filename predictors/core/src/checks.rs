@@ -36,7 +36,7 @@ impl Limits {
     /// ```
     #[must_use]
     pub fn check(&self, raw: RawPrediction) -> Checked {
-        let max_runtime_ns = self.max_runtime.as_nanos() as f64;
+        let max_runtime_ns = self.max_runtime.as_secs_f64() * 1e9;
         let (runtime_ns, runtime_fault) = bound(raw.runtime_ns, max_runtime_ns);
         let (cpu_cores, cpu_fault) = bound(raw.cpu_cores, MAX_CPU_CORES);
         let (ram_bytes, ram_fault) = bound(raw.ram_bytes, MAX_RAM_BYTES);

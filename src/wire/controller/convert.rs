@@ -1,11 +1,8 @@
-//! From the worker's types to those of the wire.
+//! The worker's types as messages of this API.
 
 use std::time::Duration;
 
-use hyperfake_proto::{
-    common,
-    controller::{self, StartResponse, StatusUpdate},
-};
+use hyperfake_proto::controller::{self, StartResponse, StatusUpdate, common};
 use prost_types::Timestamp;
 
 use crate::{
@@ -38,11 +35,11 @@ pub(crate) fn status_update(event: &Event, clock: &Clock) -> StatusUpdate {
     let status =
         if event.failed { controller::Status::Failed } else { controller::Status::Success };
     StatusUpdate {
-        instance_id: Some(instance_id(event.instance.id)),
+        instance_id: Some(instance_id(event.instance)),
         r#type: controller::VirtualizationType::TypeContainer.into(),
         event: kind.into(),
         status: status.into(),
-        function_id: Some(common::FunctionId { id: event.instance.function.id.to_string() }),
+        function_id: Some(common::FunctionId { id: event.function.to_string() }),
         timestamp: Some(timestamp(clock.since_epoch(event.at))),
     }
 }

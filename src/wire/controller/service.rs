@@ -4,46 +4,44 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use hyperfake_proto::{
+use hyperfake_proto::controller::{
+    MetricsRequest, MetricsUpdate, StartResponse, StatusRequest, StatusUpdate,
     common::{self, CallRequest, CallResponse},
-    controller::{
-        MetricsRequest, MetricsUpdate, StartResponse, StatusRequest, StatusUpdate,
-        controller_server,
-    },
+    controller_server,
 };
 use tokio_stream::Stream;
 use tonic::{Extensions, Request, Response, Status};
 
 use super::{
     convert,
-    fast_path::{Answer, Answered},
+    fast_path::{CallHandler, CallResult},
     trailers,
 };
 use crate::{
     clock::Clock,
     wire::status::status,
-    worker::{Call, Executor, Over, StartAnswers, Subscription},
+    worker::{Call, Executor, StartAnswers, Subscription, SubscriptionEnd},
 };
 
-/// The service `controller.Controller`, on one thread.
+/// The service `controller.Controller` on one call thread.
 #[derive(Debug, Clone)]
 pub struct Controller(Arc<Executor>);
 
 impl Controller {
-    /// Serves the calls that come in on this executor's thread.
+    /// Runs calls with this executor, on its thread.
     #[must_use]
     pub fn new(executor: Executor) -> Self {
         Self(Arc::new(executor))
     }
 }
 
-impl Answer for Controller {
-    async fn answer(&self, request: CallRequest) -> Answered {
+impl CallHandler for Controller {
+    async fn call(&self, request: CallRequest) -> CallResult {
         let instance = request.instance_id.map(|instance| instance.id).unwrap_or_default();
         let asked = instance.parse().ok();
         let function = match request.function_id {
             Some(function) if !function.id.is_empty() => function.id,
-            // A leaf puts the function's id there as well.
+            // A leaf sends the function's id in both fields.
             _ => instance,
         };
         let call = Call { function: &function, instance: asked, data: request.data };
@@ -77,8 +75,10 @@ impl controller_server::Controller for Controller {
         Ok(Response::new(convert::start_response(&instance)))
     }
 
-    async fn call(&self, request: Request<CallRequest>) -> Answered {
-        self.answer(request.into_inner()).await
+    /// Not reached in production: [`fast_path`](super::fast_path) answers `Call` before the router
+    /// that leads here. The generated trait requires it.
+    async fn call(&self, request: Request<CallRequest>) -> CallResult {
+        CallHandler::call(self, request.into_inner()).await
     }
 
     async fn stop(
@@ -98,7 +98,7 @@ impl controller_server::Controller for Controller {
         let clock = self.0.clock();
         let subscription =
             self.0.worker().subscribe(&node, clock).map_err(|error| status(&error))?;
-        tracing::debug!(node, "a listener came");
+        tracing::debug!(node, "a listener subscribed");
         Ok(Response::new(StatusUpdates { subscription, clock: clock.clone(), ended: false }))
     }
 
@@ -111,7 +111,7 @@ impl controller_server::Controller for Controller {
     }
 }
 
-/// What happens to the instances, as it happens.
+/// The events of the instances, for one listener.
 #[derive(Debug)]
 pub struct StatusUpdates {
     subscription: Subscription,
@@ -129,11 +129,11 @@ impl Stream for StatusUpdates {
         let next = ready!(self.subscription.poll_next(context));
         Poll::Ready(match next {
             Ok(event) => Some(Ok(convert::status_update(&event, &self.clock))),
-            Err(over) => {
+            Err(end) => {
                 self.ended = true;
-                match over {
-                    Over::Closed => None,
-                    Over::TooSlow => {
+                match end {
+                    SubscriptionEnd::Closed => None,
+                    SubscriptionEnd::Lagged => {
                         Some(Err(Status::resource_exhausted("too many events were left unread")))
                     }
                 }

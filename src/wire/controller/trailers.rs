@@ -1,4 +1,4 @@
-//! What a call's trailers say, on both sides of the wire. All values are decimal text.
+//! The trailers of a call: written by the worker, read by clients. All values are decimal text.
 
 use std::{str::FromStr, time::Duration};
 
@@ -8,24 +8,25 @@ use tonic::metadata::MetadataMap;
 
 use crate::{clock::Clock, worker::Outcome};
 
-/// When the call came in: nanoseconds of Unix time.
+/// When the call arrived: nanoseconds of Unix time.
 pub static CALL_QUEUED: HeaderName = HeaderName::from_static("callqueuedtimestamp");
-/// When its answer was ready: nanoseconds of Unix time.
+/// When its response was ready: nanoseconds of Unix time.
 pub static GOT_RESPONSE: HeaderName = HeaderName::from_static("gotresponsetimestamp");
 /// How long the function ran, as predicted: nanoseconds.
 pub static PROCESSING_TIME: HeaderName = HeaderName::from_static("functionprocessingtime");
-/// The CPU that it held: cores.
+/// The CPU that the call held: cores.
 pub static CPU: HeaderName = HeaderName::from_static("functioncpucores");
-/// The memory that it held: bytes.
+/// The memory that the call held: bytes.
 pub static RAM: HeaderName = HeaderName::from_static("functionrambytes");
-/// How long the call waited for its instance to be ready: nanoseconds; left out when it did not.
+/// How long the call waited for its instance to be ready: nanoseconds. Not sent if it did not wait.
 pub static COLD_START: HeaderName = HeaderName::from_static("coldstarttime");
 
-/// How the worker says how the call was predicted to behave, and how it behaved.
+/// The trailers of a call that ended.
 pub(crate) fn write(outcome: &Outcome, clock: &Clock) -> MetadataMap {
     let prediction = &outcome.prediction;
     let mut trailers = Writer::default();
-    // By one reading of the date: it may be set at any time, and the call took what it took.
+    // Both dates come from one reading: the system's date may be set at any time, and must not change
+    // the time between them.
     let (ended, took) = (clock.since_epoch(outcome.ended), outcome.ended - outcome.arrived);
     trailers.timestamp(&CALL_QUEUED, ended.saturating_sub(took));
     trailers.timestamp(&GOT_RESPONSE, ended);
@@ -38,7 +39,7 @@ pub(crate) fn write(outcome: &Outcome, clock: &Clock) -> MetadataMap {
     trailers.finish()
 }
 
-/// Trailers that are numbers, written one after the other into the same memory.
+/// Writes numbers as trailers, one after the other into the same buffer.
 #[derive(Debug)]
 pub struct Writer {
     headers: HeaderMap,
@@ -47,16 +48,16 @@ pub struct Writer {
 
 impl Default for Writer {
     fn default() -> Self {
-        // As many as there can be, of 20 digits at most.
+        // Room for all trailers: six values of at most 20 digits.
         Self { headers: HeaderMap::with_capacity(8), text: BytesMut::with_capacity(6 * 20) }
     }
 }
 
 impl Writer {
-    /// Adds a moment, in nanoseconds.
+    /// Adds a time stamp, in nanoseconds.
     ///
-    /// No two calls have the same, so HPACK is told not to remember it. Otherwise its table would
-    /// hold nothing but moments, and each new one would be compared with all of them.
+    /// No two calls have the same time stamp, so HPACK must not put it into its table: the table
+    /// would be full of time stamps, and every new one would be compared with all of them.
     pub fn timestamp(&mut self, name: &HeaderName, since_epoch: Duration) {
         self.digits(nanoseconds(since_epoch));
         self.add(name, true);
@@ -68,12 +69,12 @@ impl Writer {
         self.add(name, false);
     }
 
-    /// Adds a number that is given in millionths.
+    /// Adds a decimal number, given in millionths.
     pub fn millionths(&mut self, name: &HeaderName, millionths: u64) {
         self.digits(millionths / 1_000_000);
         let rest = millionths % 1_000_000;
         if rest > 0 {
-            // With a one before them, all six digits are written; a point takes its place.
+            // The added one keeps leading zeros, and the point then replaces it.
             let point = self.text.len();
             self.digits(1_000_000 + rest);
             self.text[point] = b'.';
@@ -83,7 +84,7 @@ impl Writer {
         self.add(name, false);
     }
 
-    /// All of them.
+    /// All trailers that were added.
     #[must_use]
     pub fn finish(self) -> MetadataMap {
         MetadataMap::from_headers(self.headers)
@@ -94,7 +95,7 @@ impl Writer {
     }
 
     fn add(&mut self, name: &HeaderName, unique: bool) {
-        // Digits are always a value.
+        // Digits are always a valid value.
         if let Ok(mut value) = HeaderValue::from_maybe_shared(self.text.split().freeze()) {
             value.set_sensitive(unique);
             self.headers.insert(name, value);
@@ -103,40 +104,50 @@ impl Writer {
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
-    // 584 years.
+    // Enough for 584 years.
     duration.as_nanos() as u64
 }
 
-/// A call's trailers as a client reads them.
+/// The trailers of a call, as a client reads them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trailers {
     /// See [`PROCESSING_TIME`].
     pub runtime: Duration,
-    /// See [`CPU`]; nothing when another worker answered.
+    /// See [`CPU`]; `None` if the worker is not this program.
     pub cpu_cores: Option<f64>,
-    /// See [`RAM`]; nothing when another worker answered.
+    /// See [`RAM`]; `None` if the worker is not this program.
     pub ram_bytes: Option<u64>,
     /// See [`COLD_START`].
     pub cold_start: Duration,
-    /// From [`CALL_QUEUED`] to [`GOT_RESPONSE`].
-    pub took: Duration,
+    /// See [`CALL_QUEUED`]; since the Unix epoch.
+    pub queued_at: Duration,
+    /// See [`GOT_RESPONSE`]; since the Unix epoch.
+    pub responded_at: Duration,
 }
 
 impl Trailers {
-    /// Reads them; nothing if there is no run time among them.
+    /// Reads the trailers; `None` if the run time or a time stamp is missing or malformed.
     #[must_use]
     pub fn read(trailers: &MetadataMap) -> Option<Self> {
         Some(Self {
-            runtime: Duration::from_nanos(number(trailers, &PROCESSING_TIME)?),
+            runtime: nanoseconds_of(trailers, &PROCESSING_TIME)?,
             cpu_cores: number(trailers, &CPU),
             ram_bytes: number(trailers, &RAM),
-            cold_start: Duration::from_nanos(number(trailers, &COLD_START).unwrap_or(0)),
-            took: Duration::from_nanos(
-                number::<u64>(trailers, &GOT_RESPONSE)?
-                    .saturating_sub(number(trailers, &CALL_QUEUED)?),
-            ),
+            cold_start: nanoseconds_of(trailers, &COLD_START).unwrap_or_default(),
+            queued_at: nanoseconds_of(trailers, &CALL_QUEUED)?,
+            responded_at: nanoseconds_of(trailers, &GOT_RESPONSE)?,
         })
     }
+
+    /// The time from the call's arrival to its response, as the worker measured it.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.responded_at.saturating_sub(self.queued_at)
+    }
+}
+
+fn nanoseconds_of(trailers: &MetadataMap, key: &HeaderName) -> Option<Duration> {
+    number(trailers, key).map(Duration::from_nanos)
 }
 
 fn number<T: FromStr>(trailers: &MetadataMap, key: &HeaderName) -> Option<T> {
@@ -153,7 +164,7 @@ mod tests {
     use crate::{clock::manual::ManualClock, worker::InstanceId};
 
     #[test]
-    fn a_call_took_what_it_took_although_the_date_was_set_meanwhile() {
+    fn change_of_the_date_does_not_change_the_duration_of_a_call() {
         let second = Duration::from_secs(1);
         let hand = ManualClock::new();
         let clock = hand.clock();
@@ -164,23 +175,22 @@ mod tests {
             hand.set_date(set);
             hand.advance(2 * second);
             let outcome = Outcome {
-                instance: InstanceId::random(),
+                instance: InstanceId::from_bits(0),
                 data: bytes::Bytes::new(),
                 prediction: Prediction { runtime: second, cpu_cores: 0.0, ram_bytes: 0 },
                 arrived,
                 ended: clock.now(),
                 cold_start: Duration::ZERO,
             };
-            let trailers = write(&outcome, &clock);
-            let date = |key| Duration::from_nanos(number(&trailers, key).unwrap());
-            assert_eq!(date(&GOT_RESPONSE), set + 2 * second);
-            assert_eq!(date(&CALL_QUEUED), set);
-            assert_eq!(Trailers::read(&trailers).unwrap().took, 2 * second);
+            let trailers = Trailers::read(&write(&outcome, &clock)).unwrap();
+            assert_eq!(trailers.responded_at, set + 2 * second);
+            assert_eq!(trailers.queued_at, set);
+            assert_eq!(trailers.took(), 2 * second);
         }
     }
 
     #[test]
-    fn millionths_are_written_without_zeros_that_say_nothing() {
+    fn millionths_are_written_without_trailing_zeros() {
         for (millionths, text) in [
             (0, "0"),
             (600_000, "0.6"),
@@ -197,7 +207,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(
+        fn written_trailers_are_read_back(
             queued in 0..1u64 << 60,
             took in 0..1u64 << 60,
             runtime in any::<u64>(),
@@ -216,7 +226,8 @@ mod tests {
                 cpu_cores: Some(micro_cores as f64 / 1e6),
                 ram_bytes: Some(ram),
                 cold_start: Duration::ZERO,
-                took: Duration::from_nanos(took),
+                queued_at: Duration::from_nanos(queued),
+                responded_at: Duration::from_nanos(queued + took),
             });
         }
     }

@@ -1,7 +1,7 @@
 //! Compressed requests: their messages are decompressed before a service sees them.
 //!
-//! tonic decompresses as well, but what it makes of a few bytes would count as those few bytes until
-//! the request has arrived whole (see [`super::inflight`]).
+//! tonic can decompress too, but then a large message in few bytes would count as those few bytes
+//! until the request has arrived completely (see [`super::inflight`]).
 
 use std::{
     io::{self, Read},
@@ -15,30 +15,31 @@ use http::{HeaderMap, HeaderName};
 use http_body::Frame;
 use tonic::{Status, metadata::MetadataValue};
 
-use super::inflight::Counted;
+use super::inflight::MeteredBody;
+use crate::wire::status::message_too_large;
 
-/// The header that says how the messages of a request or an answer are compressed.
-pub(crate) static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-/// What a refusal says is taken instead.
+/// The header that names the encoding of a request's or a response's messages.
+pub(super) static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+/// The encodings that are accepted, for the refusal of another one.
 const ACCEPTED: &str = "identity,deflate,gzip";
 /// A byte that says whether the message is compressed, and four with its length.
-pub(crate) const PREFIX: usize = 5;
+pub(super) const PREFIX_BYTES: usize = 5;
 
 /// How messages are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Encoding {
+pub(super) enum Encoding {
     Gzip,
-    /// The zlib format (RFC 1950), whatever gRPC calls it.
+    /// The zlib format (RFC 1950), which HTTP and gRPC call deflate.
     Deflate,
 }
 
 impl Encoding {
-    /// That of a request with these headers, if it is compressed.
+    /// The encoding of a request with these headers, if it is compressed.
     ///
     /// # Errors
     ///
-    /// `Unimplemented`, with the encodings that are taken, for any other.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Status> {
+    /// `Unimplemented`, with the encodings that are accepted, for any other encoding.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Status> {
         let Some(name) = headers.get(&GRPC_ENCODING) else { return Ok(None) };
         match name.as_bytes() {
             b"identity" => Ok(None),
@@ -55,10 +56,10 @@ impl Encoding {
         }
     }
 
-    /// A whole message with its prefix: that of these compressed bytes. `None` when it is longer than
+    /// Decompresses a message, and returns it with a new prefix. `None` when it is longer than
     /// `max_bytes`; little more than that is decompressed.
     fn decompress(self, compressed: &[u8], max_bytes: usize) -> io::Result<Option<Bytes>> {
-        let mut message = vec![0; PREFIX];
+        let mut message = vec![0; PREFIX_BYTES];
         let limit = max_bytes.saturating_add(1);
         match self {
             Self::Gzip => {
@@ -67,14 +68,14 @@ impl Encoding {
             }
             Self::Deflate => inflate(compressed, &mut message, limit)?,
         }
-        let length = message.len() - PREFIX;
-        message[1..PREFIX].copy_from_slice(&(length as u32).to_be_bytes());
+        let length = message.len() - PREFIX_BYTES;
+        message[1..PREFIX_BYTES].copy_from_slice(&(length as u32).to_be_bytes());
         Ok((length <= max_bytes).then(|| message.into()))
     }
 }
 
-/// Appends what a zlib stream holds, and stops once that is `limit` bytes. flate2's own reader takes
-/// a stream that ends too early for a whole one.
+/// Appends the contents of a zlib stream, up to `limit` bytes or a little more. flate2's own reader
+/// accepts a stream that ends too early.
 fn inflate(compressed: &[u8], message: &mut Vec<u8>, limit: usize) -> io::Result<()> {
     let mut stream = Decompress::new(true);
     let mut chunk = [0; 8 << 10];
@@ -90,7 +91,7 @@ fn inflate(compressed: &[u8], message: &mut Vec<u8>, limit: usize) -> io::Result
         if status == Inflated::StreamEnd {
             return match after.0 as usize == compressed.len() {
                 true => Ok(()),
-                false => Err(io::Error::other("bytes behind the compressed data")),
+                false => Err(io::Error::other("found bytes after the compressed data")),
             };
         }
         if after == before {
@@ -100,42 +101,43 @@ fn inflate(compressed: &[u8], message: &mut Vec<u8>, limit: usize) -> io::Result
 }
 
 /// A request's body with its messages decompressed.
-pub(crate) struct Decompressed {
-    body: Counted,
+pub(super) struct Decompressed {
+    body: MeteredBody,
     encoding: Encoding,
     max_message_bytes: usize,
-    /// What came of a message that has not come whole.
-    begun: BytesMut,
+    /// The received part of the next message.
+    partial: BytesMut,
 }
 
 impl Decompressed {
     /// The messages of this body, each of at most this many bytes.
-    pub(crate) fn new(body: Counted, encoding: Encoding, max_message_bytes: usize) -> Self {
-        Self { body, encoding, max_message_bytes, begun: BytesMut::new() }
+    pub(super) fn new(body: MeteredBody, encoding: Encoding, max_message_bytes: usize) -> Self {
+        Self { body, encoding, max_message_bytes, partial: BytesMut::new() }
     }
 
-    /// The next message with its prefix, if it has come.
+    /// The next message with its prefix, if it has arrived completely.
     fn message(&mut self) -> Result<Option<Bytes>, Status> {
-        let Some((is_compressed, length)) = prefix(&self.begun) else { return Ok(None) };
+        let Some((is_compressed, length)) = prefix(&self.partial) else { return Ok(None) };
         if length > self.max_message_bytes {
             let (found, most) = (length, self.max_message_bytes);
-            return Err(too_large(format!("found {found} bytes, expected at most {most}")));
+            return Err(message_too_large(format!("found {found} bytes, expected at most {most}")));
         }
-        if self.begun.len() - PREFIX < length {
+        if self.partial.len() - PREFIX_BYTES < length {
             return Ok(None);
         }
-        let message = self.begun.split_to(PREFIX + length).freeze();
+        let message = self.partial.split_to(PREFIX_BYTES + length).freeze();
         if !is_compressed {
             return Ok(Some(message));
         }
-        match self.encoding.decompress(&message[PREFIX..], self.max_message_bytes) {
+        match self.encoding.decompress(&message[PREFIX_BYTES..], self.max_message_bytes) {
             Ok(Some(decompressed)) => {
                 self.body.replace(message.len(), decompressed.len())?;
                 Ok(Some(decompressed))
             }
             Ok(None) => {
                 let most = self.max_message_bytes;
-                Err(too_large(format!("found more than {most} bytes in a compressed message")))
+                let found = format!("found more than {most} bytes in a compressed message");
+                Err(message_too_large(found))
             }
             Err(error) => Err(Status::internal(format!("cannot decompress the message: {error}"))),
         }
@@ -155,33 +157,28 @@ impl http_body::Body for Decompressed {
                 return Poll::Ready(Some(Ok(Frame::data(message))));
             }
             let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)?) else {
-                return Poll::Ready(match self.begun.is_empty() {
+                return Poll::Ready(match self.partial.is_empty() {
                     true => None,
-                    false => Some(Err(Status::internal("the request ends in a message"))),
+                    false => Some(Err(Status::internal("the request ends inside a message"))),
                 });
             };
             match frame.into_data() {
-                Ok(data) => self.begun.extend_from_slice(&data),
+                Ok(data) => self.partial.extend_from_slice(&data),
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.begun.is_empty() && self.body.is_end_stream()
+        self.partial.is_empty() && self.body.is_end_stream()
     }
 }
 
 /// Whether the message that begins with these bytes is compressed, and its length.
-pub(crate) fn prefix(begun: &[u8]) -> Option<(bool, usize)> {
-    let (first, length) = begun.first_chunk::<PREFIX>()?.split_first()?;
+pub(super) fn prefix(message: &[u8]) -> Option<(bool, usize)> {
+    let (first, length) = message.first_chunk::<PREFIX_BYTES>()?.split_first()?;
     let length = u32::from_be_bytes(length.try_into().ok()?);
     Some((*first == 1, length as usize))
-}
-
-/// How gRPC refuses a message that is too large.
-pub(crate) fn too_large(what: impl std::fmt::Display) -> Status {
-    Status::resource_exhausted(format!("--max-message-size: {what}"))
 }
 
 #[cfg(test)]
@@ -211,30 +208,30 @@ mod tests {
         }
     }
 
-    const BOTH: [Encoding; 2] = [Encoding::Gzip, Encoding::Deflate];
+    const ENCODINGS: [Encoding; 2] = [Encoding::Gzip, Encoding::Deflate];
 
     proptest! {
         #[test]
-        fn what_was_compressed_is_what_comes_out(data in prop::collection::vec(0..4u8, 0..50_000)) {
-            for encoding in BOTH {
+        fn decompression_restores_the_message(data in prop::collection::vec(0..4u8, 0..50_000)) {
+            for encoding in ENCODINGS {
                 let compressed = compress(encoding, &data);
                 let message = encoding.decompress(&compressed, data.len()).unwrap().unwrap();
                 prop_assert_eq!(prefix(&message), Some((false, data.len())));
-                prop_assert_eq!(&message[PREFIX..], &data[..]);
+                prop_assert_eq!(&message[PREFIX_BYTES..], &data[..]);
             }
         }
 
         #[test]
-        fn any_bytes_are_decompressed_or_refused(data in prop::collection::vec(any::<u8>(), 0..300)) {
-            for encoding in BOTH {
+        fn arbitrary_bytes_are_decompressed_or_refused(data in prop::collection::vec(any::<u8>(), 0..300)) {
+            for encoding in ENCODINGS {
                 let _ = encoding.decompress(&data, 1000);
             }
         }
     }
 
     #[test]
-    fn a_message_that_is_longer_than_allowed_is_not_made() {
-        for encoding in BOTH {
+    fn message_above_the_limit_is_not_decompressed() {
+        for encoding in ENCODINGS {
             // A megabyte of zeros in some thousand bytes.
             let bomb = compress(encoding, &vec![0; 1 << 20]);
             assert!(bomb.len() < 2000);
@@ -249,17 +246,20 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_ends_too_early_or_too_late_is_refused() {
-        for encoding in BOTH {
-            let whole = compress(encoding, &[b'x'; 5000]);
-            for cut in 0..whole.len() {
-                assert!(encoding.decompress(&whole[..cut], 1 << 20).is_err(), "{encoding:?} {cut}");
+    fn truncated_or_extended_stream_is_refused() {
+        for encoding in ENCODINGS {
+            let complete = compress(encoding, &[b'x'; 5000]);
+            for cut in 0..complete.len() {
+                assert!(
+                    encoding.decompress(&complete[..cut], 1 << 20).is_err(),
+                    "{encoding:?} {cut}"
+                );
             }
-            assert!(encoding.decompress(&[&whole[..], b"x"].concat(), 1 << 20).is_err());
+            assert!(encoding.decompress(&[&complete[..], b"x"].concat(), 1 << 20).is_err());
         }
         // gzip allows several members: their contents one after the other (RFC 1952, section 2.2).
         let two = [compress(Encoding::Gzip, b"ab"), compress(Encoding::Gzip, b"cd")].concat();
         let message = Encoding::Gzip.decompress(&two, 10).unwrap().unwrap();
-        assert_eq!(&message[PREFIX..], b"abcd");
+        assert_eq!(&message[PREFIX_BYTES..], b"abcd");
     }
 }

@@ -1,26 +1,22 @@
 //! Deadlines of requests.
-//!
-//! tonic ends a request at its deadline too, with `Cancelled`: a client would take that for its own
-//! doing. It looks at the future of the answer first whenever its timer has woken the request, so
-//! that what is here needs no timer.
 
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, Response};
-use tonic::{Status, body::Body};
+use http::{HeaderMap, HeaderName};
+use tonic::Status;
 
-use crate::{clock::Clock, wire::controller::fast_path::Answering};
+use super::endpoint::ResponseFuture;
+use crate::clock::{Clock, Sleep};
 
 static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// How long a request with these headers may take (`grpc-timeout`: at most eight digits and a
-/// unit). One that is malformed is left out, as tonic does.
-pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+/// The timeout of a request with these headers (`grpc-timeout`: at most eight digits and a unit).
+/// A malformed one is ignored, as tonic does.
+pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let (unit, digits) = headers.get(&GRPC_TIMEOUT)?.as_bytes().split_last()?;
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -37,42 +33,34 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// The answer, or `DeadlineExceeded` after this time from now.
-pub(crate) fn within(timeout: Duration, answering: Answering, clock: &Clock) -> Answering {
-    match clock.now().checked_add(timeout) {
-        None => answering,
-        Some(deadline) => {
-            Box::pin(Within { answering: Some(answering), deadline, clock: clock.clone() })
-        }
-    }
+/// The response, or `DeadlineExceeded` after this time from now.
+pub(super) fn within(timeout: Duration, response: ResponseFuture, clock: &Clock) -> ResponseFuture {
+    let deadline = clock.now() + timeout;
+    Box::pin(Within { response: Some(response), deadline: clock.sleep_until(deadline) })
 }
 
 struct Within {
-    /// Until it ends; what it holds is given back at the deadline.
-    answering: Option<Answering>,
-    deadline: Instant,
-    clock: Clock,
+    /// Dropped at the deadline, with everything that the call holds.
+    response: Option<ResponseFuture>,
+    deadline: Sleep,
 }
 
 impl Future for Within {
-    type Output = <Answering as Future>::Output;
+    type Output = <ResponseFuture as Future>::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(answering) = &mut self.answering
-            && let Poll::Ready(answer) = answering.as_mut().poll(context)
+        if let Some(response) = &mut self.response
+            && let Poll::Ready(response) = response.as_mut().poll(context)
         {
-            return Poll::Ready(answer);
+            return Poll::Ready(response);
         }
-        if self.clock.now() < self.deadline {
+        if Pin::new(&mut self.deadline).poll(context).is_pending() {
             return Poll::Pending;
         }
-        self.answering = None;
-        Poll::Ready(Ok(missed()))
+        self.response = None;
+        let status = Status::deadline_exceeded("the deadline passed before the response was ready");
+        Poll::Ready(Ok(status.into_http()))
     }
-}
-
-fn missed() -> Response<Body> {
-    Status::deadline_exceeded("the deadline passed before the answer was there").into_http()
 }
 
 #[cfg(test)]
@@ -80,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timeout_has_up_to_eight_digits_and_a_unit() {
+    fn timeout_has_up_to_eight_digits_and_a_unit() {
         let timeout = |text: &str| {
             let headers = [("grpc-timeout".parse().unwrap(), text.parse().unwrap())];
             timeout(&headers.into_iter().collect())

@@ -1,8 +1,8 @@
-//! A bound to what requests take that have not arrived whole.
+//! A bound on the memory of requests that have not arrived completely.
 //!
-//! A message is put together in memory before it is looked at. Its own size is limited, but a client
-//! may begin as many as it can open streams, and never end one. What comes in one piece is taken
-//! even then, so that most clients do not notice.
+//! A message is collected in memory before it is decoded. Its size is limited, but a client can
+//! begin as many messages as it can open streams, and never finish one. At the bound, a message that
+//! arrives in one piece is still accepted, so that most clients do not notice.
 
 use std::{
     pin::Pin,
@@ -15,54 +15,62 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use tonic::{Status, body::Body};
+use hyper::body::Incoming;
+use tonic::Status;
 
-use super::compression::{PREFIX, prefix};
+use super::compression::{PREFIX_BYTES, prefix};
+use crate::wire::status::Limit;
 
-/// The bytes of all requests that have not arrived whole, and the most that they may be.
+/// The bytes of all requests that have not arrived completely, and their limit.
 #[derive(Debug)]
-pub struct Partial {
+pub(super) struct InflightBytes {
     limit: usize,
+    /// Shared by all threads, because the memory is. Changed once for each piece of a request.
     bytes: AtomicUsize,
 }
 
-impl Partial {
-    /// None yet, and at most so many.
-    #[must_use]
-    pub fn up_to(limit: usize) -> Arc<Self> {
+impl InflightBytes {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, bytes: AtomicUsize::new(0) })
+    }
+
+    fn exhausted(&self) -> Status {
+        let limit = self.limit;
+        let message = format!("too many bytes of requests in flight, at most {limit}");
+        Limit::InflightBytes.exceeded(message)
     }
 }
 
-/// A request's body, which counts until it is dropped: a handler does that when it has the message.
-pub(crate) struct Counted {
-    body: Body,
-    partial: Arc<Partial>,
+/// A request's body, whose bytes are in flight until it is dropped: a handler drops it when it has
+/// the message.
+pub(super) struct MeteredBody {
+    body: Incoming,
+    inflight: Arc<InflightBytes>,
     bytes: usize,
 }
 
-impl Counted {
-    pub(crate) fn new(body: Body, partial: Arc<Partial>) -> Self {
-        Self { body, partial, bytes: 0 }
+impl MeteredBody {
+    pub(super) fn new(body: Incoming, inflight: Arc<InflightBytes>) -> Self {
+        Self { body, inflight, bytes: 0 }
     }
 
-    /// Counts a message that was decompressed instead of the bytes that it came in.
+    /// Counts the bytes of a decompressed message instead of the compressed ones.
     ///
     /// # Errors
     ///
-    /// When there is no room for it, unless the request has arrived whole.
-    pub(crate) fn replace(&mut self, compressed: usize, message: usize) -> Result<(), Status> {
+    /// When that exceeds the limit, unless the request has arrived completely.
+    pub(super) fn replace(&mut self, compressed: usize, message: usize) -> Result<(), Status> {
         self.bytes = self.bytes + message - compressed;
-        let all = self.partial.bytes.fetch_add(message, Ordering::Relaxed) + message;
-        self.partial.bytes.fetch_sub(compressed, Ordering::Relaxed);
-        if all - compressed > self.partial.limit && !self.body.is_end_stream() {
-            return Err(no_room());
+        let all = self.inflight.bytes.fetch_add(message, Ordering::Relaxed) + message;
+        self.inflight.bytes.fetch_sub(compressed, Ordering::Relaxed);
+        if all - compressed > self.inflight.limit && !self.body.is_end_stream() {
+            return Err(self.inflight.exhausted());
         }
         Ok(())
     }
 }
 
-impl http_body::Body for Counted {
+impl http_body::Body for MeteredBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -70,17 +78,19 @@ impl http_body::Body for Counted {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)?) else {
-            return Poll::Ready(None);
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(Status::from_error(error.into())))),
+            Some(Ok(frame)) => frame,
         };
         let Some(data) = frame.data_ref() else {
             return Poll::Ready(Some(Ok(frame)));
         };
-        let all = self.partial.bytes.fetch_add(data.len(), Ordering::Relaxed) + data.len();
-        let first = self.bytes == 0;
+        let all = self.inflight.bytes.fetch_add(data.len(), Ordering::Relaxed) + data.len();
+        let is_first = self.bytes == 0;
         self.bytes += data.len();
-        if all > self.partial.limit && !(first && is_whole(data)) {
-            return Poll::Ready(Some(Err(no_room())));
+        if all > self.inflight.limit && !(is_first && is_complete(data)) {
+            return Poll::Ready(Some(Err(self.inflight.exhausted())));
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -94,19 +104,13 @@ impl http_body::Body for Counted {
     }
 }
 
-/// Whether this is a message with its prefix.
-fn is_whole(data: &[u8]) -> bool {
-    prefix(data).is_some_and(|(_, length)| data.len() - PREFIX >= length)
+/// Whether this is a complete message with its prefix.
+fn is_complete(data: &[u8]) -> bool {
+    prefix(data).is_some_and(|(_, length)| data.len() - PREFIX_BYTES >= length)
 }
 
-fn no_room() -> Status {
-    Status::resource_exhausted(
-        "--max-partial-size: too many bytes of requests that have not arrived whole",
-    )
-}
-
-impl Drop for Counted {
+impl Drop for MeteredBody {
     fn drop(&mut self) {
-        self.partial.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.inflight.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

@@ -1,8 +1,25 @@
-//! Connections: sockets and threads that accept them, and what every request passes first.
+//! Connections: the threads that serve them, and the limits of every request.
+//!
+//! An [`Acceptor`] listens for [`Endpoint`]s, which can be added and removed while it runs. It hands
+//! each connection to a call thread; there the endpoint makes the [`Service`] that answers its
+//! requests. What holds for every request of every API is applied before that service: the bound on
+//! bytes in flight, decompression and the deadline.
 
+mod acceptor;
 pub mod addresses;
-pub mod compression;
-pub mod deadline;
-pub mod inflight;
+mod compression;
+mod connection;
+mod deadline;
+mod endpoint;
+mod inflight;
+mod limits;
+mod request;
 pub mod sockets;
-pub mod threads;
+mod threads;
+
+pub use self::{
+    acceptor::{Acceptor, Handle},
+    connection::Connection,
+    endpoint::{Endpoint, PerThread, RequestBody, ResponseFuture, Service},
+    limits::{MessageLimits, ServerLimits},
+};

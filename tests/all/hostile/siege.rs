@@ -1,4 +1,4 @@
-//! A worker in a process of its own, and an honest client that must not notice what others do.
+//! A worker in a process of its own, and an honest client that must not notice attacks.
 
 use std::{
     process::Command,
@@ -9,11 +9,10 @@ use std::{
     time::Duration,
 };
 
-use hyperfake_proto::{
-    common::FunctionId,
-    controller::{MetricsRequest, controller_client::ControllerClient},
+use hyperfake_proto::controller::{
+    MetricsRequest, common::FunctionId, controller_client::ControllerClient,
 };
-use hyperfake_worker::functions::http::HttpRegistry;
+use hyperfake_worker::functions::http::HttpStore;
 use tonic::transport::Channel;
 
 use crate::{
@@ -21,26 +20,26 @@ use crate::{
     support::{call, channel_to, eventually, request},
 };
 
-/// A call takes a millisecond and a second for each of its bytes. Its RAM tells how many calls
-/// run, and its CPU how many others there were when it came.
+/// A call takes a millisecond, and a second for each of its bytes. The RAM in use is the number of
+/// running calls, and the CPU of a call is the number of other calls when it arrived.
 const MODEL: &str = r#"{
     "kind": "linear",
     "runtime_ns": {"intercept": 1e6, "request_bytes": 1e9},
     "cpu_cores": {"active_calls": 1},
     "ram_bytes": {"intercept": 1048576}
 }"#;
-/// The worker's memory, of which a call takes one.
+/// The worker's memory, of which each call holds one.
 const MEBIBYTES: usize = 1 << 20;
 
-/// The most that a worker's memory may grow while it is attacked: 10,000 streams at once take up
-/// to 10 KiB each, while without limits the attacks would get half a gigabyte and more.
-const MOST_GROWTH: u64 = 256 << 20;
+/// The most that a worker's memory may grow during an attack: 10,000 concurrent streams hold up to
+/// 10 KiB each, while without limits the attacks would use more than half a gigabyte.
+const MAX_GROWTH: u64 = 256 << 20;
 
 pub(crate) struct Siege {
     server: Served,
     pub(crate) client: ControllerClient<Channel>,
     pub(crate) function: String,
-    /// The honest client calls while it has this: whoever takes it silences the client.
+    /// The honest client holds this during each call; a test that locks it pauses the client.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     answers: Arc<AtomicUsize>,
     enough: Arc<AtomicBool>,
@@ -50,7 +49,7 @@ pub(crate) struct Siege {
 }
 
 impl Siege {
-    /// A worker with one thread for calls, so that nobody can hide from anybody on another.
+    /// Starts a worker with one call thread, so that all clients share it.
     pub(crate) async fn begin(options: &str) -> Self {
         Self::begin_as(hyperfake(), options).await
     }
@@ -66,7 +65,7 @@ impl Siege {
                 path.display()
             ),
         );
-        let registry = HttpRegistry::new(server.database.parse().unwrap()).unwrap();
+        let registry = HttpStore::new(server.database.parse().unwrap()).unwrap();
         let function = registry.register("image").await.unwrap();
         let mut client = ControllerClient::new(channel_to(server.address.parse().unwrap()).await);
         client.start(FunctionId { id: function.clone() }).await.unwrap();
@@ -115,16 +114,16 @@ impl Siege {
         let answered =
             || self.answers.load(Ordering::Relaxed) >= enough || self.honest.is_finished();
         eventually("the honest client is served", answered).await;
-        assert!(!self.honest.is_finished(), "the honest client gave up");
+        assert!(!self.honest.is_finished(), "the honest client failed");
     }
 
-    /// How many calls run now, as the worker's ledger says.
+    /// The number of running calls, from the worker's metrics.
     pub(crate) async fn running(&self) -> usize {
         let metrics = self.client.clone().metrics(MetricsRequest::default()).await.unwrap();
         (metrics.into_inner().used_ram_percent / 100.0 * MEBIBYTES as f64).round() as usize
     }
 
-    /// Waits until so many calls run, of which one may be the honest client's.
+    /// Waits until this many calls run, of which one may be the honest client's.
     pub(crate) async fn until_running(&self, enough: impl Fn(usize) -> bool) {
         let running = async {
             while !enough(self.running().await) {
@@ -135,16 +134,16 @@ impl Siege {
         assert!(waited.is_ok(), "{} calls run after a minute", self.running().await);
     }
 
-    /// Ends the siege: the honest client was served all the time, the memory stayed within its
-    /// bound, nothing is held any more, and the worker ends at once when it is told to. Returns
-    /// its log.
+    /// Ends the attack, and checks that the honest client was served all the time, that the memory
+    /// stayed within its bound, that nothing is held any more and that the worker exits at once on
+    /// SIGTERM. Returns the worker's log.
     pub(crate) async fn end(self) -> String {
         self.honest_answers(200).await;
         self.enough.store(true, Ordering::Relaxed);
         self.honest.await.unwrap();
         let grown = peak_memory(self.server.process.id()) - self.peak;
         println!("the memory grew by {} KiB", grown >> 10);
-        assert!(grown < MOST_GROWTH, "the memory grew by {grown} bytes");
+        assert!(grown < MAX_GROWTH, "the memory grew by {grown} bytes");
 
         let (mut used, mut others) = (f64::NAN, f64::NAN);
         for _ in 0..3000 {
@@ -157,13 +156,13 @@ impl Siege {
                 break;
             }
         }
-        assert_eq!((used, others), (0.0, 0.0), "something is held that nobody uses");
+        assert_eq!((used, others), (0.0, 0.0), "resources are held without a call");
 
         drop(self.client);
         self.server.signal("-TERM");
         let (code, log) = self.server.end();
         assert_eq!(code, Some(0), "{log}");
-        assert!(!log.contains("cut off"), "a call was still counted: {log}");
+        assert!(!log.contains("aborted in-flight calls"), "a call was still counted: {log}");
         log
     }
 
@@ -172,14 +171,14 @@ impl Siege {
     }
 }
 
-/// The most memory that a process had so far, in bytes.
+/// The peak memory of a process, in bytes.
 fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
-/// The time that a process has spent computing, in ticks of a hundredth of a second.
+/// The CPU time of a process, in ticks of a hundredth of a second.
 pub(crate) fn ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     // The name, in parentheses, may contain anything; utime and stime are fields 14 and 15.

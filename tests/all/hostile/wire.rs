@@ -1,4 +1,4 @@
-//! A client that writes the frames of HTTP/2 as it is told, whatever the server thinks of it.
+//! A client that writes any frames of HTTP/2, valid or not.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Frame types (RFC 9113, section 6), as far as they are sent or looked at.
+/// Frame types (RFC 9113, section 6) that the tests send or read.
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const RST_STREAM: u8 = 3;
@@ -22,7 +22,7 @@ pub(crate) const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
-/// Flags: that of DATA and HEADERS, that of HEADERS alone, and that of SETTINGS and PING.
+/// Flags: of DATA and HEADERS, of HEADERS, and of SETTINGS and PING.
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const ACK: u8 = 1;
@@ -34,12 +34,12 @@ pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// Settings: no stream may be sent more than this, until told otherwise.
+/// Settings: the initial window of each stream.
 pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What is written to, and what is read from when the client cares.
+/// Both sides of a connection.
 pub(crate) struct Wire {
     pub(crate) reader: Reader,
     pub(crate) writer: OwnedWriteHalf,
@@ -56,29 +56,28 @@ pub(crate) struct Frame {
 }
 
 impl Wire {
-    /// Connects, and waits until the server has said how much it takes on the connection: it may
-    /// be sent more than 64 KiB from then on.
+    /// Connects, and waits until the server has enlarged the connection's window of 64 KiB.
     pub(crate) async fn connect(address: &str, settings: &[(u16, u32)]) -> Self {
         let mut wire = Self::greet(address, settings).await;
         wire.read_until(|frame| frame.kind == WINDOW_UPDATE).await;
         wire
     }
 
-    /// Connects and greets the server with these settings, whether it listens or not.
+    /// Connects and sends the preface with these settings, without waiting for an answer.
     pub(crate) async fn greet(address: &str, settings: &[(u16, u32)]) -> Self {
         let (reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
         let values = settings.iter().flat_map(|(setting, value)| {
             setting.to_be_bytes().into_iter().chain(value.to_be_bytes())
         });
         let settings = frame(SETTINGS, 0, 0, &values.collect::<Vec<_>>());
-        // The connection as a whole may be sent as much as there can be.
+        // The largest window for the connection.
         let all = frame(WINDOW_UPDATE, 0, 0, &(u32::MAX / 2 - 65_535).to_be_bytes());
         writer.write_all(&[&PREFACE[..], &settings, &all].concat()).await.unwrap();
         Self { reader: Reader(reader), writer }
     }
 
-    /// Reads what comes and answers the server's questions, until `enough` or until the server
-    /// closes the connection.
+    /// Reads frames, and acknowledges settings and pings, until `enough` or until the server closes
+    /// the connection.
     pub(crate) async fn read_until(&mut self, mut enough: impl FnMut(&Frame) -> bool) {
         let reading = async {
             while let Some(frame) = self.reader.frame().await {
@@ -92,21 +91,26 @@ impl Wire {
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(60), reading).await;
-        waited.expect("the server did not say what it should");
+        waited.expect("the server did not send what was expected");
     }
 
-    /// Reads everything and makes nothing of it, but stays alive in the server's eyes. What is
-    /// returned writes; the connection is closed when it is dropped.
+    /// Reads and ignores everything except pings. The connection is closed when the returned writer
+    /// is dropped.
     pub(crate) fn read_on(self) -> Writer {
         let Self { mut reader, writer } = self;
         let writer = Arc::new(Mutex::new(writer));
         let shared = Arc::clone(&writer);
         let reading = tokio::spawn(async move {
             while let Some(frame) = reader.frame().await {
-                assert_ne!(frame.kind, GOAWAY, "the server gave up: error {}", frame.error());
+                assert_ne!(
+                    frame.kind,
+                    GOAWAY,
+                    "the server closed the connection: error {}",
+                    frame.error()
+                );
                 if frame.kind == PING && frame.flags & ACK == 0 {
                     let writer = Arc::clone(&shared);
-                    // Reads on meanwhile, so that nobody waits for anybody.
+                    // In a task of its own: reading must not wait for writing.
                     tokio::spawn(async move {
                         let pong = answer(PING, &frame.payload);
                         let _ = writer.lock().await.write_all(&pong).await;
@@ -137,7 +141,7 @@ impl Drop for Writer {
 }
 
 impl Reader {
-    /// The next frame; nothing when the server closed the connection.
+    /// The next frame; `None` when the server closed the connection.
     pub(crate) async fn frame(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
@@ -149,7 +153,7 @@ impl Reader {
 }
 
 impl Frame {
-    /// Why the server ends a stream (RST_STREAM) or the connection (GOAWAY).
+    /// The error code with which the server ends a stream (RST_STREAM) or the connection (GOAWAY).
     pub(crate) fn error(&self) -> u32 {
         let start = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[start..start + 4].try_into().unwrap())
@@ -171,14 +175,14 @@ pub(crate) fn stream(number: u32) -> u32 {
     2 * number + 1
 }
 
-/// A request for one of the worker's methods, up to its message.
+/// The headers of a request for one of the worker's methods.
 pub(crate) fn request(stream: u32, method: &str) -> Vec<u8> {
     request_with(stream, method, &[])
 }
 
 /// The same with more headers.
 pub(crate) fn request_with(stream: u32, method: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    // POST and http are in the table of HPACK (RFC 7541), everything else is written out.
+    // POST and http are in HPACK's table (RFC 7541); everything else is a literal.
     let mut block = vec![0x83, 0x86];
     let path = format!("/controller.Controller/{method}");
     let fields = [
@@ -197,7 +201,7 @@ pub(crate) fn request_with(stream: u32, method: &str, more: &[(&str, &str)]) -> 
     frame(HEADERS, END_HEADERS, stream, &block)
 }
 
-/// A whole call of a function, with this many bytes.
+/// A complete call of a function, with this many bytes.
 pub(crate) fn call(stream: u32, function: &str, bytes: usize) -> Vec<u8> {
     [request(stream, "Call"), message(stream, &call_request(function, bytes))].concat()
 }

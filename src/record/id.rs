@@ -5,10 +5,11 @@ use std::{fmt, net::Ipv4Addr, str::FromStr};
 pub struct InstanceId(u64);
 
 impl InstanceId {
-    /// A new id. That two instances draw the same is the caller's to rule out.
+    /// The id with these random bits, of which 48 count. That two instances draw the same is for the
+    /// caller to rule out.
     #[must_use]
-    pub fn random() -> Self {
-        Self(fastrand::u64(..1 << 48))
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits >> 16)
     }
 
     /// The 12 characters.

@@ -5,7 +5,7 @@ use std::sync::{
 
 use parking_lot::RwLock;
 
-use super::{Instance, instance::Visit};
+use super::{Instance, instance::InstancePermit};
 use crate::clock::Clock;
 
 /// A function's live instances, which take the calls in turn. One that is in its cold start takes
@@ -14,7 +14,7 @@ use crate::clock::Clock;
 ///
 /// The lock is the function's own, and calls only read.
 #[derive(Debug, Default)]
-pub struct Rotation {
+pub(super) struct RoundRobin {
     instances: RwLock<Instances>,
     /// Whose turn it is.
     turn: AtomicUsize,
@@ -29,7 +29,7 @@ struct Instances {
     ready: usize,
 }
 
-impl Rotation {
+impl RoundRobin {
     /// Puts in an instance that is in its cold start.
     pub(super) fn add(&self, instance: Arc<Instance>) {
         let mut instances = self.instances.write();
@@ -65,15 +65,18 @@ impl Rotation {
     }
 
     /// Lets a call into the instance whose turn it is, passing over those that just closed.
-    pub(super) fn enter<'a>(&self, clock: &'a Clock) -> Option<Visit<'a>> {
+    pub(super) fn enter<'a>(&self, clock: &'a Clock) -> Option<InstancePermit<'a>> {
         let instances = self.instances.read();
         let (ready, starting) = instances.list.split_at(instances.ready);
-        [ready, starting].into_iter().find_map(|list| {
-            (0..list.len()).find_map(|_| {
+        for list in [ready, starting] {
+            for _ in 0..list.len() {
                 let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                list[turn % list.len()].enter(clock)
-            })
-        })
+                if let Some(permit) = list[turn % list.len()].enter(clock) {
+                    return Some(permit);
+                }
+            }
+        }
+        None
     }
 }
 

@@ -1,0 +1,79 @@
+//! The description of a call, and who is told that it ended.
+
+mod id;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use hyperfake_predictor::{ErrorKind, Features, Prediction, RawPrediction};
+
+pub use self::id::{InstanceId, NotAnId};
+use crate::clock::Moment;
+
+/// A call that was given to an instance and has ended, however it ended.
+#[derive(Debug, Clone)]
+pub struct CallRecord {
+    /// The function's id.
+    pub function: Arc<str>,
+    /// The instance that ran the call.
+    pub instance: InstanceId,
+    /// The number of the call among those of its function on its worker, from 0.
+    pub number: u64,
+    /// What the model was told; nothing when the call ended before the model was asked.
+    pub features: Option<Features>,
+    /// What the model answered, in nanoseconds, cores and bytes, before limits and time scale.
+    pub predicted: Option<RawPrediction>,
+    /// What the call was planned to take: run time, CPU and RAM.
+    pub planned: Option<Prediction>,
+    /// When it came in.
+    pub arrived: Moment,
+    /// When its instance was ready to run it; nothing when the call ended before.
+    pub began: Option<Moment>,
+    /// When it ended.
+    pub ended: Moment,
+    /// How it ended.
+    pub outcome: CallOutcome,
+}
+
+impl CallRecord {
+    /// The time that it waited for its instance to be ready.
+    #[must_use]
+    pub fn cold_start(&self) -> Duration {
+        self.began.unwrap_or(self.ended) - self.arrived
+    }
+
+    /// How long it ran.
+    #[must_use]
+    pub fn run_time(&self) -> Duration {
+        self.began.map_or(Duration::ZERO, |began| self.ended - began)
+    }
+
+    /// How much longer it ran than planned: what the worker took beside, and how late the sleep
+    /// ended.
+    #[must_use]
+    pub fn lateness(&self) -> Duration {
+        let planned = self.planned.map_or(Duration::MAX, |planned| planned.runtime);
+        self.run_time().saturating_sub(planned)
+    }
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// It was answered.
+    Succeeded,
+    /// It was refused or failed, for this kind of reason.
+    Failed(ErrorKind),
+    /// Its client gave it up, or its deadline passed.
+    Cancelled,
+}
+
+/// Is told of every call that ended.
+pub trait Sink: fmt::Debug + Send + Sync {
+    /// Whether it wants to be told. No record is made while no sink does.
+    fn is_active(&self) -> bool {
+        true
+    }
+
+    /// A call ended. This runs on the call's thread: it must neither wait nor fail.
+    fn call_ended(&self, record: &CallRecord);
+}

@@ -1,0 +1,129 @@
+/// Where every random number of a run comes from. A number is a hash of the seed, a worker, a
+/// function, the number of a call or an instance, and what it is for: the same run draws the same
+/// numbers, whatever its threads do, and two runs that differ in a policy have the same luck.
+///
+/// ```
+/// use hyperfake_worker::scenario::{Purpose, Seed};
+///
+/// let draws = Seed::new(7).worker(0).function("echo");
+/// assert_eq!(draws.bits(3, Purpose::Response), draws.bits(3, Purpose::Response));
+/// assert_ne!(draws.bits(3, Purpose::Response), draws.bits(4, Purpose::Response));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed(u64);
+
+/// The random numbers of one function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draws(u64);
+
+/// What a random number is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Purpose {
+    /// The id of the instance with this number.
+    InstanceId = 1,
+    /// The body of the answer to the call with this number.
+    Response = 2,
+    /// The id of the function that is registered with this number, in two halves.
+    FunctionId = 3,
+    /// See [`Purpose::FunctionId`].
+    FunctionIdRest = 4,
+}
+
+/// 2^64 divided by the golden ratio: its multiples are spread evenly.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Seed {
+    /// A seed that a person chose.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The seed of one worker of a fleet.
+    #[must_use]
+    pub fn worker(self, index: usize) -> Self {
+        Self(mix(self.0.wrapping_add((index as u64).wrapping_mul(GOLDEN))))
+    }
+
+    /// The random numbers of the function with this id.
+    #[must_use]
+    pub fn function(self, id: &str) -> Draws {
+        // FNV-1a, of which the finalizer spreads the bits.
+        let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Draws(mix(self.0 ^ mix(hash)))
+    }
+}
+
+impl Draws {
+    /// 64 random bits.
+    #[must_use]
+    pub fn bits(self, number: u64, purpose: Purpose) -> u64 {
+        let stream = mix(self.0.wrapping_add((purpose as u64).wrapping_mul(GOLDEN)));
+        mix(stream.wrapping_add(number.wrapping_mul(GOLDEN)))
+    }
+
+    /// A number from 0 up to, but without, 1: a multiple of 2^-53.
+    #[must_use]
+    pub fn unit(self, number: u64, purpose: Purpose) -> f64 {
+        (self.bits(number, purpose) >> 11) as f64 * (0.5_f64).powi(53)
+    }
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+/// generators", OOPSLA 2014, with the constants of variant 13 of Stafford).
+fn mix(mut bits: u64) -> u64 {
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// The first outputs of SplitMix64 for the seed 1234567, as its authors' C code prints them:
+    /// they are the finalizer of seed + n * GOLDEN.
+    #[test]
+    fn the_finalizer_is_that_of_splitmix64() {
+        let outputs = (1..=3_u64).map(|n| mix(1_234_567_u64.wrapping_add(n.wrapping_mul(GOLDEN))));
+        let expected =
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert!(outputs.eq(expected));
+    }
+
+    #[test]
+    fn whatever_differs_gives_other_numbers() {
+        let mut seen = HashSet::new();
+        for seed in 0..4 {
+            for worker in 0..4 {
+                for function in ["", "a", "b", "ab", "ba"] {
+                    let draws = Seed::new(seed).worker(worker).function(function);
+                    for number in 0..10 {
+                        for purpose in [Purpose::InstanceId, Purpose::Response] {
+                            assert!(seen.insert(draws.bits(number, purpose)));
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(seen.len(), 4 * 4 * 5 * 10 * 2);
+    }
+
+    #[test]
+    fn units_are_spread_evenly() {
+        let draws = Seed::new(1).worker(0).function("echo");
+        let mut counts = [0_u32; 10];
+        for number in 0..100_000 {
+            let unit = draws.unit(number, Purpose::Response);
+            assert!((0.0..1.0).contains(&unit));
+            counts[(10.0 * unit) as usize] += 1;
+        }
+        // Each is binomial with a standard deviation of 95.
+        assert!(counts.iter().all(|count| count.abs_diff(10_000) < 500), "{counts:?}");
+    }
+}

@@ -1,0 +1,144 @@
+//! Connections: counted by their endpoint, and closed when the client sends nothing.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+};
+
+use crate::clock::{Clock, Sleep};
+
+/// A connection on the call thread that serves it.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    /// Until the client has sent the preface. HTTP/2's own keepalive begins only then.
+    preface: Option<PrefaceDeadline>,
+    /// Held while the connection is open.
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A connection on its way to a call thread: not registered with the runtime of either thread.
+pub(super) struct AcceptedConnection {
+    stream: std::net::TcpStream,
+    preface: PrefaceDeadline,
+    permit: OwnedSemaphorePermit,
+}
+
+/// The time in which a client has to send the connection preface (RFC 9113, section 3.4).
+#[derive(Debug)]
+struct PrefaceDeadline {
+    missing_bytes: usize,
+    timeout: Sleep,
+}
+
+/// The length of the preface.
+const PREFACE_BYTES: usize = 24;
+/// A connection without a preface is closed after this time.
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl AcceptedConnection {
+    pub(super) fn new(
+        stream: TcpStream,
+        permit: OwnedSemaphorePermit,
+        clock: &Clock,
+    ) -> io::Result<Self> {
+        // A response is small, and must not wait until more data follow.
+        stream.set_nodelay(true)?;
+        let timeout = clock.sleep_until(clock.now() + PREFACE_TIMEOUT);
+        let preface = PrefaceDeadline { missing_bytes: PREFACE_BYTES, timeout };
+        Ok(Self { stream: stream.into_std()?, preface, permit })
+    }
+
+    /// Registers the connection with the runtime of the calling thread.
+    pub(super) fn register(self) -> io::Result<Connection> {
+        let stream = TcpStream::from_std(self.stream)?;
+        Ok(Connection { stream, preface: Some(self.preface), _permit: self.permit })
+    }
+}
+
+impl Connection {
+    /// The address that the client connected to. It is more exact than the listener's where the
+    /// listener takes every address of the machine.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot tell.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
+        Pin::new(&mut self.get_mut().stream)
+    }
+
+    /// Counts the bytes of the preface that a read returned; checks its deadline if there were none.
+    fn check_preface(
+        &mut self,
+        received: Option<usize>,
+        context: &mut Context<'_>,
+    ) -> io::Result<()> {
+        let Some(preface) = &mut self.preface else { return Ok(()) };
+        preface.missing_bytes = preface.missing_bytes.saturating_sub(received.unwrap_or(0));
+        if preface.missing_bytes == 0 {
+            self.preface = None;
+        } else if received.is_none() && Pin::new(&mut preface.timeout).poll(context).is_ready() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = self.as_mut().stream().poll_read(context, buffer);
+        let received = read.is_ready().then(|| buffer.filled().len() - before);
+        match self.check_preface(received, context) {
+            Ok(()) => read,
+            Err(timed_out) => Poll::Ready(Err(timed_out)),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(context)
+    }
+}
