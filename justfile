@@ -35,7 +35,7 @@ instructions *args:
 
 # A worker that is churned for long stays as it was: memory, descriptors, threads and ledger
 soak duration="10m" *args:
-    cargo bench --bench soak -- --duration {{duration}} {{args}}
+    cargo bench --profile dist --bench soak -- --duration {{duration}} {{args}}
 
 # Put ONNX Runtime in place, from its wheel on PyPI
 ort *args:
@@ -46,13 +46,13 @@ bench-backends *args: (_bench "backends" args)
 
 # Compare the worker with the same server that does nothing; needs h2load
 bench-server *args:
-    cargo build --release --bin hyperfake --example floor_server
-    benches/server.py "${CARGO_TARGET_DIR:-target}"/release/{hyperfake,examples/floor_server} --readme benches/README.md {{args}}
+    cargo build --profile dist --bin hyperfake --example floor_server
+    benches/server.py "${CARGO_TARGET_DIR:-target}"/dist/{hyperfake,examples/floor_server} --readme benches/README.md {{args}}
 
 # Measure how exact the worker's times are, idle and under load; needs h2load
 bench-timing *args:
-    cargo build --release --bin hyperfake
-    benches/timing.py "${CARGO_TARGET_DIR:-target}/release/hyperfake" --readme benches/README.md {{args}}
+    cargo build --profile dist --bin hyperfake
+    benches/timing.py "${CARGO_TARGET_DIR:-target}/dist/hyperfake" --readme benches/README.md {{args}}
 
 # Measure start-up, and the memory of a worker, an instance, a call in flight, a fleet
 bench-many *args: (_bench "many" "--measure" args)
@@ -60,7 +60,7 @@ bench-many *args: (_bench "many" "--measure" args)
 # Run a bench that is written in Rust; what it measured of everything goes into the README
 _bench name *args:
     rm -f "${CARGO_TARGET_DIR:-target}/bench/{{name}}.md"
-    cargo bench --bench {{name}} -- --machine "$(benches/report.py --machine)" {{args}}
+    cargo bench --profile dist --bench {{name}} -- --machine "$(benches/report.py --machine)" {{args}}
     table="${CARGO_TARGET_DIR:-target}/bench/{{name}}.md"; \
         [ ! -f "$table" ] || benches/report.py benches/README.md {{name}} "$table"
 
@@ -78,7 +78,7 @@ miri:
 models:
     cargo run --release -p hyperfake-models
 
-# Licences, bans and sources of the dependencies (needs cargo-deny)
+# Licences, bans and sources of the dependencies; needs cargo-deny
 deny:
     cargo deny check bans licenses sources
 

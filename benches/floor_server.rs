@@ -122,7 +122,7 @@ impl Endpoint<Clock> for FloorEndpoint {
     }
 }
 
-/// tonic's own transport, with connections in turn and the same settings.
+/// tonic's own transport, with connections in turn and the same windows, stream limit and keepalive.
 async fn serve_with_tonic(listener: TcpListener, threads: usize) {
     let queues: Vec<_> = (0..threads).map(|_| spawn_tonic()).collect();
     for queue in queues.iter().cycle() {

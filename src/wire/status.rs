@@ -1,4 +1,4 @@
-//! What a client is told: gRPC codes for the worker's errors, and the limits that it can exceed.
+//! gRPC statuses: one table for the worker's errors, and one for the limits of the transport.
 
 use std::fmt::Display;
 

@@ -66,8 +66,8 @@ impl AcceptedConnection {
 }
 
 impl Connection {
-    /// The address that the client connected to. It is more exact than the listener's where the
-    /// listener takes every address of the machine.
+    /// The address that the client connected to. It tells more than the listener's address if the
+    /// listener accepts connections to every address of the machine.
     ///
     /// # Errors
     ///

@@ -57,7 +57,7 @@ pub(super) struct ActiveEndpoint<E> {
 impl<T, E: Endpoint<T>> Serve<T> for ActiveEndpoint<E> {
     fn serve(&self, context: &T, connection: Connection, server: &Arc<ThreadServer>) {
         let service = self.endpoint.service(context, &connection);
-        // A token of its own: a connection looks at it whenever it is polled, under its lock.
+        // A connection polls its token, which takes the token's lock: connections must not share one.
         let stop = self.stop.child_token();
         server.tasks.spawn(Arc::clone(server).serve(connection, service, stop));
     }
@@ -74,8 +74,7 @@ pub(super) struct ThreadServer {
 const HANDOVER_QUEUE: usize = 128;
 /// The most streams of a connection that may be reset before they are handled.
 const MAX_RESETS: usize = 4096;
-/// A silent connection is asked after this time whether it is still there, and given as long to
-/// answer.
+/// A silent connection gets a ping after this time, and has as long to acknowledge it.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// The most bytes of a request's headers.
 const MAX_HEADER_BYTES: u32 = 16 << 10;
@@ -137,7 +136,7 @@ impl<T: 'static> CallThreads<T> {
         self.threads.iter().map(|thread| thread.clock.clone()).collect()
     }
 
-    /// Cancelled when the threads shall take no more connections and finish those that they have.
+    /// Cancelled when the threads are to finish their connections and accept no more.
     pub(super) fn stop(&self) -> &CancellationToken {
         &self.stop
     }
@@ -157,7 +156,7 @@ async fn run_thread<T>(
     mut handovers: mpsc::Receiver<Handover<T>>,
     stop: CancellationToken,
 ) {
-    let take = async {
+    let serve = async {
         while let Some((endpoint, connection)) = handovers.recv().await {
             match connection.register() {
                 Ok(connection) => endpoint.serve(context, connection, &server),
@@ -166,7 +165,7 @@ async fn run_thread<T>(
         }
     };
     tokio::select! {
-        () = take => {}
+        () = serve => {}
         () = stop.cancelled() => {}
     }
     server.tasks.close();
@@ -178,8 +177,8 @@ impl ThreadServer {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
-            // Many small calls at once on one connection need a large window, or h2 takes them for
-            // an attack.
+            // With a small window, h2 takes many small concurrent calls on one connection for an
+            // attack.
             .initial_connection_window_size(16 << 20)
             .initial_stream_window_size(1 << 20)
             .max_concurrent_streams(limits.max_streams)
