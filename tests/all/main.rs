@@ -21,7 +21,7 @@ mod load;
 mod metrics;
 mod models;
 mod operators;
-mod options;
+mod pages;
 mod program;
 mod shutdown;
 mod starting;

@@ -1,4 +1,4 @@
-//! The page of options says what the command line takes.
+//! Pages that list what is elsewhere: the options of the command line, and the decisions.
 
 use std::{fmt::Write, fs};
 
@@ -26,6 +26,21 @@ fn the_page_of_options_lists_what_the_command_line_takes() {
         page == expected,
         "{PAGE} is stale; write it with '{UPDATE}=1 cargo test --workspace --test all page_of_options'"
     );
+}
+
+#[test]
+fn the_index_of_decisions_lists_every_decision_by_its_title() {
+    let index = fs::read_to_string(repository("docs/adr/README.md")).unwrap();
+    for page in fs::read_dir(repository("docs/adr")).unwrap() {
+        let (path, name) = page.map(|page| (page.path(), page.file_name())).unwrap();
+        let name = name.into_string().unwrap();
+        if name != "README.md" {
+            let text = fs::read_to_string(path).unwrap();
+            let title = text.lines().next().unwrap().trim_start_matches("# ");
+            let line = format!("- [{title}]({name})");
+            assert!(index.contains(&line), "docs/adr/README.md lacks the line {line}");
+        }
+    }
 }
 
 /// The tables of a command and its subcommands, in Markdown.
