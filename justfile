@@ -24,7 +24,7 @@ test:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-# A worker serves clients that are not ours: Python's grpcio, grpcurl, h2load
+# A worker serves independent clients: Python's grpcio, grpcurl, h2load
 clients:
     cargo test --workspace --no-run --quiet
     tests/clients.sh "${CARGO_TARGET_DIR:-target}/debug/hyperfake"

@@ -16,6 +16,7 @@ use hyperfake_worker::{
     clock::manual::ManualClock,
     config::Config,
     functions::embedded::EmbeddedStore,
+    machine::Machine,
     scenario::Seed,
     worker::{Call, Executor, Sessions, Worker},
 };
@@ -55,7 +56,7 @@ fn call(count: u64) {
     let line = "hyperfake server --time-scale 0 --cold-start 0s";
     let cli = Cli::read(line.split(' ').map(Into::into)).unwrap();
     let Command::Server(args) = cli.command else { unreachable!("it is one") };
-    let config = Config::new(*args).unwrap().worker;
+    let config = Config::new(*args, &Machine::detect()).unwrap().worker;
     let registry = EmbeddedStore::default();
     let function = registry.register(format!(r#"{{"image_tag": "{IMAGE}"}}"#).into()).unwrap();
     let catalog = Arc::new(catalog());

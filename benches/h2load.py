@@ -153,7 +153,7 @@ class Background:
     """Calls at a steady rate for some seconds, in which the body of the `with` has to be done. A
     rate of 0 is none.
 
-    It stands for clients on other machines, so it takes the CPU only when nobody else wants it. It
+    It stands for clients on other machines, so it takes the CPU only when no other process wants it. It
     still has to keep its rate."""
 
     # Each connection sends what is due every 10 ms, beginning when it is opened. They are opened one

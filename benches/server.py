@@ -45,7 +45,7 @@ CLIENT_BUSY = 0.9
 EXPECTED_SHAPE_RATIO = 0.90
 LEAST_RATIO = 0.80
 
-# The one that a change to the way of a call is judged by.
+# A change to the request path is judged by this shape.
 CHECKED_SHAPE = Shape(4, 16)
 
 

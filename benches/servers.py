@@ -68,7 +68,7 @@ def serving(name, command, ports, folder):
 
 
 def environment():
-    """This one, less the options that somebody has set for a worker of their own."""
+    """This one, without the options of a worker that it may have."""
     return {k: v for k, v in os.environ.items() if not k.startswith("HYPERFAKE_")}
 
 
@@ -85,7 +85,7 @@ def wait_for(server, port):
 
 
 def free_ports(count):
-    """Ports that nobody listens on."""
+    """Ports that are free."""
     with contextlib.ExitStack() as sockets:
         opened = [sockets.enter_context(socket.socket()) for _ in range(count)]
         for one in opened:

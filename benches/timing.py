@@ -199,7 +199,7 @@ At idle the worker's clock is {idle['clock_to_thread']:.2f} times as late as a b
 {idle['clock_to_tokio']:.3f} times as late as tokio's timer (medians of {rounds} runs). The capacity is
 {found['capacity']:,.0f} calls/s: what h2load gets through with {SHAPE} calls at once on the
 same cores. For the load it sends its share of that from {Background.SHAPE.connections} connections, spread over time, and
-takes the CPU only when nobody else wants it. Beside it, `hyperfake load` sends {PROBE_RATE} calls a second for
+takes the CPU only when no other process wants it. Beside it, `hyperfake load` sends {PROBE_RATE} calls a second for
 {PROBE_SECONDS} s; medians of {rounds} runs. No call and no sleep ended early: a run with one fails."""
 
 

@@ -16,6 +16,7 @@ use hyperfake_worker::{
     args::{Cli, Command},
     config::Config,
     functions::http::HttpStore,
+    machine::Machine,
 };
 use tonic::transport::Endpoint;
 
@@ -31,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let Command::Server(options) = Cli::read(options.split(' ').map(Into::into))?.command else {
         return Err("the command is 'server'".into());
     };
-    let app = App::start(Config::new(*options)?).await?;
+    let app = App::start(Config::new(*options, &Machine::detect())?).await?;
 
     // What HyperFaaS does: a function is registered, a leaf starts an instance and calls it.
     let function = HttpStore::new(app.registry_url().clone())?.register("hyperfaas-echo").await?;

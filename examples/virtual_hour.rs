@@ -26,6 +26,7 @@ use hyperfake_worker::{
     clock::{Clock, virtual_time::VirtualTime},
     config::Config,
     functions::embedded::EmbeddedStore,
+    machine::Machine,
     record::{CallRecord, Sink},
     scenario::Seed,
     worker::{Call, Executor, Sessions, Worker},
@@ -120,7 +121,7 @@ fn worker(seed: u64, records: Arc<Records>) -> Result<(Worker, String)> {
     let Command::Server(options) = Cli::read(options.map(Into::into))?.command else {
         return Err("the command is 'server'".into());
     };
-    let config = Arc::new(Config::new(*options)?.worker);
+    let config = Arc::new(Config::new(*options, &Machine::detect())?.worker);
     let seed = Seed::new(seed);
     let worker = Worker::new("virtual", seed, config, Arc::new(catalog), Arc::new(store));
     Ok((worker.with_sink(records), function))

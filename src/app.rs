@@ -2,21 +2,19 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
-use hyperfake_predictor::{Error, ErrorKind, Features, Limits, Result};
+use hyperfake_predictor::{Error, ErrorKind, Result};
 use reqwest::Url;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     admin::metrics,
     backends,
-    catalog::{self, Catalog, Extrapolation, Model},
+    catalog::{self, Catalog, Extrapolation},
     clock::{Clock, Lateness, LatenessMonitor, precise},
     config::{Config, Database, Models},
-    duration::Scale,
     functions::{self, FunctionStore, Place},
-    report::format,
-    scenario::{Purpose, Seed},
+    report::{ModelList, ServerSummary},
+    scenario::{Purpose, Seed, TimeScale},
     wire::{
         server::Server,
         transport::sockets::{self, Bound},
@@ -46,10 +44,11 @@ impl App {
     /// When a model cannot be opened, when there is none, or when an address cannot be had. Then
     /// nothing serves.
     pub async fn start(config: Config) -> Result<Self> {
+        let (addresses, page) = (config.addresses()?, config.metrics_address()?);
         let catalog = Arc::new(open_models(&config.models, config.extrapolation)?);
         sockets::raise_limit();
-        let sockets = bind(&config.addresses)?;
-        let page = config.metrics.map(bind_page).transpose()?;
+        let sockets = bind(&addresses)?;
+        let page = page.map(bind_page).transpose()?;
         let seed = Seed::new(config.seed.unwrap_or_else(|| fastrand::u64(..)));
         let (store, registry) = function_store(&config.database, seed).await?;
         let (mut workers, mut addresses, mut serving) = (Vec::new(), Vec::new(), Vec::new());
@@ -115,50 +114,25 @@ impl App {
     /// What was loaded and what serves where, for the person who started it.
     #[must_use]
     pub fn summary(&self) -> String {
-        let worker = &self.config.worker;
-        let cold_start = worker.cold_start.unwrap_or(worker.runtime.cold_start());
-        format!(
-            "{}\n{}, with {}\n{}simulating {} and {}, runtime {}, cold start {}{}\n{}{}",
-            table(self.worker().catalog().models(), &worker.layers.limits),
-            self.serving(),
-            format::count(self.config.server.threads, "thread"),
-            if self.workers.len() > 1 { "each " } else { "" },
-            format::count(worker.cpus, "CPU"),
-            format::bytes(worker.memory_bytes as f64),
-            worker.runtime,
-            format::duration(cold_start),
-            match worker.layers.time_scale {
-                Scale::ONE => String::new(),
-                scale => format!(", time scale {scale}"),
-            },
-            match self.registry.is_here {
-                true => format!("functions are registered here, at {}", self.registry.url),
-                false => format!("functions are looked up at {}", self.registry.url),
-            },
-            match self.metrics {
-                Some(address) => format!("\nmetrics are at http://{address}/metrics"),
-                None => String::new(),
-            },
-        )
-    }
-
-    /// Such as `serving 3 workers on [::]:50051 to [::]:50053`.
-    fn serving(&self) -> String {
-        let addresses = match &*self.addresses {
-            [one] => return format!("serving on {one}"),
-            // Without a rule, only the list says where they are.
-            all if self.config.addresses[0].port() == 0 => {
-                let all: Vec<_> = all.iter().map(ToString::to_string).collect();
-                all.join(", ")
-            }
-            [first, .., last] => format!("{first} to {last}"),
-            [] => return "serving nobody".into(),
+        let Config { worker, server, .. } = &self.config;
+        let models = self.worker().catalog().models().iter();
+        let models = models.map(|model| (model.image.to_string(), model.predictor.as_ref()));
+        let scale = worker.layers.time_scale;
+        let summary = ServerSummary {
+            models: ModelList::new(models, &worker.layers.limits),
+            addresses: &self.addresses,
+            stagger: self.config.stagger,
+            threads: server.threads,
+            cpus: worker.cpus,
+            memory_bytes: worker.memory_bytes,
+            container_runtime: worker.runtime.to_string(),
+            cold_start: worker.cold_start.unwrap_or(worker.runtime.cold_start()),
+            time_scale: (scale != TimeScale::ONE).then(|| scale.to_string()),
+            store: self.registry.url.as_str(),
+            store_is_here: self.registry.is_here,
+            metrics: self.metrics,
         };
-        let stagger = match self.config.stagger {
-            Duration::ZERO => String::new(),
-            stagger => format!(", one after the other every {}", format::duration(stagger)),
-        };
-        format!("serving {} workers on {addresses}{stagger}", self.workers.len())
+        summary.text()
     }
 
     /// Stops accepting, lets the calls end within the grace period or until `hurry` ends, and
@@ -297,35 +271,4 @@ async fn function_store(
         let flag = format!("--database-address {}", database.url);
         Error::unavailable("no function registry").with_source(error).at(flag)
     })
-}
-
-/// One line for each model: where it came from, and what it predicts for an idle worker.
-#[must_use]
-pub fn table(models: &[Arc<Model>], limits: &Limits) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header([
-        "image",
-        "file",
-        "backend",
-        "units in the file",
-        "a call to an idle instance",
-    ]);
-    for model in models {
-        let info = model.predictor.info();
-        let sample = model
-            .predictor
-            .session()
-            .and_then(|mut session| session.predict(&Features::IDLE))
-            .map(|raw| format::prediction(&limits.check(raw).prediction))
-            .unwrap_or_else(|error| error.to_string());
-        table.add_row([
-            model.image.to_string(),
-            info.path.display().to_string(),
-            info.backend.to_owned(),
-            info.units.to_string(),
-            sample,
-        ]);
-    }
-    table
 }

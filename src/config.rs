@@ -1,30 +1,30 @@
-//! What the command line means: parsed once into types that cannot be wrong later.
+//! What the command line means: each option is mapped to the configuration of the module that
+//! obeys it. Nothing is looked up or opened here.
 
-use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hyperfake_predictor::{Error, Limits, Result};
-use ipnet::IpNet;
 use reqwest::Url;
 
 use crate::{
-    args::{DatabaseType, EngineArgs, MAX_FLEET, ModelArgs, ServerArgs},
+    args::{DatabaseType, EngineArgs, LogArgs, ModelArgs, ServerArgs},
     backends,
     catalog::{Extrapolation, Layers, Source},
     functions::StoreKind,
-    machine,
-    wire::transport::{MessageLimits, ServerLimits},
+    machine::Machine,
+    telemetry,
+    wire::transport::{
+        MessageLimits, ServerLimits,
+        addresses::{self, Listen},
+    },
     worker,
 };
 
 /// All that a worker needs to know before it starts.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to serve: an address for each worker.
-    pub addresses: Vec<SocketAddr>,
+    /// Where to serve.
+    pub listen: Listen,
     /// The time from the start of one worker to the next one's.
     pub stagger: Duration,
     /// What the server is held to.
@@ -35,22 +35,22 @@ pub struct Config {
     pub worker: worker::Config,
     /// The models.
     pub models: Models,
-    /// What is done about inputs that a model was not trained on.
+    /// How inputs outside a model's trained range are handled.
     pub extrapolation: Extrapolation,
     /// Where functions are looked up.
     pub database: Database,
-    /// When sleeps end later than this, 1 in 100, the log warns.
+    /// The log warns when 1 sleep in 100 ends later than this.
     pub lateness_warn: Duration,
-    /// Where the page of metrics is shown.
-    pub metrics: Option<SocketAddr>,
+    /// Where the page of metrics is served, as `host:port`.
+    pub metrics: Option<String>,
     /// How long calls may go on after the signal to stop.
     pub shutdown_grace: Duration,
 }
 
-/// Which models there are, and who opens them.
+/// The models, and the backends that open them.
 #[derive(Debug, Clone)]
 pub struct Models {
-    /// Those that were named.
+    /// The models that were named.
     pub named: Vec<Source>,
     /// The folder that is searched for more.
     pub folder: Option<PathBuf>,
@@ -58,16 +58,16 @@ pub struct Models {
     pub skip_bad: bool,
     /// Whether the folder offers plugins.
     pub allow_plugins: bool,
-    /// Who opens them.
+    /// The backends that open them.
     pub backends: backends::Choice,
 }
 
 impl Models {
-    /// Gives the command line its meaning.
+    /// Maps the options.
     ///
     /// # Errors
     ///
-    /// When an image's name makes no sense.
+    /// When an image's name is not valid.
     pub fn new(args: ModelArgs) -> Result<Self> {
         let named = args
             .named
@@ -92,7 +92,7 @@ impl Models {
     }
 }
 
-/// Who opens models.
+/// The backends that open models.
 #[must_use]
 pub fn choice(args: &EngineArgs) -> backends::Choice {
     backends::Choice { onnx_engine: args.onnx_engine, ort_library: args.ort_lib.clone() }
@@ -109,33 +109,33 @@ fn store_kind(kind: DatabaseType) -> StoreKind {
 /// Where functions are looked up.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// Which kind of store.
+    /// Whether an existing store is used.
     pub kind: StoreKind,
-    /// Where.
+    /// Its address.
     pub url: Url,
 }
 
 impl Config {
-    /// Gives the command line its meaning.
+    /// Maps the options of the server; the defaults of some are those of the machine.
     ///
     /// # Errors
     ///
-    /// When a value makes no sense; the error names its flag.
-    pub fn new(args: ServerArgs) -> Result<Self> {
+    /// When a value is not valid; the error names its flag.
+    pub fn new(args: ServerArgs, machine: &Machine) -> Result<Self> {
         let database_address = args.database_address.as_deref().unwrap_or(if args.containerized {
             "http://database:8999"
         } else {
             "http://localhost:8999"
         });
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let memory = machine::memory();
+        let Machine { cores, memory } = *machine;
+        let max_partial_bytes = max_partial_bytes(&args, memory)?;
         let threads = args.workers.map_or(cores, |workers| cores.min(workers as usize));
         Ok(Self {
-            addresses: addresses(
-                socket_address(&args.address).map_err(|error| error.at("--address"))?,
-                args.fleet,
-                args.fleet_addresses,
-            )?,
+            listen: Listen {
+                address: args.address,
+                workers: args.fleet,
+                range: args.fleet_addresses,
+            },
             stagger: args.fleet_stagger,
             server: ServerLimits {
                 threads,
@@ -143,7 +143,7 @@ impl Config {
                     max_bytes: args.max_message_size.as_u64() as usize,
                     compress_responses: args.compress_answers,
                 },
-                max_inflight_bytes: max_partial_bytes(&args, memory)?,
+                max_inflight_bytes: max_partial_bytes,
                 max_streams: args.max_streams,
                 max_connections: args.max_connections as usize,
             },
@@ -177,26 +177,54 @@ impl Config {
             extrapolation: args.extrapolation,
             database: Database {
                 kind: store_kind(args.database_type),
-                url: registry_url(database_address)?,
+                url: store_url(database_address)?,
             },
             lateness_warn: args.lateness_warn,
-            metrics: args
-                .metrics_address
-                .map(|address| {
-                    socket_address(&address).map_err(|error| error.at("--metrics-address"))
-                })
-                .transpose()?,
+            metrics: args.metrics_address,
             shutdown_grace: args.shutdown_grace,
         })
     }
+
+    /// Looks up where each worker is to serve.
+    ///
+    /// # Errors
+    ///
+    /// When a name is not known, or there are not as many addresses as workers; the error names the
+    /// flag.
+    pub fn addresses(&self) -> Result<Vec<SocketAddr>> {
+        let first = addresses::look_up(&self.listen.address);
+        let first = first.map_err(|error| error.at("--address"))?;
+        let flag = if self.listen.range.is_some() { "--fleet-addresses" } else { "--fleet" };
+        self.listen.addresses(first).map_err(|error| error.at(flag))
+    }
+
+    /// Looks up where the page of metrics is to be served, if it is.
+    ///
+    /// # Errors
+    ///
+    /// When the name is not known; the error names the flag.
+    pub fn metrics_address(&self) -> Result<Option<SocketAddr>> {
+        let found = self.metrics.as_deref().map(addresses::look_up).transpose();
+        found.map_err(|error| error.at("--metrics-address"))
+    }
 }
 
-/// The address of a function registry.
+/// What is logged, how, and where.
+#[must_use]
+pub fn log(args: &LogArgs) -> telemetry::Config {
+    telemetry::Config {
+        level: args.log_level.clone(),
+        format: args.log_format,
+        file: args.log_file.clone(),
+    }
+}
+
+/// The address of a function store.
 ///
 /// # Errors
 ///
 /// When it is not an `http://` URL with a host.
-pub fn registry_url(text: &str) -> Result<Url> {
+pub fn store_url(text: &str) -> Result<Url> {
     let invalid = |reason: String| {
         let message =
             format!("found '{text}', expected a URL such as http://localhost:8999{reason}");
@@ -206,60 +234,8 @@ pub fn registry_url(text: &str) -> Result<Url> {
     match (url.scheme(), url.host_str()) {
         ("http", Some(_)) => Ok(url),
         ("http", None) => Err(invalid(" with a host".into())),
-        (other, _) => Err(invalid(format!(", and '{other}' is not spoken"))),
+        (other, _) => Err(invalid(format!(": unsupported scheme '{other}'"))),
     }
-}
-
-/// Where the workers of a fleet serve, which may be a fleet of one.
-fn addresses(
-    first: SocketAddr,
-    workers: Option<u32>,
-    range: Option<IpNet>,
-) -> Result<Vec<SocketAddr>> {
-    let Some(range) = range else {
-        let workers = workers.unwrap_or(1);
-        let ports = match first.port() {
-            0 => 0..=0,
-            port => port..=u16::MAX,
-        };
-        if first.port() > 0 && ports.len() < workers as usize {
-            let message = format!(
-                "found {workers} workers, but only {} ports from {} on; choose a lower port with \
-                 --address, or other addresses with --fleet-addresses",
-                ports.len(),
-                first.port()
-            );
-            return Err(Error::invalid(message).at("--fleet"));
-        }
-        let ports = ports.cycle().take(workers as usize);
-        return Ok(ports.map(|port| SocketAddr::new(first.ip(), port)).collect());
-    };
-    let most = workers.unwrap_or(MAX_FLEET + 1) as usize;
-    let hosts = range.hosts().take(most).map(|host| SocketAddr::new(host, first.port()));
-    let addresses: Vec<_> = hosts.collect();
-    let problem = match workers {
-        None if addresses.len() > MAX_FLEET as usize => {
-            format!(
-                "found {range}, which has more than {MAX_FLEET} addresses; say with --fleet how many are used"
-            )
-        }
-        Some(workers) if addresses.len() < workers as usize => {
-            format!(
-                "found {range}, which has {} addresses, but --fleet asks for {workers}",
-                addresses.len()
-            )
-        }
-        _ => return Ok(addresses),
-    };
-    Err(Error::invalid(problem).at("--fleet-addresses"))
-}
-
-/// `host:port`, or `:port` for every address of this machine.
-fn socket_address(text: &str) -> Result<SocketAddr> {
-    let invalid = || Error::invalid(format!("found '{text}', expected HOST:PORT"));
-    let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
-    let mut found = full.to_socket_addrs().map_err(|error| invalid().with_source(error))?;
-    found.next().ok_or_else(invalid)
 }
 
 /// The most bytes of requests that have not arrived whole, of a process that may use this much
@@ -293,35 +269,36 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
 
+    const MACHINE: Machine = Machine { cores: 4, memory: 64 << 30 };
+
     fn config(line: &str) -> Result<Config> {
+        config_on(&MACHINE, line)
+    }
+
+    fn config_on(machine: &Machine, line: &str) -> Result<Config> {
         let words = ["hyperfake", "server"].into_iter().chain(line.split_whitespace());
         match Cli::read(words.map(Into::into)).unwrap().command {
-            Command::Server(args) => Config::new(*args),
+            Command::Server(args) => Config::new(*args, machine),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn what_is_not_given_is_that_of_the_machine_and_the_platform() {
+    fn defaults_are_those_of_the_machine_and_the_platform() {
         let config = config("").unwrap();
-        assert_eq!(config.addresses.len(), 1);
-        assert_eq!(config.addresses[0].port(), 50051);
-        assert!(config.addresses[0].ip().is_unspecified());
+        assert_eq!(config.addresses().unwrap(), ["[::]:50051".parse().unwrap()]);
+        assert_eq!(config.metrics_address().unwrap(), None);
         assert_eq!(config.models.folder, Some("./models".into()));
         assert_eq!(config.database.url.as_str(), "http://localhost:8999/");
         assert_eq!(config.worker.max_calls, None);
-        assert!(config.worker.memory_bytes > 1 << 20);
+        assert_eq!((config.worker.cpus, config.worker.memory_bytes), (4, 64 << 30));
         assert_eq!(config.worker.listener_timeout, Duration::from_secs(20));
     }
 
     #[test]
-    fn a_small_container_lets_fewer_bytes_of_requests_wait() {
-        let partial = |line: &str, memory| {
-            let words = ["hyperfake", "server"].into_iter().chain(line.split_whitespace());
-            match Cli::read(words.map(Into::into)).unwrap().command {
-                Command::Server(args) => max_partial_bytes(&args, memory).unwrap(),
-                other => panic!("{other:?}"),
-            }
+    fn a_small_container_has_a_lower_limit_for_bytes_of_partial_requests() {
+        let partial = |line, memory| {
+            config_on(&Machine { memory, ..MACHINE }, line).unwrap().server.max_inflight_bytes
         };
         assert_eq!(partial("", 64 << 30), 1 << 30);
         assert_eq!(partial("", 512 << 20), 128 << 20);
@@ -331,13 +308,13 @@ mod tests {
     }
 
     #[test]
-    fn named_models_take_the_place_of_the_default_folder() {
+    fn named_models_replace_the_default_folder() {
         assert_eq!(config("-m a.onnx").unwrap().models.folder, None);
         assert_eq!(config("-m a.onnx --models-dir b").unwrap().models.folder, Some("b".into()));
     }
 
     #[test]
-    fn containerized_changes_the_default_address_of_the_registry() {
+    fn containerized_changes_the_default_address_of_the_function_store() {
         let url = |line| config(line).unwrap().database.url.to_string();
         assert_eq!(url("--containerized"), "http://database:8999/");
         assert_eq!(url("--containerized --database-address http://a:1"), "http://a:1/");
@@ -345,45 +322,17 @@ mod tests {
 
     #[test]
     fn no_more_threads_are_used_than_there_are_cores() {
-        let cores = std::thread::available_parallelism().unwrap().get();
-        assert_eq!(config("--workers 100000").unwrap().server.threads, cores);
+        assert_eq!(config("--workers 100000").unwrap().server.threads, 4);
         assert_eq!(config("--workers 1").unwrap().server.threads, 1);
         assert_eq!(config("--max-rpcs 0").unwrap().worker.max_calls, None);
         assert_eq!(config("--max-rpcs 7").unwrap().worker.max_calls, Some(7));
     }
 
     #[test]
-    fn a_fleet_has_consecutive_ports_or_the_addresses_of_a_range() {
-        let addresses = |line| {
-            let addresses = config(line).unwrap().addresses;
-            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-        };
+    fn an_invalid_value_is_refused_with_its_flag() {
         for (line, expected) in [
-            ("--address 127.0.0.1:7 --fleet 3", "127.0.0.1:7 127.0.0.1:8 127.0.0.1:9"),
-            ("--address [::1]:0 --fleet 2", "[::1]:0 [::1]:0"),
-            ("--address :65534 --fleet 2", "[::]:65534 [::]:65535"),
-            ("--address :7 --fleet-addresses 127.1.0.0/30", "127.1.0.1:7 127.1.0.2:7"),
-            ("--address :7 --fleet 1 --fleet-addresses 127.1.0.0/22", "127.1.0.1:7"),
-            ("--address :7 --fleet 2 --fleet-addresses fd00::/64", "[fd00::]:7 [fd00::1]:7"),
-        ] {
-            assert_eq!(addresses(line), expected, "{line}");
-        }
-        for (line, expected) in [
-            ("--address :65534 --fleet 3", "--fleet: found 3 workers, but only 2 ports from 65534"),
-            ("--fleet 3 --fleet-addresses 127.1.0.0/30", "which has 2 addresses, but --fleet asks"),
-            ("--fleet-addresses 10.0.0.0/8", "--fleet-addresses: found 10.0.0.0/8, which has more"),
-        ] {
-            let error = config(line).unwrap_err().to_string();
-            assert!(error.contains(expected), "{line}: {error}");
-        }
-    }
-
-    #[test]
-    fn an_address_that_makes_no_sense_is_refused_with_its_flag() {
-        for (line, expected) in [
-            ("--metrics-address 9", "--metrics-address: found '9', expected HOST:PORT"),
-            ("--address nowhere", "--address: found 'nowhere', expected HOST:PORT"),
-            ("--database-address https://a", "'https' is not spoken"),
+            ("--memory 0", "--memory: found 0, expected a size"),
+            ("--database-address https://a", "unsupported scheme 'https'"),
             ("--database-address 8999", "--database-address: found '8999', expected a URL"),
             ("--max-message-size 0", "--max-message-size: found 0, expected a size"),
             ("-m a.onnx b//c", "--model: 'b//c' is not the name of an image"),
@@ -391,6 +340,16 @@ mod tests {
             let error = config(line).unwrap_err().to_string();
             assert!(error.contains(expected), "{line}: {error}");
         }
-        assert_eq!(config("--address :7").unwrap().addresses[0].to_string(), "[::]:7");
+        for (line, expected) in [
+            ("--metrics-address 9", "--metrics-address: found '9', expected HOST:PORT"),
+            ("--address nowhere", "--address: found 'nowhere', expected HOST:PORT"),
+            ("--address :65534 --fleet 3", "--fleet: found 3 workers, but only 2 ports"),
+            ("--fleet 3 --fleet-addresses 127.1.0.0/30", "--fleet-addresses: found 127.1.0.0/30,"),
+        ] {
+            let config = config(line).unwrap();
+            let error = config.addresses().err().or(config.metrics_address().err()).unwrap();
+            let error = error.to_string();
+            assert!(error.contains(expected), "{line}: {error}");
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! Durations as people write them, and factors for them.
+//! Durations as people write them.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::time::Duration;
 
 /// A year of 365.25 days, in seconds.
 const YEAR: u64 = 31_557_600;
 
-/// The longest duration that is taken, ten years: far enough for everything here, and near enough
+/// The longest duration that is accepted, ten years: far enough for everything here, and near enough
 /// for a moment that far away to be counted.
 pub const MAX: Duration = Duration::from_secs(10 * YEAR);
 
@@ -43,7 +43,7 @@ fn sum(mut text: &str) -> Result<Duration, String> {
             None if unit.is_empty() => return Err(EXPECTED.into()),
             None => {
                 return Err(format!(
-                    "{EXPECTED}: '{unit}' is none of the units ns, us, ms, s, m, h, d, w, M and y"
+                    "{EXPECTED}: '{unit}' is not one of the units ns, us, ms, s, m, h, d, w, M and y"
                 ));
             }
         };
@@ -71,9 +71,9 @@ fn number_length(text: &str) -> usize {
     }
 }
 
-/// The bytes of the characters at the beginning that are such.
-fn length(text: &str, is_such: impl Fn(char) -> bool) -> usize {
-    text.find(|c| !is_such(c)).unwrap_or(text.len())
+/// The bytes of the leading characters for which this holds.
+fn length(text: &str, holds: impl Fn(char) -> bool) -> usize {
+    text.find(|c| !holds(c)).unwrap_or(text.len())
 }
 
 fn nanoseconds(unit: &str) -> Option<u64> {
@@ -94,40 +94,6 @@ fn nanoseconds(unit: &str) -> Option<u64> {
     })
 }
 
-/// A factor from 0 to [`Scale::MAX`] for durations.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scale(f64);
-
-impl Scale {
-    /// The largest factor.
-    pub const MAX: f64 = 1000.0;
-    /// Leaves durations as they are.
-    pub const ONE: Self = Self(1.0);
-
-    /// The duration times the factor, but at most [`MAX`].
-    #[must_use]
-    pub fn of(self, duration: Duration) -> Duration {
-        if self == Self::ONE { duration } else { duration.min(MAX).mul_f64(self.0).min(MAX) }
-    }
-}
-
-impl FromStr for Scale {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let factor = text.parse().ok().filter(|factor| (0.0..=Self::MAX).contains(factor));
-        let factor: f64 = factor.ok_or("expected a factor from 0 to 1000, such as 0.1")?;
-        // -0 is 0.
-        Ok(Self(factor.abs()))
-    }
-}
-
-impl fmt::Display for Scale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -138,28 +104,6 @@ mod tests {
         #[test]
         fn any_text_is_a_duration_or_refused(text in "[ 0-9.eE+smhdyM-]{0,60}|.*") {
             prop_assert!(parse(&text).is_err() || parse(&text).unwrap() <= MAX);
-        }
-
-        #[test]
-        fn a_scale_multiplies_up_to_the_longest_duration(
-            factor in 0.0..=Scale::MAX,
-            seconds in 0.0..MAX.as_secs_f64(),
-        ) {
-            let scale: Scale = factor.to_string().parse().unwrap();
-            let found = scale.of(Duration::from_secs_f64(seconds)).as_secs_f64();
-            let expected = (factor * seconds).min(MAX.as_secs_f64());
-            prop_assert!((found - expected).abs() <= expected * 1e-9 + 1e-9, "{found}, {expected}");
-            prop_assert_eq!(scale.to_string().parse(), Ok(scale));
-        }
-    }
-
-    #[test]
-    fn a_scale_is_a_number_from_0_to_1000() {
-        assert_eq!("0".parse::<Scale>().unwrap().of(MAX), Duration::ZERO);
-        assert_eq!("-0".parse::<Scale>().unwrap().of(MAX), Duration::ZERO);
-        assert_eq!(Scale::ONE.of(Duration::from_nanos(12_345)), Duration::from_nanos(12_345));
-        for bad in ["-1", "1001", "NaN", "inf", "half", ""] {
-            assert!(bad.parse::<Scale>().is_err(), "{bad}");
         }
     }
 

@@ -1,7 +1,4 @@
 //! What this process may use of the machine that it runs on.
-//!
-//! The number of processors is [`std::thread::available_parallelism`], which asks the process's
-//! control groups as well.
 
 use std::{
     ffi::OsString,
@@ -10,10 +7,28 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+/// What this process may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine {
+    /// Processors.
+    pub cores: usize,
+    /// Memory, in bytes.
+    pub memory: u64,
+}
+
+impl Machine {
+    /// What the machine and the process's control groups (a container's) grant.
+    #[must_use]
+    pub fn detect() -> Self {
+        // It asks the control groups as well.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { cores, memory: memory() }
+    }
+}
+
 /// The memory that this process may use, in bytes: the machine's, or the limit of the process's
 /// control groups (a container's) if that is less.
-#[must_use]
-pub fn memory() -> u64 {
+fn memory() -> u64 {
     let total = sysinfo::System::new().map(|mut system| {
         system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
         system.total_memory()

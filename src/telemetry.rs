@@ -6,15 +6,48 @@ use std::{
     fs::{File, OpenOptions},
     io,
     path::{Path, PathBuf},
+    str::FromStr,
     sync::Arc,
 };
 
 use hyperfake_predictor::{Error, Result};
 use parking_lot::Mutex;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
-use crate::args::{LogArgs, LogFormat};
+/// What is logged, how, and where.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Levels, for all and for single targets.
+    pub level: Targets,
+    /// The form of a line.
+    pub format: Format,
+    /// A file that the log is appended to, instead of standard error.
+    pub file: Option<PathBuf>,
+}
+
+/// The form of a line of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(Error::invalid(format!("found '{name}', expected text or json"))),
+        }
+    }
+}
 
 /// The log. Keep it: what is logged last is written when it is dropped.
 #[derive(Debug)]
@@ -28,21 +61,20 @@ pub struct Log {
 /// # Errors
 ///
 /// When the log's file cannot be opened.
-pub fn start(args: &LogArgs) -> Result<Log> {
-    let file = args.log_file.clone().map(LogFile::open).transpose()?;
+pub fn start(config: &Config) -> Result<Log> {
+    let file = config.file.clone().map(LogFile::open).transpose()?;
     let (writer, guard) = match file.clone() {
         None => non_blocking(io::stderr()),
         Some(file) => non_blocking(file),
     };
     let colours = file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
     let lines = fmt::layer().with_writer(writer).with_ansi(colours);
-    let lines = match args.log_format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    let lines = match config.format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
     };
     // A second log in one process, as in tests, is the first one.
-    let _ =
-        tracing_subscriber::registry().with(lines.with_filter(args.log_level.clone())).try_init();
+    let _ = tracing_subscriber::registry().with(lines.with_filter(config.level.clone())).try_init();
     Ok(Log { file, _guard: guard })
 }
 
@@ -53,7 +85,7 @@ impl Log {
         self.file.is_some()
     }
 
-    /// Opens the file anew by its path: what had this name before may have been moved away.
+    /// Opens the file again by its path: the one that had this name may have been moved.
     ///
     /// # Errors
     ///
@@ -83,9 +115,7 @@ impl LogFile {
 
 fn append(path: &Path) -> Result<File> {
     OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-        Error::unavailable("cannot open the log file")
-            .with_source(error)
-            .at(format!("--log-file {}", path.display()))
+        Error::unavailable("cannot open the log file").with_source(error).at(path.display())
     })
 }
 
@@ -103,7 +133,7 @@ impl io::Write for LogFile {
 /// length it would be a fifth of an idle worker's memory.
 const LINES: usize = 4096;
 
-/// Whoever reads the log slowly, or not at all, does not stop the worker: lines are left out.
+/// A slow reader of the log does not stop the worker: lines are left out.
 fn non_blocking(writer: impl io::Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
     NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES).finish(writer)
 }

@@ -1,4 +1,4 @@
-//! The page of metrics that a monitoring system reads: every name, unit and label stands here.
+//! The page of metrics that a monitoring system reads: every name, unit and label is defined here.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ pub struct Snapshot {
     pub workers: Vec<(String, Usage)>,
 }
 
-/// Bounds of the lateness that is told apart.
+/// The upper bounds of the histogram of lateness.
 const LATENESS: [Duration; 12] = [
     Duration::from_micros(20),
     Duration::from_micros(50),
@@ -76,8 +76,8 @@ const GAUGES: [Gauge; 4] = [
 const PAGE: &str = "/metrics";
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Serves the page at `/metrics` on this listener until the runtime ends. `read` is asked for
-/// every view of it.
+/// Serves the page at `/metrics` on this listener until the runtime ends. `read` is called for
+/// every request.
 pub fn serve(listener: TcpListener, read: impl Fn() -> Snapshot + Send + Sync + 'static) {
     let mut registry = Registry::with_prefix("hyperfake");
     registry.register_collector(Box::new(Page(Box::new(read))));

@@ -1,3 +1,3 @@
-//! What an operator looks at.
+//! HTTP pages for operators.
 
 pub mod metrics;

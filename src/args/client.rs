@@ -67,7 +67,7 @@ pub struct LoadArgs {
     #[arg(long)]
     pub poisson: bool,
 
-    /// What the random gaps begin with
+    /// The seed of the random gaps
     #[arg(long, value_name = "N", default_value = "1")]
     pub seed: u64,
 
@@ -99,7 +99,7 @@ pub struct LoadArgs {
 }
 
 /// Which worker is called, and where its functions are registered.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TargetArgs {
     /// The worker
     #[arg(

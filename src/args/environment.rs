@@ -1,4 +1,4 @@
-//! Variables of the environment that stand for options.
+//! Environment variables for options.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use clap::{
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// Those of the command that was given.
+    /// The options of the given command.
     pub(super) fn of(mut command: &Command, mut matches: &ArgMatches) -> Self {
         let mut given = BTreeMap::new();
         while let Some((name, inner)) = matches.subcommand() {
@@ -38,7 +38,7 @@ impl Environment {
         self.0.insert(flag.to_owned(), variable.to_owned());
     }
 
-    /// An error that begins with the flag of an option, with the variable that gave it before it.
+    /// Adds the variable to an error that begins with the flag of an option that a variable gave.
     #[must_use]
     pub fn name(&self, error: &str) -> String {
         let flag = error.split([':', ' ']).next().unwrap_or_default();
@@ -49,13 +49,13 @@ impl Environment {
     }
 }
 
-/// The command without the variables that are set to nothing: they count as not set.
+/// The command without the variables that are empty: they count as not set.
 pub(super) fn without_empty(command: Command) -> Command {
     without(command, &|variable| value(variable).is_some_and(|value| value.is_empty()))
 }
 
-/// The error, with the name of the variable that it is about, if it is about one. `read` reads the
-/// command line by a command.
+/// Adds the name of the variable to an error that is about one. `read` parses the command line with a
+/// command.
 pub(super) fn name_variable(
     mut error: clap::Error,
     command: &Command,
@@ -94,7 +94,7 @@ fn collect(command: &Command, variables: &mut BTreeSet<OsString>) {
     command.get_subcommands().for_each(|command| collect(command, variables));
 }
 
-/// What a variable is set to.
+/// The value of a variable.
 pub(super) fn value(variable: &OsStr) -> Option<OsString> {
     std::env::var_os(variable)
 }

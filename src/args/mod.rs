@@ -1,4 +1,4 @@
-//! The command line: what was typed. What it means is decided in [`crate::config`].
+//! The command line: every option is described here. [`crate::config`] maps options to configurations.
 
 mod client;
 mod environment;
@@ -16,7 +16,7 @@ pub use self::{
         CheckArgs, DoctorArgs, EngineArgs, ModelArgs, ModelsArgs, ModelsCommand, PredictArgs,
     },
     read::parser,
-    server::{DatabaseType, LogArgs, LogFormat, MAX_FLEET, ServerArgs},
+    server::{DatabaseType, LogArgs, ServerArgs},
 };
 
 /// A FaaS worker that predicts what its functions would do instead of running them.
@@ -27,7 +27,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// Which of its options were given by variables of the environment.
+    /// The options that were given by environment variables.
     #[arg(skip)]
     pub environment: Environment,
 }

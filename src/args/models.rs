@@ -11,7 +11,7 @@ use hyperfake_predictor::ModelUri;
 use super::named::model_uri;
 use crate::{backends::OnnxEngine, duration};
 
-/// Which models there are, and who opens them.
+/// The models, and the backends that open them.
 #[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
     /// A model file and, unless it is the file's name, the image that it stands for; more of them
@@ -28,7 +28,7 @@ pub struct ModelArgs {
     #[arg(long, env = "HYPERFAKE_MODELS_DIR", value_name = "FOLDER")]
     pub models_dir: Option<PathBuf>,
 
-    /// Go on without the models that cannot be opened
+    /// Skip models that cannot be opened instead of ending
     #[arg(long, env = "HYPERFAKE_SKIP_BAD_MODELS", value_parser = BoolishValueParser::new())]
     pub skip_bad_models: bool,
 
@@ -36,16 +36,16 @@ pub struct ModelArgs {
     #[arg(long, env = "HYPERFAKE_ALLOW_PLUGINS", value_parser = BoolishValueParser::new())]
     pub allow_plugins: bool,
 
-    /// Who opens and runs them.
+    /// The backends.
     #[command(flatten)]
     pub engine: EngineArgs,
 }
 
-/// Who opens and runs models.
+/// The backends.
 #[derive(Debug, Clone, Args)]
 pub struct EngineArgs {
-    /// Who runs .onnx models that name no backend: the first that can of dense, trees, tract
-    /// and ort (auto), or one of them
+    /// The backend of .onnx models that name none: the first of dense, trees, tract and ort that
+    /// can run the model (auto), or one of them
     #[arg(long, env = "HYPERFAKE_ONNX_ENGINE", value_name = "ENGINE", default_value = "auto")]
     pub onnx_engine: OnnxEngine,
 
@@ -54,7 +54,7 @@ pub struct EngineArgs {
     pub ort_lib: Option<PathBuf>,
 }
 
-/// The options of `hyperfake predict`. What is not given is as on an idle worker.
+/// The options of `hyperfake predict`. The defaults are those of an idle worker.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
     /// The model: a file, or one image of a file as in linear.json#hyperfaas-echo:latest
@@ -81,12 +81,12 @@ pub struct PredictArgs {
     #[arg(long, value_name = "BYTES", default_value = "0", allow_negative_numbers = true)]
     pub worker_ram: f64,
 
-    /// No call runs longer than this; a longer prediction is cut
+    /// The longest run time; a longer prediction is reduced to it
     #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",
           value_parser = duration::parse)]
     pub max_runtime: Duration,
 
-    /// Who runs the model.
+    /// The backend.
     #[command(flatten)]
     pub engine: EngineArgs,
 

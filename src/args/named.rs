@@ -1,4 +1,4 @@
-//! Which models and images are meant by the words behind `-m`.
+//! The models and images that the words after `-m` name.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -12,7 +12,7 @@ use crate::{
     catalog::Image,
 };
 
-/// A model and, if it was named, the image that it stands for.
+/// A model and, if it was named, its image.
 pub(super) type Named = (ModelUri, Option<String>);
 
 /// A model as it was typed. What is not UTF-8 can only be a file.
@@ -28,7 +28,7 @@ pub(super) fn model_uri(text: OsString) -> Result<ModelUri, Error> {
 ///
 /// # Errors
 ///
-/// For a second image of a model, for a file that could be an image, and for what is no URI.
+/// For a second image of a model, for a file that could be an image, and for an invalid URI.
 pub(super) fn models<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Result<Vec<Named>, String> {
     let extensions = backends::all(&Choice::default()).extensions();
     let mut named: Vec<Named> = Vec::new();
@@ -49,7 +49,7 @@ pub(super) fn models<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Result<V
                 }
                 if let Some(image) = image {
                     return Err(format!(
-                        "'{text}' is no model file, and {before} has the image '{image}' already; \
+                        "'{text}' is not a model file, and {before} already has the image '{image}'; \
                          expected PATH [IMAGE]"
                     ));
                 }
@@ -96,7 +96,7 @@ fn words(entry: &str) -> Vec<&str> {
     if words.iter().any(|word| is_model(word)) {
         return words;
     }
-    // There is no such file: what is said about it should be about the whole path.
+    // The file does not exist: the error should name the whole path.
     let first = entry.split_whitespace().next().unwrap_or_default();
     if Path::new(first).extension().is_some() {
         return entry.split_whitespace().collect();
@@ -110,8 +110,7 @@ fn words(entry: &str) -> Vec<&str> {
     }
 }
 
-/// Whether this names a file that there is, with parameters that have no white space: behind them an
-/// image may stand.
+/// Whether this names an existing file, with parameters that have no white space: an image may follow.
 fn is_word(text: &str) -> bool {
     text.parse::<ModelUri>().is_ok_and(|uri| {
         let spaced = |value: &String| value.contains(char::is_whitespace);
@@ -119,7 +118,7 @@ fn is_word(text: &str) -> bool {
     })
 }
 
-/// Whether this names a file that there is, perhaps with parameters behind it.
+/// Whether this names an existing file, perhaps with parameters.
 fn is_model(text: &str) -> bool {
     text.parse::<ModelUri>().is_ok_and(|uri| is_file(uri.path()))
 }
@@ -141,7 +140,7 @@ mod tests {
         named.unwrap().into_iter().map(|(uri, image)| (uri.to_string(), image)).collect()
     }
 
-    /// What `-m` makes of these words.
+    /// The models that `-m` names with these words.
     fn given(words: &[&str]) -> Result<Vec<Named>, String> {
         models(words.iter().map(OsStr::new))
     }
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_behind_a_model_is_its_image_unless_it_is_a_model_itself() {
+    fn a_word_after_a_model_is_its_image_unless_it_is_a_model_itself() {
         for (words, expected) in [
             (&["a.onnx"][..], &[("a.onnx", None)][..]),
             (&["a.onnx", "img:1"], &[("a.onnx", Some("img:1"))]),
@@ -171,17 +170,20 @@ mod tests {
             assert_eq!(found(given(words)), pairs(expected), "{words:?}");
         }
         let error = given(&["a.onnx", "b", "c"]).unwrap_err();
-        assert!(error.contains("'c' is no model file, and a.onnx has the image 'b'"), "{error}");
+        assert!(
+            error.contains("'c' is not a model file, and a.onnx already has the image 'b'"),
+            "{error}"
+        );
     }
 
     #[test]
-    fn a_file_is_a_model_whatever_its_name_and_one_that_could_be_an_image_is_asked_about() {
+    fn a_file_is_a_model_under_any_name_and_an_ambiguous_word_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         for name in ["README", "plain", "with space.onnx", "a;b.onnx", "what?.onnx"] {
             std::fs::write(path(name), "").unwrap();
         }
-        // An absolute path is no image's name.
+        // An absolute path is not an image's name.
         let words = ["a.onnx".to_owned(), path("README")];
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         assert_eq!(found(given(&words)), pairs(&[("a.onnx", None), (words[1], None)]));
@@ -193,7 +195,7 @@ mod tests {
         let both = found(given(&["a.onnx", "./Cargo.toml", "docker.io/Cargo.toml"]));
         let image = Some("docker.io/Cargo.toml");
         assert_eq!(both, pairs(&[("a.onnx", None), ("./Cargo.toml", image)]));
-        // A folder is no model.
+        // A folder is not a model.
         assert_eq!(found(given(&["a.onnx", "src"])), pairs(&[("a.onnx", Some("src"))]));
 
         let (space, semicolon) = (path("with space.onnx"), path("a;b.onnx"));
@@ -204,7 +206,7 @@ mod tests {
             (semicolon.clone(), &[(&semicolon, None)]),
             (String::new(), &[]),
             (" ; ".to_owned(), &[]),
-            // There are no such files.
+            // These files do not exist.
             ("no where.onnx img".to_owned(), &[("no where.onnx", Some("img"))]),
             ("no where.onnx".to_owned(), &[("no where.onnx", None)]),
         ] {

@@ -1,4 +1,4 @@
-//! From words to the types of [`super`].
+//! Parsers of the command line and of single values.
 
 use std::ffi::{OsStr, OsString};
 
@@ -13,14 +13,14 @@ impl Cli {
     ///
     /// # Errors
     ///
-    /// What clap has to say, `--help` and `--version` included.
+    /// What clap prints, `--help` and `--version` included.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let args = server_first(args.into_iter().collect());
         let read = |mut parser: Parser| parser.try_get_matches_from_mut(&args);
         let mut parser = environment::without_empty(parser());
         let matches = match read(parser.clone()) {
             Ok(matches) => matches,
-            // What there is to set is shown with every variable.
+            // The help shows every variable, also those that are empty.
             Err(error) if !error.use_stderr() => {
                 return Err(read(self::parser()).err().unwrap_or(error));
             }
@@ -47,7 +47,7 @@ impl Cli {
     }
 }
 
-/// The variable that stands for `--model`.
+/// The variable of `--model`.
 const MODEL: &str = "HYPERFAKE_MODEL";
 
 /// The program's options. A flag that has a variable takes a value as well, as in Go's programs:
@@ -73,8 +73,7 @@ pub fn parser() -> Parser {
     with_values(Cli::command())
 }
 
-/// The options of `server` may stand before the word itself, as in the prototype: this puts the
-/// word first.
+/// Moves the word `server` to the front: its options may precede it, as in the prototype.
 fn server_first(mut args: Vec<OsString>) -> Vec<OsString> {
     let is_option = |arg: &OsString| arg.to_string_lossy().starts_with('-');
     let asks = ["-h", "--help", "-V", "--version"];
@@ -133,7 +132,7 @@ pub(super) fn size(text: &str) -> Result<ByteSize, String> {
     if size.as_u64() == u64::MAX { Err(expected.into()) } else { Ok(size) }
 }
 
-/// A number of events; -1 is no limit, as it is to Python's queues.
+/// A number of events; -1 is no limit, as for Python's queues.
 pub(super) fn buffer_size(text: &str) -> Result<usize, String> {
     match text {
         "-1" => Ok(usize::MAX),
@@ -147,7 +146,7 @@ pub(super) fn log_level(text: &str) -> Result<Targets, String> {
     let level = |part: &str| {
         let (target, level) =
             part.rsplit_once('=').map_or(("", part), |(target, level)| (target, level));
-        // As Python calls them.
+        // Python's names.
         let level = match &*level.trim().to_ascii_lowercase() {
             "warning" => LevelFilter::WARN,
             "critical" => LevelFilter::ERROR,
@@ -157,8 +156,9 @@ pub(super) fn log_level(text: &str) -> Result<Targets, String> {
         Some(if target.is_empty() { level.to_string() } else { format!("{target}={level}") })
     };
     let levels = text.split(',').map(|part| level(part).ok_or(part)).collect::<Result<Vec<_>, _>>();
-    let unknown =
-        |part| format!("'{part}' is none of error, warn (or warning), info, debug, trace and off");
+    let unknown = |part| {
+        format!("'{part}' is not one of error, warn (or warning), info, debug, trace and off")
+    };
     levels.map_err(unknown)?.join(",").parse().map_err(|error| format!("{error}"))
 }
 
@@ -179,12 +179,12 @@ mod tests {
     }
 
     #[test]
-    fn clap_finds_no_fault_with_the_options() {
+    fn clap_accepts_the_definition_of_the_options() {
         parser().debug_assert();
     }
 
     #[test]
-    fn options_may_stand_before_or_after_the_word_server() {
+    fn options_may_precede_or_follow_the_word_server() {
         for line in [
             "--max-rpcs 7 --auto-remove -w 2 server",
             "server --max-rpcs 7 --auto-remove -w 2",
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_may_say_true_or_false() {
+    fn a_flag_takes_true_or_false() {
         for (line, expected) in [
             ("server", (false, false)),
             ("server --containerized --auto-remove", (true, true)),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read_as_python_and_go_write_them() {
+    fn python_and_go_spellings_of_values_are_accepted() {
         let buffer = |line| server(line).update_buffer_size;
         assert_eq!(buffer("server --update-buffer-size -1"), usize::MAX);
         assert_eq!(buffer("server --update-buffer-size=-1"), usize::MAX);
@@ -257,14 +257,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_answered_with_the_flag_and_what_was_expected() {
+    fn an_error_names_the_flag_and_what_was_expected() {
         for (line, expected) in [
             ("server --runtime podman", "docker, firecracker, instant"),
             ("server --response loud", "expected random:N"),
             ("server --cpus 0", "--cpus"),
             ("server --memory lots", "--memory"),
-            ("server --log-level loud", "'loud' is none of error, warn"),
-            ("server --log-level info,h2=loud", "'h2=loud' is none of"),
+            ("server --log-level loud", "'loud' is not one of error, warn"),
+            ("server --log-level info,h2=loud", "'h2=loud' is not one of"),
             ("server --database-type sql", "--database-type"),
             ("server --onnx-engine fast", "dense, trees, tract, ort"),
             ("server --extrapolation never", "allow, warn, clamp"),
@@ -273,7 +273,7 @@ mod tests {
             ("server -m a.onnx?x", "expected key=value"),
             ("server --update-buffer-size -2", "or -1 for no limit"),
             ("server --update-buffer-size many", "or -1 for no limit"),
-            ("server --log-level info,", "'' is none of"),
+            ("server --log-level info,", "'' is not one of"),
             ("server --max-message-size 1e3", "expected a size such as"),
             ("server --max-message-size=-1", "expected a size such as"),
             ("server --max-message-size 1.2.3MB", "expected a size such as"),

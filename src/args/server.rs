@@ -3,7 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
-use clap::{Args, ValueEnum, builder::BoolishValueParser, value_parser};
+use clap::{
+    Args, ValueEnum,
+    builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser},
+    value_parser,
+};
 use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
@@ -13,13 +17,12 @@ use super::{
 };
 use crate::{
     catalog::{Extrapolation, ResponseBody},
-    duration::{self, Scale},
-    scenario::ContainerRuntime,
+    duration,
+    scenario::{ContainerRuntime, TimeScale},
+    telemetry::Format,
+    wire::transport::addresses::MAX_WORKERS,
     worker::{FeatureScope, StartAnswers},
 };
-
-/// The most workers in one process: as many as there are ports.
-pub const MAX_FLEET: u32 = 65_536;
 
 /// The options of `hyperfake server`.
 #[derive(Debug, Args)]
@@ -31,7 +34,7 @@ pub struct ServerArgs {
     /// How many workers there are: on consecutive ports from the one of --address on, or on the
     /// first of --fleet-addresses [default: 1, or all of --fleet-addresses]
     #[arg(long, env = "HYPERFAKE_FLEET", value_name = "N",
-          value_parser = value_parser!(u32).range(1..=i64::from(MAX_FLEET)))]
+          value_parser = value_parser!(u32).range(1..=i64::from(MAX_WORKERS)))]
     pub fleet: Option<u32>,
 
     /// The addresses of a fleet, such as 127.1.0.0/22: one worker on each, all on the port of
@@ -54,11 +57,11 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_DATABASE_ADDRESS", value_name = "URL")]
     pub database_address: Option<String>,
 
-    /// The worker runs in a container beside the platform's other parts
+    /// The worker runs in a container next to the platform's other parts
     #[arg(long, env = "HYPERFAKE_CONTAINERIZED", value_parser = BoolishValueParser::new())]
     pub containerized: bool,
 
-    /// Where all random numbers come from, such as the instances' ids and random answers: the same
+    /// The seed of all random numbers, such as the ids of instances and random answers: the same
     /// seed gives the same numbers [default: another one for each start]
     #[arg(long, env = "HYPERFAKE_SEED", value_name = "N")]
     pub seed: Option<u64>,
@@ -67,13 +70,13 @@ pub struct ServerArgs {
     #[command(flatten)]
     pub models: ModelArgs,
 
-    /// What is done when a model is asked about inputs that it was not trained on: nothing
-    /// (allow), count and report them (warn), or ask about the nearest it knows (clamp)
+    /// How inputs outside a model's trained range are handled: not at all (allow), counted and
+    /// reported (warn), or also moved to the nearest value within the range (clamp)
     #[arg(long, env = "HYPERFAKE_EXTRAPOLATION", value_name = "POLICY", default_value = "warn")]
     pub extrapolation: Extrapolation,
 
-    /// Whose instances and running calls a model is told of: the function's, or the whole
-    /// worker's
+    /// Whose instances and running calls the features of a model count: the function's, or the
+    /// whole worker's
     #[arg(long, env = "HYPERFAKE_FEATURE_SCOPE", value_name = "SCOPE", default_value = "function")]
     pub feature_scope: FeatureScope,
 
@@ -104,14 +107,14 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_RESPONSE", value_name = "KIND", default_value = "random:10")]
     pub response: ResponseBody,
 
-    /// No call runs longer than this; a longer prediction is cut
+    /// The longest run time; a longer prediction is reduced to it
     #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",
           value_parser = duration::parse)]
     pub max_runtime: Duration,
 
     /// A factor for all run times and cold starts: 0.1 is ten times as fast, and 0 answers at once
     #[arg(long, env = "HYPERFAKE_TIME_SCALE", value_name = "FACTOR", default_value = "1")]
-    pub time_scale: Scale,
+    pub time_scale: TimeScale,
 
     /// The worker's simulated CPUs [default: those that this process may use]
     #[arg(long, env = "HYPERFAKE_CPUS", value_name = "N",
@@ -129,11 +132,11 @@ pub struct ServerArgs {
           value_parser = value_parser!(u32).range(1..))]
     pub workers: Option<u32>,
 
-    /// The most calls at once, beyond which a call is refused; 0 is no limit
+    /// The most calls at once; more are refused; 0 is no limit
     #[arg(long, env = "HYPERFAKE_MAX_RPCS", value_name = "N", default_value = "0")]
     pub max_rpcs: usize,
 
-    /// The most calls at once on one connection, beyond which a client holds them back
+    /// The most calls at once on one connection; a client holds more of them back
     #[arg(long, env = "HYPERFAKE_MAX_STREAMS", value_name = "N", default_value = "32768",
           value_parser = value_parser!(u32).range(1..))]
     pub max_streams: u32,
@@ -143,39 +146,39 @@ pub struct ServerArgs {
           value_parser = value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
-    /// The largest message that is taken; one that is compressed counts as what it holds
+    /// The largest message that is accepted, after decompression
     #[arg(long, env = "HYPERFAKE_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "4MiB",
           value_parser = size)]
     pub max_message_size: ByteSize,
 
-    /// The most bytes of requests that have not arrived whole, all together; what is beyond is
+    /// The most bytes of requests that have not arrived whole, all together; more are
     /// refused [default: 1GiB, or a quarter of the memory that this process may use if that is
     /// less]
     #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE", value_parser = size)]
     pub max_partial_size: Option<ByteSize>,
 
-    /// Compress answers (gzip, deflate) for a client that takes them so; compressed requests are
-    /// always taken
+    /// Compress answers (gzip, deflate) for clients that accept it; compressed requests are always
+    /// accepted
     #[arg(long, env = "HYPERFAKE_COMPRESS_ANSWERS", value_parser = BoolishValueParser::new())]
     pub compress_answers: bool,
 
-    /// When sleeps end later than this, 1 in 100, the log warns that run times are longer than
-    /// predicted
+    /// The log warns that run times are longer than predicted when 1 sleep in 100 ends later than
+    /// this
     #[arg(long, env = "HYPERFAKE_LATENESS_WARN", value_name = "DURATION", default_value = "10ms",
           value_parser = duration::parse)]
     pub lateness_warn: Duration,
 
-    /// Where a page of metrics is shown, at /metrics; not at all unless given
+    /// Where a page of metrics is served, at /metrics; it is not served unless this is given
     #[arg(long, env = "HYPERFAKE_METRICS_ADDRESS", value_name = "HOST:PORT")]
     pub metrics_address: Option<String>,
 
-    /// How long the events for a listener that went away are kept for its return; a plain number
-    /// is seconds
+    /// How long the events for a listener that disconnected are kept for its return; a plain
+    /// number is seconds
     #[arg(long, env = "HYPERFAKE_TIMEOUT", value_name = "DURATION", default_value = "20s",
           value_parser = duration::parse)]
     pub timeout: Duration,
 
-    /// The events that wait for a slow listener before its CALL and RESPONSE events are left out;
+    /// The events that wait for a slow listener before its CALL and RESPONSE events are dropped;
     /// -1 is no limit
     #[arg(long, env = "HYPERFAKE_UPDATE_BUFFER_SIZE", value_name = "N", default_value = "10000",
           value_parser = buffer_size, allow_negative_numbers = true)]
@@ -201,21 +204,18 @@ pub struct LogArgs {
     pub log_level: Targets,
 
     /// The form of the log
-    #[arg(long, env = "HYPERFAKE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    pub log_format: LogFormat,
+    #[arg(long, env = "HYPERFAKE_LOG_FORMAT", value_name = "FORMAT", default_value = "text",
+          value_parser = PossibleValuesParser::new(log_formats()).try_map(|name| name.parse::<Format>()))]
+    pub log_format: Format,
 
-    /// A file that the log is appended to, instead of standard error; it is opened anew at SIGHUP
+    /// A file that the log is appended to, instead of standard error; SIGHUP reopens it
     #[arg(long, env = "HYPERFAKE_LOG_FILE", value_name = "FILE")]
     pub log_file: Option<PathBuf>,
 }
 
-/// The form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
+fn log_formats() -> [PossibleValue; 2] {
+    let format = PossibleValue::new;
+    [format("text").help("Lines for people"), format("json").help("One JSON object a line")]
 }
 
 /// Where functions are looked up.

@@ -5,7 +5,7 @@
 //! 2. trained range: inputs outside are counted or brought inside ([`Extrapolation`]);
 //! 3. panic guard: a panic of the model's runtime ends this call, and the session is made anew;
 //! 4. limits: each number is brought into its range ([`Limits`]);
-//! 5. time scale: the run time is multiplied ([`Scale`]).
+//! 5. time scale: the run time is multiplied ([`TimeScale`]).
 //!
 //! [`Extrapolation`]: super::Extrapolation
 
@@ -17,7 +17,7 @@ use std::{
 use hyperfake_predictor::{Error, Features, Limits, Prediction, RawPrediction, Result, Session};
 
 use super::Model;
-use crate::duration::Scale;
+use crate::scenario::TimeScale;
 
 /// What predictions are held to, for all models.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ pub struct Layers {
     /// The range of each number.
     pub limits: Limits,
     /// A factor for run times.
-    pub time_scale: Scale,
+    pub time_scale: TimeScale,
 }
 
 /// What a model answers for a call.
@@ -79,7 +79,7 @@ impl ModelSession {
             model.corrections.count(&checked);
         }
         let mut prediction = checked.prediction;
-        prediction.runtime = layers.time_scale.of(prediction.runtime);
+        prediction.runtime = layers.time_scale.apply(prediction.runtime);
         Ok(Answer { raw, prediction })
     }
 }

@@ -1,32 +1,77 @@
 use std::time::Duration;
 
-use crate::args::LoadArgs;
+/// A call that is to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// When, counted from the beginning of the run.
+    pub at: Duration,
+    /// Which of the functions it calls.
+    pub function: usize,
+}
 
-/// The intended moments of the calls: evenly spaced, or with random gaps around the same mean.
-pub(super) struct Schedule {
+/// Generated arrivals: evenly spaced, or with random gaps around the same mean. They go to the
+/// functions in turn.
+#[derive(Debug)]
+pub struct Schedule {
     gap: f64,
-    poisson: bool,
     end: f64,
     next: f64,
-    random: fastrand::Rng,
+    /// Draws the gaps, if they are random.
+    random: Option<fastrand::Rng>,
+    functions: usize,
+    number: usize,
 }
 
 impl Schedule {
-    pub(super) fn new(args: &LoadArgs) -> Self {
-        let random = fastrand::Rng::with_seed(args.seed);
-        let end = args.duration.as_secs_f64();
-        Self { gap: 1.0 / args.rate, poisson: args.poisson, end, next: 0.0, random }
+    /// Arrivals at this rate per second, for this long, for so many functions.
+    #[must_use]
+    pub fn even(rate: f64, length: Duration, functions: usize) -> Self {
+        let end = length.as_secs_f64();
+        Self { gap: 1.0 / rate, end, next: 0.0, random: None, functions, number: 0 }
+    }
+
+    /// The same with random gaps, as of many independent users (a Poisson process).
+    #[must_use]
+    pub fn poisson(rate: f64, length: Duration, functions: usize, seed: u64) -> Self {
+        let random = Some(fastrand::Rng::with_seed(seed));
+        Self { random, ..Self::even(rate, length, functions) }
     }
 }
 
 impl Iterator for Schedule {
-    type Item = Duration;
+    type Item = Arrival;
 
-    fn next(&mut self) -> Option<Duration> {
+    fn next(&mut self) -> Option<Arrival> {
         let now = self.next;
         // From (0, 1], so that the logarithm is finite.
-        let factor = if self.poisson { -(1.0 - self.random.f64()).ln() } else { 1.0 };
+        let factor = self.random.as_mut().map_or(1.0, |random| -(1.0 - random.f64()).ln());
         self.next += self.gap * factor;
-        (now < self.end).then(|| Duration::from_secs_f64(now))
+        let function = self.number % self.functions.max(1);
+        self.number += 1;
+        (now < self.end).then(|| Arrival { at: Duration::from_secs_f64(now), function })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_arrivals_have_equal_gaps_and_go_to_the_functions_in_turn() {
+        let schedule = Schedule::even(4.0, Duration::from_secs(1), 2);
+        let found: Vec<_> = schedule.map(|arrival| (arrival.at, arrival.function)).collect();
+        let expected = [(0, 0), (250, 1), (500, 0), (750, 1)];
+        assert_eq!(found, expected.map(|(ms, function)| (Duration::from_millis(ms), function)));
+    }
+
+    #[test]
+    fn random_gaps_keep_the_rate_and_are_the_same_for_the_same_seed() {
+        let times = |seed| {
+            let schedule = Schedule::poisson(1000.0, Duration::from_secs(10), 1, seed);
+            schedule.map(|arrival| arrival.at).collect::<Vec<_>>()
+        };
+        assert!((9_500..10_500).contains(&times(7).len()), "{}", times(7).len());
+        assert_eq!(times(7), times(7));
+        assert_ne!(times(7), times(8));
     }
 }

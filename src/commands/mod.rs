@@ -1,5 +1,26 @@
-//! The commands of `hyperfake`.
+//! The commands of `hyperfake`, one file each: what was typed is mapped to the types of the module
+//! that does the work, and what came of it to a report.
 
+pub mod call;
+pub mod completions;
 pub mod doctor;
+pub mod load;
 pub mod models;
 pub mod predict;
+pub mod server;
+mod target;
+
+/// What a command shows on standard output, and whether what it looked at is as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The text, without a line end.
+    pub text: String,
+    /// Whether the program ends with success.
+    pub succeeded: bool,
+}
+
+impl Output {
+    fn success(text: String) -> Self {
+        Self { text, succeeded: true }
+    }
+}

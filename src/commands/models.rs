@@ -1,38 +1,45 @@
-//! `hyperfake models`: what would be loaded, and whether it can be trusted.
+//! `hyperfake models`: the models that a server would load, and whether they are sound.
 
 mod check;
+mod points;
 
-use hyperfake_predictor::Result;
-use serde_json::json;
+use std::time::Duration;
 
-use crate::{app, args::ModelsArgs, catalog::Model, config::Models};
+use hyperfake_predictor::{Limits, Result};
 
-pub use self::check::check;
+use super::Output;
+use crate::{
+    app,
+    args::{ModelsArgs, ModelsCommand},
+    backends::{self, Choice},
+    config::Models,
+    report::{self, ModelList},
+};
 
-/// Opens what a server would open with these options, and returns the list to print.
+/// Only what no model should predict: a day.
+const LIMITS: Limits = Limits { max_runtime: Duration::from_secs(24 * 3600) };
+
+/// Lists the models that a server would load with these options, or checks model files.
 ///
 /// # Errors
 ///
-/// When a server would not start for it.
-pub fn list(args: ModelsArgs) -> Result<String> {
-    let catalog = app::open_models(&Models::new(args.models)?, Default::default())?;
-    if args.json {
-        let models: Vec<_> = catalog.models().iter().map(|model| describe(model)).collect();
-        return Ok(format!("{:#}", json!(models)));
+/// When a server would not start because of the models. What is wrong with files that are checked
+/// is a part of what is shown.
+pub fn run(args: ModelsArgs) -> Result<Output> {
+    if let Some(ModelsCommand::Check(args)) = args.command {
+        let choice = Choice { ort_library: args.ort_lib, ..Choice::default() };
+        let backends = backends::all(&choice);
+        let files: Vec<_> = args.files.iter().map(|uri| check::check(uri, &backends)).collect();
+        let succeeded = files.iter().all(|file| file.problems.is_empty());
+        let text = match args.json {
+            true => report::check_json(&files),
+            false => report::check_text(&files, &LIMITS),
+        };
+        return Ok(Output { text, succeeded });
     }
-    Ok(app::table(catalog.models(), &check::LIMITS).to_string())
-}
-
-fn describe(model: &Model) -> serde_json::Value {
-    let info = model.predictor.info();
-    let names: Vec<_> = info.inputs.iter().map(|input| input.name()).collect();
-    json!({
-        "image": model.image.to_string(),
-        "file": info.path,
-        "backend": info.backend,
-        "inputs": names,
-        "units": info.units.to_string(),
-        "settings": info.settings,
-        "idle": check::ask(model.predictor.as_ref()).ok(),
-    })
+    let catalog = app::open_models(&Models::new(args.models)?, Default::default())?;
+    let models = catalog.models().iter();
+    let models = models.map(|model| (model.image.to_string(), model.predictor.as_ref()));
+    let list = ModelList::new(models, &LIMITS);
+    Ok(Output::success(if args.json { list.json() } else { list.table().to_string() }))
 }

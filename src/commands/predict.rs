@@ -1,16 +1,16 @@
 //! `hyperfake predict`: one prediction, without a server.
 
-use hyperfake_predictor::{Error, Feature, Features, Limits, Result};
-use serde_json::json;
+use hyperfake_predictor::{Error, Features, Limits, Result};
 
-use crate::{args::PredictArgs, backends, config, report::format};
+use super::Output;
+use crate::{args::PredictArgs, backends, config, report::PredictionReport};
 
-/// Opens the model, asks it, and returns what to print.
+/// Opens the model and asks it.
 ///
 /// # Errors
 ///
 /// When the model cannot be opened, or fails.
-pub fn predict(args: &PredictArgs) -> Result<String> {
+pub fn run(args: &PredictArgs) -> Result<Output> {
     let features = Features {
         request_bytes: args.request_bytes,
         function_instances: args.function_instances,
@@ -30,37 +30,7 @@ pub fn predict(args: &PredictArgs) -> Result<String> {
     };
     let raw = model.predictor.session()?.predict(&features)?;
     let checked = Limits { max_runtime: args.max_runtime }.check(raw);
-    let (info, prediction) = (model.predictor.info(), checked.prediction);
-    let corrections: Vec<_> =
-        checked.corrections().map(|(output, fault)| format!("{output} was {fault}")).collect();
-    if args.json {
-        let features: serde_json::Map<_, _> = Feature::ALL
-            .map(|feature| (feature.name().to_owned(), json!(features.value(feature))))
-            .into_iter()
-            .collect();
-        let object = json!({
-            "runtime_ns": prediction.runtime.as_nanos() as u64,
-            "cpu_cores": prediction.cpu_cores,
-            "ram_bytes": prediction.ram_bytes,
-            "corrections": corrections,
-            "features": features,
-            "model": args.model.to_string(),
-            "backend": info.backend,
-        });
-        return Ok(format!("{object:#}"));
-    }
-    let mut text = format!(
-        "model    {} ({})\nruntime  {} ({} ns)\ncpu      {} cores\nram      {} ({} bytes)",
-        args.model,
-        info.backend,
-        format::duration(prediction.runtime),
-        prediction.runtime.as_nanos(),
-        prediction.cpu_cores,
-        format::bytes(prediction.ram_bytes as f64),
-        prediction.ram_bytes,
-    );
-    if !corrections.is_empty() {
-        text += &format!("\ncorrected: {}", corrections.join(", "));
-    }
-    Ok(text)
+    let backend = model.predictor.info().backend;
+    let report = PredictionReport::new(args.model.to_string(), backend, &features, &checked);
+    Ok(Output::success(if args.json { report.json() } else { report.text() }))
 }

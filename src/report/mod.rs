@@ -1,3 +1,31 @@
-//! Numbers and tables as people read them.
+//! What the commands show: numbers, tables and JSON. Each report is a plain struct whose fields are
+//! the JSON, with the text for people beside it.
 
+mod call;
+mod check;
+mod doctor;
 pub mod format;
+mod load;
+mod models;
+mod percentiles;
+mod prediction;
+mod server;
+
+use serde::Serialize;
+
+pub(crate) use self::{
+    call::CallReport,
+    check::{BackendRun, CheckedFile, CheckedModel, Input, Sample, check_json, check_text},
+    doctor::{DoctorReport, OnnxRuntime},
+    load::{FunctionLoad, LoadReport},
+    models::ModelList,
+    percentiles::Percentiles,
+    prediction::PredictionReport,
+    server::ServerSummary,
+};
+
+/// Indented JSON, with the keys in alphabetical order.
+fn json(report: &impl Serialize) -> String {
+    // Through a value, which sorts the keys. Reports have nothing that JSON has not.
+    format!("{:#}", serde_json::json!(report))
+}

@@ -3,9 +3,11 @@
 mod cold_start;
 mod draw;
 mod plan;
+mod scale;
 
 pub use self::{
     cold_start::ContainerRuntime,
     draw::{Draws, Purpose, Seed},
     plan::{Plan, plan},
+    scale::TimeScale,
 };

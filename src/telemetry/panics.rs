@@ -1,5 +1,5 @@
-//! A panic is one line: of the log, if there is one, and never with a path of the machine on which
-//! the program was built.
+//! A panic is one line in the log, or on standard error without a log, and never names a path of the
+//! machine on which the program was built.
 
 use std::{
     panic::{self, PanicHookInfo},
@@ -13,8 +13,8 @@ use hyperfake_predictor::{is_guarded, panic_text};
 /// An engine that panics does so at every call.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Replaces what the standard library prints. An engine's panic becomes an error, which says more
-/// to the person who asked; the log has it at most once a second.
+/// Replaces what the standard library prints. An engine's panic becomes an error of the call; the log
+/// has it at most once a second.
 pub fn to_the_log() {
     let last: Mutex<Option<Instant>> = Mutex::new(None);
     panic::set_hook(Box::new(move |info| {
@@ -42,7 +42,7 @@ fn unexpected(text: &str) {
 }
 
 fn described(info: &PanicHookInfo<'_>) -> String {
-    let text = panic_text(info.payload()).unwrap_or("it did not say why");
+    let text = panic_text(info.payload()).unwrap_or("no message");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match info.location() {
         Some(place) => format!("{text} ({}:{})", file_name(place.file()), place.line()),

@@ -153,7 +153,7 @@ impl Worker {
         self.check_open()?;
         let cold_start = self.config.cold_start.or(function.info.model.cold_start);
         let cold_start = cold_start.unwrap_or(self.config.runtime.cold_start());
-        let cold_start = self.config.layers.time_scale.of(cold_start);
+        let cold_start = self.config.layers.time_scale.apply(cold_start);
         let instance = self.directory.add_instance(&function, clock.now(), cold_start)?;
         self.changed(EventKind::Start, &instance, || instance.created);
         self.directory.enlist(&function, &instance);

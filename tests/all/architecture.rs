@@ -1,4 +1,4 @@
-//! Who may use whom: the arrows of ARCHITECTURE.md, checked against the sources.
+//! The dependency table of ARCHITECTURE.md, checked against the sources.
 
 use std::{
     fs,
@@ -54,7 +54,7 @@ fn every_module_has_a_row() {
 }
 
 #[test]
-fn the_domain_knows_no_transport_and_no_backend() {
+fn the_domain_names_no_transport_and_no_backend() {
     for module in ["worker", "scenario", "record"] {
         for (file, text) in sources(&repository("src"), module) {
             for foreign in [
@@ -99,7 +99,7 @@ fn folder(name: &str) -> String {
 }
 
 #[test]
-fn no_source_file_is_longer_than_it_can_be_read() {
+fn no_source_file_exceeds_400_lines() {
     for folder in ["src", "proto", "predictors", "models"] {
         for file in rust_files(&repository(folder)) {
             let lines = fs::read_to_string(&file).unwrap().lines().count();

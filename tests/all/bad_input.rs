@@ -1,4 +1,4 @@
-//! What comes from outside and makes no sense ends in one clear line, and everyone else is served.
+//! Invalid input is refused with one clear line, and other clients are served.
 
 use std::{path::Path, time::Duration};
 
@@ -155,7 +155,7 @@ async fn an_id_of_a_megabyte_is_refused_without_being_repeated() {
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_is_refused_and_the_connection_goes_on() {
+async fn a_message_over_the_limit_is_refused_and_the_connection_stays_open() {
     let model = constant(Duration::ZERO);
     let (worker, function, _) = TestWorker::with_instance(&model, "--max-message-size 64KiB").await;
     let status = worker.call(&function, &vec![0; 100_000]).await.unwrap_err();
@@ -169,7 +169,7 @@ async fn a_message_over_the_limit_is_refused_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_message_that_has_arrived_no_longer_counts_against_those_that_have_not() {
+async fn a_message_that_has_arrived_is_not_counted_as_partial() {
     let model = constant(Duration::ZERO);
     let options = "--max-message-size 64KiB --max-partial-size 64KiB";
     let (worker, function, _) = TestWorker::with_instance(&model, options).await;
@@ -179,7 +179,7 @@ async fn a_message_that_has_arrived_no_longer_counts_against_those_that_have_not
 }
 
 #[tokio::test]
-async fn a_client_that_speaks_no_http2_is_nobody_elses_trouble() {
+async fn a_client_without_http2_does_not_affect_other_clients() {
     let (worker, function, _) = TestWorker::with_instance(&constant(Duration::ZERO), "").await;
     let mut strangers = Vec::new();
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", b"PRI * HTTP", b""] {
@@ -193,7 +193,7 @@ async fn a_client_that_speaks_no_http2_is_nobody_elses_trouble() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_no_protobuf_is_refused_and_the_worker_goes_on() {
+async fn an_invalid_protobuf_message_is_refused_and_the_worker_continues() {
     let (worker, function, _) = TestWorker::with_instance(&constant(Duration::ZERO), "").await;
     // A function id that is not UTF-8: field 4, a message with field 1, one byte.
     let mut body = vec![0, 0, 0, 0, 5];
@@ -232,7 +232,7 @@ async fn a_registry_that_is_down_makes_start_unavailable_and_nothing_else_fails(
 }
 
 #[tokio::test]
-async fn auto_uses_a_registry_that_answers_and_else_is_one() {
+async fn auto_uses_a_store_that_answers_and_otherwise_serves_one() {
     let first = TestWorker::start(&[("image", &constant(Duration::ZERO))], "").await;
     let line = format!(
         "--address 127.0.0.1:0 --database-address {} --runtime instant --models-dir {}",
@@ -251,7 +251,7 @@ async fn auto_uses_a_registry_that_answers_and_else_is_one() {
 }
 
 #[tokio::test]
-async fn a_timeout_of_an_eternity_is_as_good_as_a_very_long_one() {
+async fn a_timeout_at_the_limits_of_its_type_is_accepted() {
     let worker = TestWorker::start(&[("image", &constant(Duration::ZERO))], "").await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     for timeout in [i64::MAX, i64::MIN, -1] {
@@ -264,13 +264,13 @@ async fn a_timeout_of_an_eternity_is_as_good_as_a_very_long_one() {
         let instance = worker.start_instance(function).await.unwrap();
         worker.call(function, b"").await.unwrap();
         worker.stop_instance(&instance).await.unwrap();
-        // Its life went on to its end: the last event is there.
+        // The instance ended as usual: its last event arrives.
         while events.message().await.unwrap().unwrap().event() != Event::Stop {}
     }
 }
 
 #[tokio::test]
-async fn a_model_that_is_cold_for_ever_is_refused() {
+async fn a_cold_start_longer_than_the_limit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cold.json");
     let json = constant(Duration::ZERO).replace('{', r#"{"cold_start": "1000y", "#);
@@ -280,7 +280,7 @@ async fn a_model_that_is_cold_for_ever_is_refused() {
 }
 
 #[tokio::test]
-async fn hundreds_of_calls_given_up_at_once_do_not_cost_the_connection() {
+async fn hundreds_of_cancelled_calls_leave_the_connection_open() {
     let model = constant(Duration::from_secs(600));
     let (worker, function, _) = TestWorker::with_instance(&model, "--max-rpcs 0").await;
     let mut status = worker.listen("leaf").await;

@@ -87,7 +87,7 @@ fn a_signal_lets_the_calls_finish_and_the_exit_code_is_zero() {
 }
 
 #[test]
-fn a_second_signal_cuts_the_grace_period() {
+fn a_second_signal_ends_the_grace_period() {
     let folder = tempfile::tempdir().unwrap();
     let slow = model(folder.path(), "slow.json", &constant(Duration::from_secs(600)));
     let server = Served::start(&format!("--runtime instant --shutdown-grace 1h -m {slow}"));
@@ -105,7 +105,7 @@ fn a_second_signal_cuts_the_grace_period() {
 }
 
 #[test]
-fn the_log_has_the_asked_form_level_and_place() {
+fn the_log_has_the_given_format_level_and_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("worker.log");
     let options = format!("--log-format json --log-file {}", file.display());
@@ -130,7 +130,7 @@ fn the_log_has_the_asked_form_level_and_place() {
 }
 
 #[test]
-fn an_option_counts_before_the_environment_and_the_environment_before_the_default() {
+fn options_override_environment_variables_and_variables_override_defaults() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (
         model(folder.path(), "one.json", &constant(Duration::ZERO)),
@@ -154,7 +154,7 @@ fn an_option_counts_before_the_environment_and_the_environment_before_the_defaul
 }
 
 #[test]
-fn load_keeps_its_schedule_and_says_how_exact_the_worker_was() {
+fn load_keeps_its_schedule_and_reports_the_timing_error() {
     let folder = tempfile::tempdir().unwrap();
     let fast = model(folder.path(), "fast.json", &constant(Duration::from_millis(2)));
     let server = Served::start(&format!("--runtime instant -m {fast} -m {fast} other"));
@@ -189,7 +189,7 @@ fn load_keeps_its_schedule_and_says_how_exact_the_worker_was() {
 }
 
 #[test]
-fn predict_prints_one_prediction_for_people_and_for_programs() {
+fn predict_prints_one_prediction_as_text_and_as_json() {
     let folder = tempfile::tempdir().unwrap();
     let json = r#"{"kind": "linear",
         "runtime_ns": {"intercept": 1000000, "request_bytes": 10, "function_instances": 100},
@@ -220,7 +220,7 @@ fn predict_prints_one_prediction_for_people_and_for_programs() {
 }
 
 #[test]
-fn predict_asks_which_image_of_a_file_is_meant() {
+fn predict_lists_the_images_of_a_file_that_has_several() {
     let folder = tempfile::tempdir().unwrap();
     let hyperfaas = r#"{"a:1": {"image_tag": "a:1", "runtime_coeffs": [0, 0, 0, 0, 0, 7],
         "cpu_coeffs": [0, 0, 0, 0, 0, 1], "ram_coeffs": [0, 0, 0, 0, 0, 5], "sample_count": 3,
@@ -234,7 +234,7 @@ fn predict_asks_which_image_of_a_file_is_meant() {
 }
 
 #[test]
-fn models_lists_what_would_be_loaded_and_check_finds_what_is_wrong() {
+fn models_lists_the_models_and_check_reports_problems() {
     run("models").success().stdout(predicate::str::contains("hyperfaas-bfs-json.onnx"));
     let output = run("models --json -m models/hyperfaas-echo.onnx img:2").success();
     let json: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
@@ -262,7 +262,7 @@ fn models_lists_what_would_be_loaded_and_check_finds_what_is_wrong() {
 }
 
 #[test]
-fn a_worker_whose_sleeps_ended_later_than_asked_for_says_so_at_its_end() {
+fn a_worker_warns_at_its_end_when_sleeps_ended_later_than_the_threshold() {
     for (threshold, expected) in [("1ns", true), ("1h", false)] {
         let folder = tempfile::tempdir().unwrap();
         let path = model(folder.path(), "image.json", &constant(Duration::from_millis(1)));
@@ -278,7 +278,7 @@ fn a_worker_whose_sleeps_ended_later_than_asked_for_says_so_at_its_end() {
 }
 
 #[test]
-fn the_engine_that_was_asked_for_runs_onnx_models() {
+fn onnx_engine_chooses_the_backend_of_onnx_models() {
     for (engine, expected) in [("auto", "dense"), ("dense", "dense"), ("tract", "tract")] {
         let line = format!("models --json -m models/hyperfaas-echo.onnx --onnx-engine {engine}");
         let output = run(&line).success();
@@ -288,7 +288,7 @@ fn the_engine_that_was_asked_for_runs_onnx_models() {
 }
 
 #[test]
-fn the_library_of_onnx_runtime_is_looked_for_where_it_was_said_to_be() {
+fn ort_lib_is_the_first_place_that_is_searched_for_onnx_runtime() {
     let output = run("doctor --json --ort-lib README.md").success();
     let json: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
     let found = &json["onnx_runtime"];
@@ -299,7 +299,7 @@ fn the_library_of_onnx_runtime_is_looked_for_where_it_was_said_to_be() {
 }
 
 #[test]
-fn the_folder_offers_plugins_only_when_they_are_allowed() {
+fn plugins_in_the_folder_are_loaded_only_with_allow_plugins() {
     let source = repository("plugins/examples/queueing/queueing.c");
     let plugin = hyperfake_plugin_fixtures::c(&source);
     let line = format!("models --models-dir {}", plugin.folder().display());
@@ -308,7 +308,7 @@ fn the_folder_offers_plugins_only_when_they_are_allowed() {
 }
 
 #[test]
-fn doctor_says_what_the_machine_offers() {
+fn doctor_reports_onnx_runtime_cores_and_lateness() {
     run("doctor").success().stdout(
         predicate::str::contains("ONNX Runtime").and(predicate::str::contains("bare thread")),
     );
@@ -322,7 +322,7 @@ fn doctor_says_what_the_machine_offers() {
 }
 
 #[test]
-fn help_version_and_completions_are_there() {
+fn help_version_and_completions_are_printed() {
     run("--version").success().stdout(
         predicate::str::is_match(r"^hyperfake \d+\.\d+\.\d+ \(([0-9a-f]{12}|unknown commit)\)\n$")
             .unwrap(),

@@ -73,7 +73,7 @@ fn every_file_that_a_shell_expands_is_a_model() {
     let named = listed(folder.path(), &["-m", "a.onnx", "img:1", "b.onnx", "-m", "c.json", "d"]);
     assert_eq!(named, pairs(&[("img:1", "a.onnx"), ("b", "b.onnx"), ("d", "c.json")]));
 
-    // What else a pattern may bring.
+    // Other files that a pattern may match.
     for (name, expected) in [
         ("README", "'README' is a file, and could be the image of a.onnx: write './README' for"),
         ("read me", "read me: found a file without an extension, expected one of"),
@@ -94,7 +94,7 @@ fn variables(command: &clap::Command) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_variable_that_is_set_to_nothing_counts_as_not_set() {
+fn an_empty_variable_counts_as_not_set() {
     let mut all = variables(&hyperfake_worker::args::parser());
     all.insert("HYPERFAKE_MODEL".into());
     assert!(all.len() > 35, "{all:?}");
@@ -103,7 +103,7 @@ fn a_variable_that_is_set_to_nothing_counts_as_not_set() {
     };
     let mut command = hyperfake();
     empty(&mut command);
-    // Those that `start_as` sets itself are read by the others below.
+    // The options that `start_as` sets are covered by the commands below.
     let server = Served::start_as(command, "");
     assert!(server.summary.contains("./models/hyperfaas-echo.onnx"), "{}", server.summary);
     assert!(server.summary.contains("runtime docker, cold start 541 ms"), "{}", server.summary);
@@ -129,7 +129,7 @@ fn a_variable_that_is_set_to_nothing_counts_as_not_set() {
 }
 
 #[test]
-fn the_help_shows_every_variable_even_one_that_is_set_to_nothing() {
+fn the_help_shows_every_variable_even_an_empty_one() {
     let mut command = hyperfake();
     command.env("HYPERFAKE_FLEET", "").args(["server", "--help"]);
     assert_cmd::Command::from_std(command)
@@ -139,7 +139,7 @@ fn the_help_shows_every_variable_even_one_that_is_set_to_nothing() {
 }
 
 #[test]
-fn what_is_wrong_with_a_variable_is_said_with_its_name() {
+fn an_error_about_a_variable_names_the_variable() {
     let parser = hyperfake_worker::args::parser();
     let server = parser.find_subcommand("server").unwrap();
     for name in variables(server) {
@@ -167,7 +167,7 @@ fn what_is_wrong_with_a_variable_is_said_with_its_name() {
             "error: HYPERFAKE_ADDRESS (--address): found",
         ),
         ("HYPERFAKE_ADDRESS", "127.0.0.1:1", &["call", "x"], "HYPERFAKE_ADDRESS (--address): no "),
-        ("HYPERFAKE_MODEL", "a.onnx b c", &["models"], "HYPERFAKE_MODEL: 'c' is no model file"),
+        ("HYPERFAKE_MODEL", "a.onnx b c", &["models"], "HYPERFAKE_MODEL: 'c' is not a model file"),
         ("HYPERFAKE_MODEL", "a.onnx b//c", &["models"], "HYPERFAKE_MODEL (--model): 'b//c' is not"),
         ("HYPERFAKE_MAX_RUNTIME", "soon", &["predict", "x.onnx"], "HYPERFAKE_MAX_RUNTIME"),
         ("HYPERFAKE_ONNX_ENGINE", "fast", &["models"], "HYPERFAKE_ONNX_ENGINE"),
@@ -177,7 +177,7 @@ fn what_is_wrong_with_a_variable_is_said_with_its_name() {
         let output = assert_cmd::Command::from_std(command).assert().failure();
         output.stderr(predicate::str::contains(expected));
     }
-    // The option counts before the variable, and then is what is wrong.
+    // The option overrides the variable, so the error is about the option.
     let mut command = hyperfake();
     command.args(["server", "--fleet", "none"]).env("HYPERFAKE_FLEET", "many");
     let output = assert_cmd::Command::from_std(command).assert().failure();
@@ -205,7 +205,7 @@ fn a_path_with_a_space_can_be_given_by_variable() {
 }
 
 #[test]
-fn hidden_files_and_leftovers_in_a_models_folder_are_no_models() {
+fn hidden_files_and_leftovers_in_a_models_folder_are_ignored() {
     let folder = folder_with(&["echo.onnx"]);
     let path = |name: &str| folder.path().join(name);
     for name in ["._echo.onnx", ".settings.json", ".echo.onnx.swp", "echo.onnx~", "echo.onnx.bak"] {
@@ -218,7 +218,7 @@ fn hidden_files_and_leftovers_in_a_models_folder_are_no_models() {
     let words: Vec<_> = models.iter().map(String::as_str).collect();
     assert_eq!(listed(folder.path(), &words), pairs(&[("echo", &file)]));
 
-    // This one is not hidden, and has the extension of models: it is named, with what to do.
+    // A visible file with a model's extension is an error that says what to do.
     fs::write(path("package.json"), r#"{"name": "x", "version": "1"}"#).unwrap();
     let refused = run_in(folder.path(), &[&["models"], &words[..]].concat()).failure();
     let text = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
@@ -227,7 +227,7 @@ fn hidden_files_and_leftovers_in_a_models_folder_are_no_models() {
     let good = listed(folder.path(), &[&words[..], &["--skip-bad-models"]].concat());
     assert_eq!(good.len(), 1);
 
-    // Nor can every name be an image's.
+    // Not every file name is an image's name.
     fs::rename(path("package.json"), path("my model.json")).unwrap();
     fs::write(path("my model.json"), constant(Duration::ZERO)).unwrap();
     let refused = run_in(folder.path(), &[&["models"], &words[..]].concat()).failure();
@@ -238,7 +238,7 @@ fn hidden_files_and_leftovers_in_a_models_folder_are_no_models() {
 }
 
 #[test]
-fn a_file_is_found_by_its_name_whatever_characters_it_has() {
+fn a_file_name_may_have_any_characters() {
     let names = [
         "my model.json",
         "model (1).json",
@@ -266,7 +266,7 @@ fn a_file_is_found_by_its_name_whatever_characters_it_has() {
         answer(&["models", "check", name]);
         answer(&["models", "-m", name, "image"]);
     }
-    // One that is no text at all.
+    // A name that is not UTF-8.
     #[cfg(target_os = "linux")]
     {
         use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
@@ -288,7 +288,7 @@ fn a_file_is_found_by_its_name_whatever_characters_it_has() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_trouble_and_a_full_disk_is_said_in_one_line() {
+fn a_closed_pipe_is_not_an_error_and_a_full_disk_is_one_line() {
     for line in [
         "completions zsh",
         "--help",
@@ -311,7 +311,7 @@ fn a_reader_that_has_seen_enough_is_no_trouble_and_a_full_disk_is_said_in_one_li
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_server_whose_output_cannot_be_written_serves_nevertheless() {
+fn a_server_serves_even_if_its_summary_cannot_be_written() {
     let mut process = hyperfake()
         .args(["server", "--address", "127.0.0.1:0", "--database-type", "embedded"])
         .args(["--database-address", "http://127.0.0.1:0"])
@@ -343,22 +343,22 @@ fn wait_for(file: &Path, text: &str) -> String {
 }
 
 #[test]
-fn sighup_opens_the_log_file_anew() {
+fn sighup_reopens_the_log_file() {
     let folder = tempfile::tempdir().unwrap();
     let (file, old) = (folder.path().join("worker.log"), folder.path().join("worker.log.1"));
     let server = Served::start(&format!("--log-file {}", file.display()));
     wait_for(&file, "serving");
     fs::rename(&file, &old).unwrap();
     server.signal("-HUP");
-    wait_for(&file, "opened the log file anew");
-    // A file that cannot be opened is said in the one that there is.
+    wait_for(&file, "reopened the log file");
+    // An error to open the new file is logged in the old one.
     fs::rename(&file, &old).unwrap();
     fs::create_dir(&file).unwrap();
     server.signal("-HUP");
-    wait_for(&old, "the log goes on in the old file");
+    wait_for(&old, "logging continues in the old file");
     fs::remove_dir(&file).unwrap();
     server.signal("-HUP");
-    wait_for(&file, "opened the log file anew");
+    wait_for(&file, "reopened the log file");
     server.signal("-TERM");
     assert_eq!(server.end(), (Some(0), String::new()));
     assert!(wait_for(&file, "stopped; how late").contains("stopping"));
@@ -366,7 +366,7 @@ fn sighup_opens_the_log_file_anew() {
 }
 
 #[test]
-fn without_a_log_file_sighup_is_a_signal_to_stop_unless_it_is_ignored() {
+fn sighup_stops_a_server_without_a_log_file_unless_it_is_ignored() {
     let server = Served::start("");
     server.signal("-HUP");
     let (code, log) = server.end();
@@ -391,7 +391,7 @@ fn without_a_log_file_sighup_is_a_signal_to_stop_unless_it_is_ignored() {
 }
 
 #[test]
-fn a_missed_deadline_is_called_so_by_call_and_load() {
+fn call_and_load_report_a_missed_deadline_as_deadline_exceeded() {
     let folder = tempfile::tempdir().unwrap();
     let slow = folder.path().join("slow.json");
     fs::write(&slow, constant(Duration::from_secs(600))).unwrap();
@@ -412,14 +412,14 @@ fn a_missed_deadline_is_called_so_by_call_and_load() {
     run_in(&repository(""), &line.split(' ').collect::<Vec<_>>())
         .failure()
         .stderr(predicate::str::contains("the worker refused Start: DeadlineExceeded"));
-    // Nothing runs on at the worker.
+    // No call is still running at the worker.
     server.signal("-TERM");
     let (code, log) = server.end();
     assert_eq!((code, log.contains("aborted in-flight")), (Some(0), false), "{log}");
 }
 
 #[test]
-fn options_of_the_prototype_and_the_platform_mean_what_they_mean_there() {
+fn options_of_the_prototype_have_the_same_meaning() {
     let mut command = hyperfake();
     command.env("HYPERFAKE_AUTO_REMOVE", "true");
     let options = "--containerized=false --auto-remove=false --update-buffer-size -1 \

@@ -21,6 +21,7 @@ mod load;
 mod metrics;
 mod models;
 mod operators;
+mod pages;
 mod program;
 mod shutdown;
 mod starting;

@@ -13,7 +13,7 @@ async fn page(worker: &TestWorker) -> (String, String) {
 }
 
 #[tokio::test]
-async fn the_page_shows_what_each_worker_holds_and_how_late_sleeps_ended() {
+async fn the_page_shows_the_usage_of_each_worker_and_the_lateness_of_sleeps() {
     let long = constant(Duration::from_secs(600));
     let models = [("long", long.as_str()), ("short", &constant(Duration::from_millis(2)))];
     let options = "--metrics-address 127.0.0.1:0 --fleet 2";

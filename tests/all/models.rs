@@ -1,4 +1,4 @@
-//! What a model is asked, and what it says of itself.
+//! The features that models are asked with, and their trained ranges.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const TELLTALE: &str = r#"{"kind": "linear", "runtime_ns": {"intercept": 1000000
     "cpu_cores": {"active_calls": 1}, "ram_bytes": {"function_instances": 1}}"#;
 
 #[tokio::test]
-async fn instances_and_calls_are_the_functions_or_the_whole_workers() {
+async fn feature_scope_counts_the_function_or_the_whole_worker() {
     for (scope, expected) in [("function", (0.0, 1)), ("worker", (1.0, 3))] {
         let models = [("a", TELLTALE), ("b", TELLTALE)];
         let worker = TestWorker::start(&models, &format!("--feature-scope {scope}")).await;
@@ -31,7 +31,7 @@ const TABLE: &str = r#"{"kind": "table", "interpolation": "linear", "features": 
     "rows": [[10, 10, 1, 1], [20, 20, 1, 1]]}"#;
 
 #[tokio::test]
-async fn inputs_that_a_model_was_not_trained_on_are_counted_unless_that_is_allowed() {
+async fn inputs_outside_the_trained_range_are_counted_unless_allowed() {
     for (policy, counted) in [("allow", 0), ("warn", 2), ("clamp", 2)] {
         let options = format!("--extrapolation {policy}");
         let (worker, function, _) = TestWorker::with_instance(TABLE, &options).await;
@@ -44,7 +44,7 @@ async fn inputs_that_a_model_was_not_trained_on_are_counted_unless_that_is_allow
 }
 
 #[tokio::test]
-async fn clamp_asks_the_model_about_the_nearest_input_that_it_knows() {
+async fn clamp_moves_inputs_into_the_trained_range() {
     let linear = r#"{"kind": "linear", "runtime_ns": {"request_bytes": 1000},
         "cpu_cores": {}, "ram_bytes": {}}"#;
     for (policy, expected) in [("clamp", 4), ("warn", 9)] {

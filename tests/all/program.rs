@@ -11,7 +11,7 @@ use crate::support::repository;
 
 pub(crate) fn hyperfake() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hyperfake"));
-    // Nothing of the environment of whoever runs the tests.
+    // Without the options in the environment of the test run.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HYPERFAKE_")) {
         command.env_remove(name);
     }

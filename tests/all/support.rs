@@ -15,6 +15,7 @@ use hyperfake_worker::{
     args::{Cli, Command},
     config::Config,
     functions::http::HttpStore,
+    machine::Machine,
     wire::controller::trailers::Trailers,
     worker::Worker,
 };
@@ -30,7 +31,7 @@ pub struct TestWorker {
     _folder: TempDir,
 }
 
-/// What a call brought back.
+/// The answer to a call.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub response: CallResponse,
@@ -38,7 +39,7 @@ pub struct Answer {
     pub metadata: tonic::metadata::MetadataMap,
 }
 
-/// A model that always predicts the same.
+/// A model that always predicts this run time.
 pub fn constant(runtime: Duration) -> String {
     format!(
         r#"{{"kind": "constant", "runtime_ns": {}, "cpu_cores": 0.5, "ram_bytes": 8000000}}"#,
@@ -108,7 +109,7 @@ impl TestWorker {
         self.client.clone().status(request).await.unwrap().into_inner()
     }
 
-    /// Waits until nothing is held any more.
+    /// Waits until no call holds anything.
     pub async fn is_idle(&self) {
         let worker = self.worker();
         eventually("the worker is idle", || {
@@ -152,7 +153,7 @@ pub async fn channel_to(address: SocketAddr) -> Channel {
     endpoint.initial_connection_window_size(16 << 20).connect().await.unwrap()
 }
 
-/// What `hyperfake server` would make of these options.
+/// The configuration of `hyperfake server` with these options.
 pub fn config(line: &str) -> Config {
     try_config(line).unwrap()
 }
@@ -160,12 +161,12 @@ pub fn config(line: &str) -> Config {
 pub fn try_config(line: &str) -> hyperfake_predictor::Result<Config> {
     let words = ["hyperfake", "server"].into_iter().chain(line.split_whitespace());
     match Cli::read(words.map(OsString::from)).unwrap().command {
-        Command::Server(args) => Config::new(*args),
+        Command::Server(args) => Config::new(*args, &Machine::detect()),
         other => panic!("{other:?}"),
     }
 }
 
-/// A port that is taken, but on which nobody listens, for as long as the socket lives.
+/// A port that is bound but not listening, for as long as the socket lives.
 pub fn deaf_port() -> (socket2::Socket, u16) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -179,7 +180,7 @@ pub fn framed(compressed: bool, message: &[u8]) -> Vec<u8> {
     [&[u8::from(compressed)], &length[..], message].concat()
 }
 
-/// What the worker answered, as it came.
+/// The worker's answer, undecoded.
 #[derive(Debug)]
 pub struct Raw {
     pub headers: reqwest::header::HeaderMap,

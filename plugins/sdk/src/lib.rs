@@ -1,7 +1,7 @@
 //! Write a predictor plugin for HyperFake Worker: a safe trait and one macro.
 //!
 //! A plugin is a library (`crate-type = ["cdylib", "rlib"]`) with a type that implements
-//! [`Predictor`] and is exported with [`export_predictor!`]. `docs/write-a-plugin.md` goes from
+//! [`Predictor`] and is exported with [`export_predictor!`]. `docs/guide/plugins.md` goes from
 //! `cargo new` to a served call. A whole plugin:
 //!
 //! ```

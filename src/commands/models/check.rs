@@ -1,137 +1,108 @@
-use std::{fmt::Write, sync::Arc, time::Duration};
+//! Opens a file with every backend that claims it, and compares and times them.
 
-use hyperfake_predictor::{
-    Error, Feature, Features, Limits, ModelInfo, ModelUri, Prediction, Predictor, Range,
-    RawPrediction, Result,
+use std::{sync::Arc, time::Duration};
+
+use hyperfake_predictor::{Backends, Features, Loaded, ModelUri, Predictor, RawPrediction, Result};
+
+use super::{
+    LIMITS,
+    points::{reference_points, samples},
 };
-use serde::Serialize;
-
 use crate::{
-    args::CheckArgs,
-    backends::{self, Choice},
     clock::precise,
-    report::format,
+    report::{BackendRun, CheckedFile, CheckedModel, Input, Sample},
 };
 
-/// Only what no model should predict: a day.
-pub(super) const LIMITS: Limits = Limits { max_runtime: Duration::from_secs(24 * 3600) };
 /// The largest difference between two backends, relative to the larger answer.
 const TOLERANCE: f64 = 1e-3;
-/// Answers below these (ns, cores, bytes) are compared as if they were that large: nobody could
-/// measure the difference.
+/// Answers below these (ns, cores, bytes) are compared as if they were that large: smaller
+/// differences cannot be measured.
 const NEGLIGIBLE: [f64; 3] = [1e3, 1e-3, 1e3];
-/// How many predictions are compared at random points, and how many are timed at once.
-const COMPARED: usize = 200;
+/// How many predictions are timed at once.
 const TIMED: usize = 1000;
 /// No longer than this for each backend, so that hundreds of files can be checked in one run.
 const TIMING: Duration = Duration::from_millis(50);
 
-/// What was found out about the models of one file, or why nothing was.
-#[derive(Debug, Serialize)]
-struct Finding {
-    file: String,
-    models: Vec<Checked>,
-    problems: Vec<String>,
+/// Checks the models of a file.
+pub(super) fn check(uri: &ModelUri, backends: &Backends) -> CheckedFile {
+    let mut file = CheckedFile { file: uri.to_string(), models: Vec::new(), problems: Vec::new() };
+    let opened = match backends.open_each(uri) {
+        Ok(opened) => opened,
+        Err(error) => {
+            file.problems.push(error.to_string());
+            return file;
+        }
+    };
+    if opened.iter().all(|(_, models)| models.is_err()) {
+        let reasons =
+            opened.iter().filter_map(|(name, models)| Some((name, models.as_ref().err()?)));
+        file.problems.extend(reasons.map(|(name, error)| format!("{name}: {error}")));
+        return file;
+    }
+    let loaded = backends.open(uri);
+    let (serving, declined) = match &loaded {
+        Ok(Loaded { models, declined, .. }) => {
+            (models.first().map(|model| model.predictor.info().backend), declined.as_slice())
+        }
+        Err(error) => {
+            file.problems.push(error.to_string());
+            (None, [].as_slice())
+        }
+    };
+    let serves = |name: &str| serving == Some(name);
+    // The models of the backend that serves; of any, if a server would not serve the file.
+    let reference = opened.iter().find(|(name, models)| models.is_ok() && serves(name));
+    let reference = reference.or_else(|| opened.iter().find(|(_, models)| models.is_ok()));
+    let Some((reference, Ok(models))) = reference else { return file };
+    for (index, model) in models.iter().enumerate() {
+        let runs = opened.iter().map(|(name, models)| Run {
+            backend: name,
+            serves: serves(name),
+            model: match models {
+                Ok(models) => models
+                    .get(index)
+                    .map(|model| Arc::clone(&model.predictor))
+                    .ok_or_else(|| format!("it found {} models", models.len())),
+                Err(error) => Err(error.to_string()),
+            },
+            declined: declined
+                .iter()
+                .find(|declined| declined.backend == *name)
+                .map(|declined| declined.error.to_string()),
+        });
+        let runs: Vec<_> = runs.collect();
+        match compare(model.image.clone(), reference, model.predictor.as_ref(), &runs) {
+            Ok((model, problems)) => {
+                file.models.push(model);
+                file.problems.extend(problems);
+            }
+            Err(error) => file.problems.push(error.to_string()),
+        }
+    }
+    file
 }
 
-/// One model, as each backend runs it.
-#[derive(Debug, Serialize)]
-struct Checked {
-    image: Option<String>,
-    inputs: Vec<Input>,
-    units: String,
-    predictions: Vec<Sample>,
-    backends: Vec<Run>,
-}
-
-#[derive(Debug, Serialize)]
-struct Input {
-    feature: &'static str,
-    trained_low: Option<f64>,
-    trained_high: Option<f64>,
-}
-
-#[derive(Debug, Serialize)]
-struct Sample {
-    at: &'static str,
-    features: [f64; 5],
-    runtime_ns: f64,
-    cpu_cores: f64,
-    ram_bytes: f64,
-}
-
-/// How a backend did.
-#[derive(Debug, Serialize)]
+/// A model as one backend opened it.
 struct Run {
     backend: &'static str,
-    /// The one that a server would use.
     serves: bool,
-    ns_per_prediction: Option<f64>,
-    /// From the answers of the backend that serves, relative.
-    largest_difference: Option<f64>,
+    model: Result<Arc<dyn Predictor>, String>,
+    /// Why the registry passed over it.
     declined: Option<String>,
 }
 
-/// Checks the files and returns the report to print, and whether all is well.
-#[must_use]
-pub fn check(args: &CheckArgs) -> (String, bool) {
-    let choice = Choice { ort_library: args.ort_lib.clone(), ..Choice::default() };
-    let findings: Vec<_> = args.files.iter().map(|uri| examine(uri, &choice)).collect();
-    let well = findings.iter().all(|finding| finding.problems.is_empty());
-    let report = match args.json {
-        true => format!("{:#}", serde_json::json!(findings)),
-        false => findings.iter().map(text).collect::<Vec<_>>().join("\n\n"),
-    };
-    (report, well)
-}
-
-fn examine(uri: &ModelUri, choice: &Choice) -> Finding {
-    let mut finding = Finding { file: uri.to_string(), models: Vec::new(), problems: Vec::new() };
-    let opened = match backends::all(choice).open_each(uri) {
-        Ok(opened) => opened,
-        Err(error) => {
-            finding.problems.push(error.to_string());
-            return finding;
-        }
-    };
-    let Some(first) = opened.iter().position(|(_, models)| models.is_ok()) else {
-        let reasons =
-            opened.iter().filter_map(|(name, models)| Some((name, models.as_ref().err()?)));
-        finding.problems.extend(reasons.map(|(name, error)| format!("{name}: {error}")));
-        return finding;
-    };
-    let number = opened[first].1.as_ref().map_or(0, Vec::len);
-    for index in 0..number {
-        let runs: Vec<_> = opened
-            .iter()
-            .map(|(name, models)| {
-                let model = models.as_ref().map(|models| Arc::clone(&models[index].predictor));
-                (*name, model.map_err(ToString::to_string))
-            })
-            .collect();
-        let image = opened[first].1.as_ref().ok().and_then(|models| models[index].image.clone());
-        match compare(image, &runs, first) {
-            Ok((model, problems)) => {
-                finding.models.push(model);
-                finding.problems.extend(problems);
-            }
-            Err(error) => finding.problems.push(error.to_string()),
-        }
-    }
-    finding
-}
-
-type Opened = (&'static str, Result<Arc<dyn Predictor>, String>);
-
-fn compare(image: Option<String>, runs: &[Opened], first: usize) -> Result<(Checked, Vec<String>)> {
-    let (_, Ok(reference)) = &runs[first] else {
-        return Err(Error::internal("no backend to compare with"));
-    };
-    let info = reference.info();
+/// Compares all runs of a model with that of the reference.
+fn compare(
+    image: Option<String>,
+    reference: &'static str,
+    model: &dyn Predictor,
+    runs: &[Run],
+) -> Result<(CheckedModel, Vec<String>)> {
+    let info = model.info();
     let mut problems = Vec::new();
-    let mut session = reference.session()?;
+    let mut session = model.session()?;
     let mut predictions = Vec::new();
-    for (at, features) in landmarks(info) {
+    for (at, features) in reference_points(info) {
         let raw = session.predict(&features)?;
         for (output, fault) in LIMITS.check(raw).corrections() {
             problems.push(format!("{at}: {output} is {fault} ({raw:?})"));
@@ -144,24 +115,24 @@ fn compare(image: Option<String>, runs: &[Opened], first: usize) -> Result<(Chec
     let mut expected = vec![RawPrediction::default(); samples.len()];
     session.predict_batch(&samples, &mut expected)?;
     let mut backends = Vec::new();
-    for (index, (backend, model)) in runs.iter().enumerate() {
-        let mut run = Run {
+    for Run { backend, serves, model, declined } in runs {
+        let mut run = BackendRun {
             backend,
-            serves: index == first,
+            serves: *serves,
             ns_per_prediction: None,
             largest_difference: None,
-            declined: model.as_ref().err().cloned(),
+            declined: declined.clone().or_else(|| model.as_ref().err().cloned()),
         };
-        if let Ok(model) = model {
-            run.ns_per_prediction = Some(time(model.as_ref(), &samples)?);
-            if index != first && info.deterministic {
-                let difference = largest_difference(model.as_ref(), &samples, &expected)?;
-                run.largest_difference = Some(difference);
-                if difference.is_nan() || difference > TOLERANCE {
-                    let (ours, theirs) = (runs[first].0, backend);
-                    problems.push(format!("{theirs} differs from {ours} by {difference:.1e}"));
-                }
-            }
+        let compared = *backend != reference && info.deterministic;
+        let expected = compared.then_some(&*expected);
+        match model.as_ref().map(|model| measure(model.as_ref(), &samples, expected, &mut run)) {
+            Ok(Err(error)) if declined.is_none() => return Err(error),
+            _ => {}
+        }
+        if let Some(difference) = run.largest_difference
+            && (difference.is_nan() || difference > TOLERANCE)
+        {
+            problems.push(format!("{backend} differs from {reference} by {difference:.1e}"));
         }
         backends.push(run);
     }
@@ -173,65 +144,22 @@ fn compare(image: Option<String>, runs: &[Opened], first: usize) -> Result<(Chec
             trained_high: range.map(|range| range.high()),
         }
     });
-    let inputs = inputs.collect();
-    Ok((Checked { image, inputs, units: info.units.to_string(), predictions, backends }, problems))
+    let (inputs, units) = (inputs.collect(), info.units.to_string());
+    Ok((CheckedModel { image, inputs, units, predictions, backends }, problems))
 }
 
-/// What a model predicts for an idle worker.
-pub(super) fn ask(model: &dyn Predictor) -> Result<String> {
-    let raw = model.session()?.predict(&Features::IDLE)?;
-    Ok(format::prediction(&LIMITS.check(raw).prediction))
-}
-
-/// Where a person would look first.
-fn landmarks(info: &ModelInfo) -> Vec<(&'static str, Features)> {
-    let busy = Features {
-        request_bytes: 640.0,
-        function_instances: 1.0,
-        active_calls: 100.0,
-        worker_cpu_cores: 50.0,
-        worker_ram_bytes: 1e9,
-    };
-    let mut points = vec![("idle worker", Features::IDLE), ("100 running calls", busy)];
-    if info.trained.iter().any(Option::is_some) {
-        points.push(("middle of the trained range", between(info, |_| 0.5)));
+/// Times a model, and compares it with what is expected.
+fn measure(
+    model: &dyn Predictor,
+    samples: &[Features],
+    expected: Option<&[RawPrediction]>,
+    run: &mut BackendRun,
+) -> Result<()> {
+    run.ns_per_prediction = Some(time(model, samples)?);
+    if let Some(expected) = expected {
+        run.largest_difference = Some(largest_difference(model, samples, expected)?);
     }
-    points
-}
-
-/// Random points; the same as whole numbers, which most features are, so that steps, ties and
-/// equalities within a model are met; the corners; and small numbers of each feature.
-fn samples(info: &ModelInfo) -> Vec<Features> {
-    let mut random = fastrand::Rng::with_seed(1);
-    let anywhere: Vec<_> = (0..COMPARED).map(|_| between(info, |_| random.f64())).collect();
-    let whole = anywhere.iter().map(|features| {
-        let [bytes, instances, calls, cores, ram] = features.to_array();
-        let half = (2.0 * cores).round() / 2.0;
-        Features::from_array([bytes.round(), instances.round(), calls.round(), half, ram.round()])
-    });
-    let corner = |corner: u32| move |feature| f64::from((corner >> feature as u32) & 1);
-    let corners = (0..1 << Feature::ALL.len()).map(|number| between(info, corner(number)));
-    let small = (1..=16).map(|power| between(info, |_| 0.5_f64.powi(power)));
-    let mut samples: Vec<_> = whole.chain(corners).chain(small).collect();
-    samples.extend(anywhere);
-    samples
-}
-
-/// A point with each feature at this share of its trained range, or of what a worker may see.
-fn between(info: &ModelInfo, mut share: impl FnMut(Feature) -> f64) -> Features {
-    const USUAL: [f64; 5] = [1e5, 50.0, 500.0, 64.0, 16e9];
-    let mut values = Features::IDLE.to_array();
-    for feature in Feature::ALL {
-        let at = info.inputs.iter().position(|input| *input == feature);
-        let trained = at.and_then(|at| info.trained.get(at).copied().flatten());
-        let range = trained.or_else(|| Range::new(0.0, USUAL[feature as usize]));
-        if let Some(range) = range {
-            // A model of counts and bytes knows no negative ones.
-            let low = range.low().max(0.0);
-            values[feature as usize] = low + share(feature) * (range.high() - low).max(0.0);
-        }
-    }
-    Features::from_array(values)
+    Ok(())
 }
 
 fn largest_difference(
@@ -271,48 +199,74 @@ fn time(model: &dyn Predictor, samples: &[Features]) -> Result<f64> {
     Ok(rounds[rounds.len() / 2])
 }
 
-fn text(finding: &Finding) -> String {
-    let mut text = finding.file.clone();
-    for model in &finding.models {
-        if let Some(image) = &model.image {
-            let _ = write!(text, "\n  image    {image}");
+#[cfg(test)]
+mod tests {
+    use hyperfake_predictor::{Backend, Feature, Formats, ModelInfo, Session, Units};
+
+    use super::*;
+
+    /// Opens every file as a model that always answers the same run time.
+    #[derive(Debug)]
+    struct Constant(&'static Formats, f64);
+
+    impl Backend for Constant {
+        fn formats(&self) -> &'static Formats {
+            self.0
         }
-        let inputs: Vec<_> = model
-            .inputs
-            .iter()
-            .map(|input| match (input.trained_low, input.trained_high) {
-                (Some(low), Some(high)) => match Range::new(low, high) {
-                    Some(range) => format!("{} ({range})", input.feature),
-                    None => input.feature.to_owned(),
-                },
-                _ => input.feature.to_owned(),
-            })
-            .collect();
-        let _ = write!(text, "\n  inputs   {}\n  units    {}", inputs.join(", "), model.units);
-        for sample in &model.predictions {
-            let raw =
-                RawPrediction::from_array([sample.runtime_ns, sample.cpu_cores, sample.ram_bytes]);
-            let prediction: Prediction = LIMITS.check(raw).prediction;
-            let _ = write!(text, "\n  {:<28} {}", sample.at, format::prediction(&prediction));
-        }
-        for run in &model.backends {
-            let _ = write!(text, "\n  {:<8} ", run.backend);
-            if let Some(reason) = &run.declined {
-                let _ = write!(text, "declined: {reason}");
-            }
-            if let Some(ns) = run.ns_per_prediction {
-                let _ = write!(text, "{:>9} each", format::nanoseconds(ns));
-            }
-            if run.serves {
-                text += ", serves";
-            }
-            if let Some(difference) = run.largest_difference {
-                let _ = write!(text, ", differs by at most {difference:.1e}");
-            }
+        fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
+            let info = ModelInfo {
+                path: uri.path().to_owned(),
+                backend: self.0.name,
+                inputs: Feature::ALL.to_vec(),
+                units: Units::NATIVE,
+                trained: Vec::new(),
+                deterministic: true,
+                settings: Default::default(),
+            };
+            Ok(Arc::new(Model(info, self.1)))
         }
     }
-    for problem in &finding.problems {
-        let _ = write!(text, "\n  PROBLEM  {problem}");
+
+    #[derive(Debug)]
+    struct Model(ModelInfo, f64);
+
+    impl Predictor for Model {
+        fn info(&self) -> &ModelInfo {
+            &self.0
+        }
+        fn session(&self) -> Result<Box<dyn Session>> {
+            struct Answer(f64);
+            impl Session for Answer {
+                fn predict(&mut self, _: &Features) -> Result<RawPrediction> {
+                    Ok(RawPrediction::from_array([self.0, 1.0, 1.0]))
+                }
+            }
+            Ok(Box::new(Answer(self.1)))
+        }
     }
-    text
+
+    const FIRST: &Formats = &Formats { name: "first", schemes: &["first"], extensions: &["x"] };
+    const SECOND: &Formats = &Formats { name: "second", schemes: &["second"], extensions: &["x"] };
+
+    /// How the two backends run a file: which serves, and which declined.
+    fn checked(first: f64, second: f64) -> (CheckedFile, Vec<(bool, bool)>) {
+        let both: [Arc<dyn Backend>; 2] =
+            [Arc::new(Constant(FIRST, first)), Arc::new(Constant(SECOND, second))];
+        let file = check(&"a.x".parse().unwrap(), &Backends::new(both));
+        let runs = file.models[0].backends.iter();
+        let runs = runs.map(|run| (run.serves, run.declined.is_some())).collect();
+        (file, runs)
+    }
+
+    #[test]
+    fn the_backend_that_serves_is_the_one_that_the_registry_chooses_after_its_trial() {
+        let (file, runs) = checked(1e6, 1e6);
+        assert_eq!(runs, [(true, false), (false, false)]);
+        assert_eq!(file.problems, [""; 0]);
+        // The first one opens the file, but answers numbers that are not finite.
+        let (file, runs) = checked(f64::NAN, 1e6);
+        assert_eq!(runs, [(false, true), (true, false)]);
+        assert_eq!(file.models[0].predictions[0].runtime_ns, 1e6);
+        assert_eq!(file.problems, ["first differs from second by NaN"]);
+    }
 }

@@ -6,6 +6,7 @@
 //! bytes in flight, decompression and the deadline.
 
 mod acceptor;
+pub mod addresses;
 mod compression;
 mod connection;
 mod deadline;

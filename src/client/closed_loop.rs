@@ -1,0 +1,84 @@
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyperfake_predictor::{Error, Result};
+use parking_lot::Mutex;
+
+use super::{Connection, Sample};
+
+/// A call that is repeated.
+#[derive(Debug, Clone)]
+pub struct Repetition {
+    /// The id of the function.
+    pub function: String,
+    /// The request's data.
+    pub data: Bytes,
+    /// How many calls to make.
+    pub calls: u32,
+    /// How many of them to make at once.
+    pub concurrency: u32,
+    /// The longest that each may take.
+    pub deadline: Duration,
+}
+
+/// What came of repeated calls.
+#[derive(Debug, Default)]
+pub struct Repeated {
+    /// The calls that succeeded.
+    pub samples: Vec<Sample>,
+    /// How many calls failed, by the code and text of the answer.
+    pub errors: BTreeMap<String, u64>,
+    /// From the first call to the end of the last.
+    pub took: Duration,
+}
+
+/// Makes the calls: each caller sends its next one when the one before has ended.
+///
+/// # Errors
+///
+/// When a caller panics. Calls that fail are a part of the result.
+pub async fn repeat(connection: &Connection, repetition: &Repetition) -> Result<Repeated> {
+    // How many calls are left to make, for all callers.
+    let left = Arc::new(AtomicU32::new(repetition.calls));
+    let repeated = Arc::new(Mutex::new(Repeated::default()));
+    let began = connection.clock().now();
+    let callers: Vec<_> = (0..repetition.concurrency.min(repetition.calls))
+        .map(|_| {
+            let (connection, repetition) = (connection.clone(), repetition.clone());
+            let (left, repeated) = (Arc::clone(&left), Arc::clone(&repeated));
+            tokio::spawn(async move {
+                let Repetition { function, data, deadline, .. } = repetition;
+                while let Some(number) = take(&left) {
+                    let ended =
+                        connection.call(&function, number.into(), data.clone(), deadline).await;
+                    let mut repeated = repeated.lock();
+                    match ended {
+                        Ok(sample) => repeated.samples.push(sample),
+                        Err(status) => {
+                            let text = format!("{:?}: {}", status.code(), status.message());
+                            *repeated.errors.entry(text).or_default() += 1;
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.map_err(|error| Error::internal("a caller ended early").with_source(error))?;
+    }
+    let took = connection.clock().now() - began;
+    let repeated = std::mem::take(&mut *repeated.lock());
+    Ok(Repeated { took, ..repeated })
+}
+
+/// A number for the next call, unless all were made.
+fn take(left: &AtomicU32) -> Option<u32> {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok()
+}

@@ -1,0 +1,97 @@
+//! `hyperfake server`: serves until a signal says to stop.
+
+use std::{future::pending, io};
+
+use hyperfake_predictor::{Error, Result};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    app::App,
+    args::ServerArgs,
+    config::{self, Config},
+    machine::Machine,
+    telemetry::{self, Log},
+};
+
+/// Serves. `show` is given the summary of what is served where.
+///
+/// # Errors
+///
+/// When the worker cannot start.
+pub async fn run(args: ServerArgs, show: impl Fn(&str) -> Result<()>) -> Result<()> {
+    let log = telemetry::start(&config::log(&args.log));
+    let log = log.map_err(|error| error.at("--log-file"))?;
+    let signals = Signals::watch(&log);
+    let mut signals =
+        signals.map_err(|error| Error::internal("cannot watch signals").with_source(error))?;
+    let config = Config::new(args, &Machine::detect())?;
+    let threshold = config.lateness_warn;
+    let app = App::start(config).await?;
+    // A server whose summary cannot be written serves all the same.
+    if let Err(error) = show(&app.summary()) {
+        tracing::warn!(%error, "the summary of what is served was not shown");
+    }
+    tracing::info!(address = %app.address(), workers = app.workers().len(), "serving");
+    signals.until_stop(&log).await;
+    tracing::info!("stopping: no new calls are taken");
+    let lateness = app.shut_down(signals.until_stop(&log)).await;
+    let (sleeps, median, p99) = (lateness.count(), lateness.quantile(0.5), lateness.quantile(0.99));
+    tracing::info!(sleeps, ?median, ?p99, max = ?lateness.max(), "stopped; how late sleeps ended");
+    if p99 > threshold {
+        tracing::warn!(?p99, ?threshold, "sleeps ended late: calls took longer than predicted");
+    }
+    Ok(())
+}
+
+/// The signals that a server obeys.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// Nothing when this process was started with SIGHUP ignored, as `nohup` does.
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    fn watch(log: &Log) -> io::Result<Self> {
+        let hangup = match log.has_file() || !ignores_hangup() {
+            true => Some(signal(SignalKind::hangup())?),
+            false => None,
+        };
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())?, hangup })
+    }
+
+    /// Waits for a signal to stop. SIGHUP is one, unless there is a log file to open again.
+    async fn until_stop(&mut self, log: &Log) {
+        loop {
+            let hangup = async {
+                match &mut self.hangup {
+                    Some(hangup) => _ = hangup.recv().await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                () = hangup => {}
+            }
+            if !log.has_file() {
+                return;
+            }
+            match log.reopen() {
+                Ok(()) => tracing::info!("reopened the log file"),
+                Err(error) => tracing::error!(%error, "logging continues in the old file"),
+            }
+        }
+    }
+}
+
+/// Whether this process was started with SIGHUP ignored.
+fn ignores_hangup() -> bool {
+    // Only Linux tells without unsafe code.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|signals| u64::from_str_radix(signals.trim(), 16).ok());
+    // The lowest bit is signal 1.
+    ignored.unwrap_or_default() & 1 == 1
+}

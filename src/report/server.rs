@@ -1,0 +1,73 @@
+use std::{net::SocketAddr, time::Duration};
+
+use super::{ModelList, format};
+
+/// What `hyperfake server` shows when it serves.
+#[derive(Debug)]
+pub(crate) struct ServerSummary<'a> {
+    pub(crate) models: ModelList,
+    pub(crate) addresses: &'a [SocketAddr],
+    pub(crate) stagger: Duration,
+    pub(crate) threads: usize,
+    pub(crate) cpus: usize,
+    pub(crate) memory_bytes: u64,
+    pub(crate) container_runtime: String,
+    /// The cold start of an instance whose model does not say.
+    pub(crate) cold_start: Duration,
+    /// The factor for all times, if there is one.
+    pub(crate) time_scale: Option<String>,
+    pub(crate) store: &'a str,
+    /// Whether this process is the function store.
+    pub(crate) store_is_here: bool,
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+impl ServerSummary<'_> {
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!(
+            "{}\n{}, with {}\n{}simulating {} and {}, runtime {}, cold start {}",
+            self.models.table(),
+            self.serving(),
+            format::count(self.threads, "thread"),
+            if self.addresses.len() > 1 { "each " } else { "" },
+            format::count(self.cpus, "CPU"),
+            format::bytes(self.memory_bytes as f64),
+            self.container_runtime,
+            format::duration(self.cold_start),
+        );
+        if let Some(scale) = &self.time_scale {
+            text += &format!(", time scale {scale}");
+        }
+        text += match self.store_is_here {
+            true => "\nfunctions are registered here, at ",
+            false => "\nfunctions are looked up at ",
+        };
+        text += self.store;
+        if let Some(address) = self.metrics {
+            text += &format!("\nmetrics are at http://{address}/metrics");
+        }
+        text
+    }
+
+    /// Such as `serving 3 workers on [::]:50051 to [::]:50053`.
+    fn serving(&self) -> String {
+        let addresses = match self.addresses {
+            [] => return "serving on no address".into(),
+            [one] => return format!("serving on {one}"),
+            [first, .., last] if follow_a_rule(self.addresses) => format!("{first} to {last}"),
+            all => all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        let stagger = match self.stagger {
+            Duration::ZERO => String::new(),
+            stagger => format!(", one after the other every {}", format::duration(stagger)),
+        };
+        format!("serving {} workers on {addresses}{stagger}", self.addresses.len())
+    }
+}
+
+/// Whether the first and the last of the addresses tell the others: ports one after the other, or one
+/// port on several hosts.
+fn follow_a_rule(addresses: &[SocketAddr]) -> bool {
+    let next = |pair: &[SocketAddr], step| pair[0].port().checked_add(step) == Some(pair[1].port());
+    addresses.windows(2).all(|pair| next(pair, 1)) || addresses.windows(2).all(|pair| next(pair, 0))
+}
