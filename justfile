@@ -6,7 +6,7 @@ _list:
     @just --list
 
 # Everything that CI checks
-check: format lint test doc clients instructions
+check: format deny lint test doc clients instructions
 
 # The sources are formatted
 format:
