@@ -82,6 +82,7 @@ fn plain(message: &str) -> String {
     let message = message.replace("expected f64", "expected a number");
     let kinds = ["invalid type: ", "invalid value: ", "invalid length "];
     if let Some(rest) = kinds.iter().find_map(|kind| message.strip_prefix(kind)) {
+        let rest = rest.replacen("sequence", "a list", 1).replacen("map", "an object", 1);
         return format!("found {rest}");
     }
     if let Some(name) = message.strip_prefix("missing field ") {
@@ -236,10 +237,7 @@ mod tests {
     fn nesting_deeper_than_any_stack_is_read() {
         let deep = "[".repeat(1 << 20) + &"]".repeat(1 << 20);
         assert_eq!(fields(&format!("{{\"a\": {deep}}}")).unwrap().len(), 1);
-        assert_eq!(
-            parse::<String>(&deep).unwrap_err().message,
-            "found sequence, expected a string"
-        );
+        assert_eq!(parse::<String>(&deep).unwrap_err().message, "found a list, expected a string");
     }
 
     #[test]

@@ -276,7 +276,7 @@ mod tests {
     fn a_refusal_says_the_field_what_was_found_and_what_was_expected() {
         for (source, expected) in [
             ("{}", ": there is no model in the file"),
-            ("\n[]", ": found sequence, expected an object"),
+            ("\n[]", ": found a list, expected an object"),
             ("7", ": found integer '7', expected an object"),
             ("{\n\"knd\": \"constant\"}", "knd: this is neither a field of a model"),
             ("{\n\"\": {}}", ": the image's name is empty"),

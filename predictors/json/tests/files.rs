@@ -162,7 +162,7 @@ fn a_file_that_is_no_model_is_refused_in_one_line_that_says_where() {
         (b" \n ", "line 2: the file ends too early"),
         (b"{\n\"kind\": \"const", "line 2: the file ends too early"),
         (deep.as_bytes(), "line 1: the file ends too early"),
-        (deep_in_a_field.as_bytes(), "kind: found sequence, expected a string"),
+        (deep_in_a_field.as_bytes(), "kind: found a list, expected a string"),
         (b"\xEF\xBB\xBF{}", "line 1: the file starts with a byte order mark; save it as UTF-8"),
         (b"\xFF\xFE{\0}\0", "line 1: this is not UTF-8"),
         (b"{\n\n\"a\": \"\xFF\"}", "line 3: this is not UTF-8"),

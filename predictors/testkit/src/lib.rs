@@ -1,4 +1,4 @@
-//! What every predictor backend must keep, as a test suite.
+//! The properties that every predictor backend must have, as a test suite.
 //!
 //! [`Conformance`] runs the same properties against any [`Backend`](hyperfake_predictor::Backend):
 //! it answers what its models say, the same way in every session and on every thread, and a file

@@ -33,8 +33,8 @@ macro_rules! tests {
 
 fn main() {
     #[cfg(target_os = "linux")]
-    if let Ok(task) = env::var("TASK") {
-        return child::run(&task);
+    if let Some(task) = env::var_os("TASK") {
+        return child::run(task.to_str().unwrap());
     }
     let nothing = Need { what: "", missing: None };
     let search = find(None);
