@@ -45,7 +45,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         data: "hello".into(),
         function_id: Some(FunctionId { id: function }),
         instance_id: started.instance_id.clone(),
-        ..CallRequest::default()
     };
     let response = leaf.call(request).await?;
     assert_eq!(&*response.get_ref().data, b"hello");

@@ -23,7 +23,7 @@ use hyperfake_worker::{
     args::{Cli, Command},
     backends,
     catalog::{Catalog, Source},
-    clock::{Clock, virtual_time::VirtualTime},
+    clock::{Clock, precise, virtual_time::VirtualTime},
     config::Config,
     functions::embedded::EmbeddedStore,
     machine::Machine,
@@ -81,12 +81,12 @@ fn main() -> Result<()> {
     let threads = args.threads.max(1);
     let runtime = time.drive(builder.worker_threads(threads), threads).build()?;
 
-    let began = std::time::SystemTime::now();
+    let began = precise::now();
     let (instances, rate, seed) = (args.instances, args.rate, args.seed);
     let until = Duration::from_secs(args.seconds);
     let run = run(Arc::new(worker), function, time.clock(), instances, rate, until, seed);
     let passed = runtime.block_on(runtime.spawn(run))??;
-    let took = began.elapsed()?;
+    let took = precise::now() - began;
 
     let mut records = records.0.lock().clone();
     records.sort_by_key(|record| record.number);

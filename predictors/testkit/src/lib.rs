@@ -16,7 +16,7 @@
 //! # }
 //! ```
 //!
-//! - [`reference`]: functions with known answers, and the ONNX files that compute them.
+//! - [`mod@reference`]: functions with known answers, and the ONNX files that compute them.
 //! - [`samples`]: features to ask with.
 //! - [`suite`]: the tests of every engine for ONNX files; [`File`] writes the files of a test.
 //! - [`forms`]: the forms of inputs and outputs that every engine for ONNX files serves.
