@@ -8,7 +8,7 @@ use super::Moment;
 /// The system's date at the moments of a clock.
 ///
 /// Moments are those of a monotonic clock, whose distance to the system's date is fixed until
-/// somebody sets the date or the machine was suspended. The distance is kept, so that a conversion
+/// the date is set or the machine was suspended. The distance is kept, so that a conversion
 /// is one addition, and compared with the system's at most once in [`COMPARED`], by a conversion
 /// of a later moment. Everything is counted in nanoseconds, which last until the year 2262.
 pub(super) struct Date {

@@ -124,7 +124,7 @@ mod timerfd {
         Ok(Clock::new(now, date::system, timers))
     }
 
-    /// Setting a timer also takes back an alarm that nobody read, so it never has to be read.
+    /// Setting a timer also takes back an alarm that was not read, so it never has to be read.
     fn arm(fd: &OwnedFd, deadline: Moment) {
         let moment = Duration::from_nanos(deadline.as_nanos());
         let value = Itimerspec {
@@ -158,7 +158,7 @@ mod timerfd {
 mod tests {
     use super::*;
 
-    /// What a user relies on, whoever does the waiting.
+    /// What a user relies on, on both ways of waiting.
     async fn sleeps_end_in_order_and_never_early(clock: Clock) {
         let start = clock.now();
         let order = Arc::new(Mutex::new(Vec::new()));

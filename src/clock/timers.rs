@@ -9,7 +9,7 @@ pub(super) type Key = (Moment, u64);
 
 /// The sleeps of one clock, ordered by deadline, and the driver that ends them.
 ///
-/// The lock is the clock's own: with a clock for each thread nobody else asks for it.
+/// The lock is the clock's own: with a clock for each thread, no other thread takes it.
 pub(super) struct Timers {
     state: Mutex<State>,
     /// Tells the driver that the first deadline is now this one.

@@ -26,7 +26,7 @@ use crate::{
 /// the platform do: all stay open, and each gets every event. A stream that ends leaves its buffer
 /// behind, which goes on to take in events for
 /// [`Config::listener_timeout`](super::Config::listener_timeout). A stream that is opened under
-/// that name takes over one such buffer, and so finds what happened while it was away; without one
+/// that name takes over one such buffer, and so gets the events that it missed; without one
 /// it begins with what happens from then on. As a buffer is taken over once, no event is sent twice
 /// for one that was missed, and none is lost because another stream of the name stayed open.
 ///
@@ -43,7 +43,7 @@ pub(super) struct Listeners {
     count: AtomicUsize,
     /// Events that a buffer holds before calls are left out.
     capacity: usize,
-    /// How long a listener may be away.
+    /// How long a listener may be disconnected without missing events.
     reconnect_window: Duration,
 }
 
@@ -54,7 +54,7 @@ const MAX_BACKLOG: usize = 100_000;
 
 impl Listeners {
     /// Of the worker with this name: buffers of this many events, kept for this long for a
-    /// listener that is away.
+    /// listener that is disconnected.
     pub(super) fn new(worker: String, capacity: usize, reconnect_window: Duration) -> Self {
         let (listeners, count) = (RwLock::default(), AtomicUsize::new(0));
         Self { worker, listeners, count, capacity, reconnect_window }
@@ -188,7 +188,7 @@ struct Listener {
 #[derive(Debug, Default)]
 struct Queue {
     events: VecDeque<Event>,
-    /// Whoever reads.
+    /// Of the task that reads the stream.
     waker: Option<Waker>,
     /// When the stream ended; nothing while it is open.
     disconnected_since: Option<Moment>,
@@ -202,15 +202,15 @@ struct Queue {
 pub enum SubscriptionEnd {
     /// The worker shuts down.
     Closed,
-    /// The listener left so much unread that it was given up.
+    /// The listener left so much unread that it was disconnected.
     Lagged,
 }
 
 impl Queue {
-    /// Whether nobody will come back for what waits here.
+    /// Whether no stream can take over what waits here any more.
     fn is_expired(&self, now: Moment, reconnect_window: Duration) -> bool {
-        let away = self.disconnected_since.map(|since| now - since);
-        away.is_some_and(|away| away > reconnect_window)
+        let absence = self.disconnected_since.map(|since| now - since);
+        absence.is_some_and(|absence| absence > reconnect_window)
             || self.end == Some(SubscriptionEnd::Lagged)
     }
 
@@ -222,7 +222,7 @@ impl Queue {
 }
 
 impl Listener {
-    /// Puts an event into the buffer; false when nobody will come for it.
+    /// Puts an event into the buffer; false when it has expired.
     fn push(&self, event: Event, listeners: &Listeners) -> bool {
         let mut queue = self.queue.lock();
         let at = event.at;
@@ -235,7 +235,11 @@ impl Listener {
             queue.end = Some(SubscriptionEnd::Lagged);
             queue.events = VecDeque::new();
             let (worker, node) = (&listeners.worker, &self.node);
-            tracing::warn!(worker, node, "a listener left {MAX_BACKLOG} events unread: given up");
+            tracing::warn!(
+                worker,
+                node,
+                "a listener left {MAX_BACKLOG} events unread: disconnected"
+            );
         } else {
             queue.events.push_back(event);
         }
@@ -257,7 +261,8 @@ impl Listener {
         }
     }
 }
-/// The events of one listener. Dropping it is going away.
+
+/// The events of one listener. Dropping it disconnects the listener.
 #[derive(Debug)]
 pub struct Subscription {
     listener: Arc<Listener>,
