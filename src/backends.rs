@@ -42,7 +42,7 @@ pub enum OnnxEngine {
 #[must_use]
 pub fn all(choice: &Choice) -> Backends {
     let onnx = |engine| choice.onnx_engine == OnnxEngine::Auto || choice.onnx_engine == engine;
-    let backends: [Arc<dyn Backend>; 7] = [
+    let backends: [Arc<dyn Backend>; _] = [
         Arc::new(JsonBackend),
         claiming(onnx(OnnxEngine::Dense), DenseBackend, &DENSE_BY_NAME),
         claiming(onnx(OnnxEngine::Trees), TreesBackend, &TREES_BY_NAME),
