@@ -1,9 +1,10 @@
-//! What stands between a call and its model's session. From the session outwards:
+//! What stands between a call and its model's session, in this order:
 //!
-//! 1. units: the model's numbers become nanoseconds, cores and bytes. The registry in
-//!    `predictors/core` does this when it opens the file, because it compares engines in these;
-//! 2. trained range: inputs outside are counted or brought inside ([`Extrapolation`]);
-//! 3. panic guard: a panic of the model's runtime ends this call, and the session is made anew;
+//! 1. trained range: inputs outside are counted or brought inside ([`Extrapolation`]);
+//! 2. panic guard: a panic of the model's runtime ends this call, and the session is made anew;
+//! 3. units: the model's numbers become nanoseconds, cores and bytes. The registry in
+//!    `predictors/core` adds this to the session when it opens the file, because it compares engines
+//!    in these units;
 //! 4. limits: each number is brought into its range ([`Limits`]);
 //! 5. time scale: the run time is multiplied ([`TimeScale`]).
 //!

@@ -97,7 +97,7 @@ fn usage(arg: &Arg, is_flag: bool) -> String {
         if arg.get_num_args().is_some_and(|range| range.max_values() > 1)
             || matches!(arg.get_action(), ArgAction::Append)
         {
-            usage += "…";
+            usage = usage.trim_end_matches("…").to_owned() + "…";
         }
     }
     usage.trim_end().to_owned()
