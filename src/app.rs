@@ -45,6 +45,7 @@ impl App {
     /// nothing serves.
     pub async fn start(config: Config) -> Result<Self> {
         let (addresses, page) = (config.addresses()?, config.metrics_address()?);
+        let preparation = Server::prepare(&config.server);
         let catalog = Arc::new(open_models(&config.models, config.extrapolation)?);
         sockets::raise_limit();
         let sockets = bind(&addresses)?;
@@ -62,7 +63,7 @@ impl App {
             addresses.push(address);
             serving.push((worker, socket));
         }
-        let server = Server::start(serving, &config.server, config.stagger);
+        let server = Server::start(preparation, serving, &config.server, config.stagger);
         let server = server
             .await
             .map_err(|error| Error::unavailable("cannot start to serve").with_source(error))?;

@@ -7,7 +7,7 @@ use hyperfake_proto::controller::FILE_DESCRIPTOR_SET;
 use super::{
     ThreadContext,
     controller::ControllerEndpoint,
-    standard::{Health, reflection},
+    standard::{Health, Reflection, reflection},
     transport::{Acceptor, Handle, ServerLimits, sockets::Bound},
 };
 use crate::{
@@ -30,10 +30,21 @@ struct Member {
     _endpoint: Handle,
 }
 
+/// What is made for a server while other things are done.
+#[derive(Debug)]
+pub struct Preparation(Reflection);
+
 /// After calls were aborted, the last events have this time to be sent.
 const LINGER: Duration = Duration::from_millis(100);
 
 impl Server {
+    /// Begins with what takes long.
+    #[must_use]
+    pub fn prepare(limits: &ServerLimits) -> Preparation {
+        let build = |messages| reflection(FILE_DESCRIPTOR_SET, messages);
+        Preparation(Reflection::begin(build, limits.messages))
+    }
+
     /// Serves each worker on its address: all of them at once, or one after the other with this
     /// time between them. All of them have the same catalog.
     ///
@@ -43,12 +54,13 @@ impl Server {
     /// address by now. If that happens to a worker that is served later, it is logged, and the
     /// others are served.
     pub async fn start(
+        preparation: Preparation,
         workers: Vec<(Arc<Worker>, Bound)>,
         limits: &ServerLimits,
         stagger: Duration,
     ) -> io::Result<Self> {
-        let reflection = reflection(FILE_DESCRIPTOR_SET, limits.messages);
         let acceptor = Acceptor::start(limits, ThreadContext::new).await?;
+        let reflection = preparation.0.finish();
         let clock = precise::start();
         let mut moment = clock.now();
         let mut members = Vec::with_capacity(workers.len());
