@@ -161,8 +161,9 @@ pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Cata
         sources.extend(found.map_err(|error| error.at("--models-dir"))?);
     }
     let mut catalog = Catalog::new(extrapolation);
-    for (index, source) in sources.iter().enumerate() {
-        match catalog.add(source, &backends) {
+    let loaded = catalog::load(&sources, &backends);
+    for (index, (source, loaded)) in sources.iter().zip(loaded).enumerate() {
+        match loaded.and_then(|loaded| catalog.add_loaded(source, loaded)) {
             Err(error) if error.kind() == ErrorKind::Conflict => return Err(error),
             Err(error) if models.skip_bad => tracing::warn!(%error, "left out a model"),
             Err(error) if index >= models.named.len() => return Err(no_model(&error)),

@@ -3,18 +3,20 @@
 mod extrapolation;
 mod image;
 mod layers;
+mod load;
 mod model;
 mod response;
 mod scan;
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
-use hyperfake_predictor::{Backends, Error, ModelUri, Opened, Result};
+use hyperfake_predictor::{Backends, Error, Loaded, ModelUri, Opened, Result};
 
 pub use self::{
     extrapolation::Extrapolation,
     image::Image,
     layers::{Answer, Layers, ModelSession},
+    load::load,
     model::Model,
     response::ResponseBody,
     scan::search,
@@ -49,11 +51,19 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened, when a setting in it makes no sense, and `Conflict` when
-    /// an image has a model already. Then nothing was added.
+    /// When the file cannot be opened, and those of [`Catalog::add_loaded`].
     pub fn add(&mut self, source: &Source, backends: &Backends) -> Result<()> {
+        self.add_loaded(source, backends.open(&source.uri)?)
+    }
+
+    /// Adds the models of a file that was opened.
+    ///
+    /// # Errors
+    ///
+    /// When a setting makes no sense, and `Conflict` when an image has a model already. Then nothing
+    /// was added.
+    pub fn add_loaded(&mut self, source: &Source, loaded: Loaded) -> Result<()> {
         let uri = &source.uri;
-        let loaded = backends.open(uri)?;
         if let (Some(other), Some(first)) = (loaded.agrees_with, loaded.models.first()) {
             let backend = first.predictor.info().backend;
             tracing::info!(model = %uri, backend, "answers as {other} does");
