@@ -75,6 +75,15 @@ fn the_domain_names_no_transport_and_no_backend() {
     }
 }
 
+#[test]
+fn the_transport_knows_no_api() {
+    for file in rust_files(&repository("src/wire/transport")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let names_one = code(&text).any(|line| line.contains("controller"));
+        assert!(!names_one, "{} names an API", file.display());
+    }
+}
+
 /// The rows of ARCHITECTURE.md's table: a module, and the modules that it may use.
 fn table() -> Vec<(String, Vec<String>)> {
     let page = fs::read_to_string(repository("ARCHITECTURE.md")).unwrap();
