@@ -23,6 +23,7 @@ mod models;
 mod operators;
 mod pages;
 mod program;
+mod seed;
 mod shutdown;
 mod starting;
 mod support;
