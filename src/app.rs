@@ -140,6 +140,9 @@ impl App {
     /// returns how late the calls' sleeps ended.
     pub async fn shut_down(self, hurry: impl Future<Output = ()>) -> Lateness {
         self.housekeeping.abort();
+        // What came after the last report.
+        let now = precise::now();
+        self.worker().catalog().models().iter().for_each(|model| model.report(now));
         self.server.shut_down(self.config.shutdown_grace, hurry).await
     }
 }

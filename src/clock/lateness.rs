@@ -176,7 +176,7 @@ mod tests {
         let hand = ManualClock::new();
         let clock = hand.clock();
         let mut monitor = LatenessMonitor::new(vec![clock.clone()], MS * 2);
-        assert!(monitor.check(clock.now()).is_none(), "nobody slept");
+        assert!(monitor.check(clock.now()).is_none(), "no sleep has ended");
         sleep_late(&hand, MS).await;
         assert!(monitor.check(clock.now()).is_none(), "that is not too late");
         sleep_late(&hand, MS * 5).await;
@@ -184,7 +184,7 @@ mod tests {
         sleep_late(&hand, MS * 5).await;
         assert!(monitor.check(clock.now()).is_none(), "it was just said");
         hand.advance(REPEATED);
-        assert!(monitor.check(clock.now()).is_none(), "nobody slept since");
+        assert!(monitor.check(clock.now()).is_none(), "no sleep has ended since");
         sleep_late(&hand, MS * 5).await;
         assert!(monitor.check(clock.now()).is_some(), "a minute has passed");
     }

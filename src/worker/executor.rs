@@ -102,6 +102,7 @@ impl Executor {
             worker_cpu_cores: worker.ledger.cpu_cores(),
             worker_ram_bytes: worker.ledger.ram_bytes() as f64,
         };
+        running.features = Some(features);
         let info = &*function.info;
         let asked = self.sessions.predict(&info.model, &features, &worker.config.layers);
         let Answer { raw, prediction } = asked.inspect_err(|error| running.fail(error.kind()))?;
@@ -111,7 +112,7 @@ impl Executor {
             cpu_cores: plan.cpu_cores,
             ram_bytes: plan.ram_bytes,
         };
-        running.plan(features, raw, planned);
+        running.planned = Some((raw, planned));
 
         let held = worker.ledger.reserve(&planned);
         let end = began + plan.run_time;
@@ -146,8 +147,10 @@ struct InFlightCall<'a> {
     number: u64,
     arrived: Moment,
     began: Option<Moment>,
-    /// What is only kept for the record.
-    planned: Option<(Features, RawPrediction, Prediction)>,
+    /// What the model is told, for the record.
+    features: Option<Features>,
+    /// What the model answered and what was planned, for the record.
+    planned: Option<(RawPrediction, Prediction)>,
     ended: Option<Moment>,
     outcome: CallOutcome,
 }
@@ -160,19 +163,15 @@ impl<'a> InFlightCall<'a> {
         arrived: Moment,
         number: u64,
     ) -> Self {
-        let (began, planned, ended) = (None, None, None);
+        let (began, features, planned, ended) = (None, None, None, None);
         let outcome = CallOutcome::Cancelled;
-        Self { worker, clock, instance, number, arrived, began, planned, ended, outcome }
+        Self { worker, clock, instance, number, arrived, began, features, planned, ended, outcome }
     }
 
     /// Its instance is ready to run it.
     fn begin(&mut self, at: Moment) {
         self.worker.changed(EventKind::Call, &self.instance, || self.clock.now());
         self.began = Some(at);
-    }
-
-    fn plan(&mut self, features: Features, raw: RawPrediction, planned: Prediction) {
-        self.planned = Some((features, raw, planned));
     }
 
     /// It fails for this kind of reason.
@@ -193,9 +192,9 @@ impl<'a> InFlightCall<'a> {
             function: Arc::clone(&instance.function.id),
             instance: instance.id,
             number: self.number,
-            features: self.planned.map(|(features, ..)| features),
-            predicted: self.planned.map(|(_, raw, _)| raw),
-            planned: self.planned.map(|(.., planned)| planned),
+            features: self.features,
+            predicted: self.planned.map(|(raw, _)| raw),
+            planned: self.planned.map(|(_, planned)| planned),
             arrived: self.arrived,
             began: self.began,
             ended: self.ended.unwrap_or_else(|| self.clock.now()),

@@ -3,6 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use hyperfake_predictor::{
+    Backend, Backends, Error, ErrorKind, Features, Formats, ModelInfo, ModelUri, Predictor,
+    RawPrediction, Result, Session, Units,
+};
 use hyperfake_worker::{
     backends,
     catalog::{Catalog, Source},
@@ -71,12 +75,24 @@ impl Bench {
         function: &'static str,
         extend: impl FnOnce(Worker) -> Worker,
     ) -> Self {
+        let backends = backends::all(&Default::default());
+        Self::with_models(clock, runtime, options, function, &backends, extend)
+    }
+
+    fn with_models(
+        clock: &Clock,
+        runtime: Duration,
+        options: &str,
+        function: &'static str,
+        backends: &Backends,
+        extend: impl FnOnce(Worker) -> Worker,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image.json");
         std::fs::write(&path, constant(runtime)).unwrap();
         let mut catalog = Catalog::default();
         let source = Source { uri: path.to_str().unwrap().parse().unwrap(), image: None };
-        catalog.add(&source, &backends::all(&Default::default())).unwrap();
+        catalog.add(&source, backends).unwrap();
         let registry = EmbeddedStore::default();
         let function = registry.register(Bytes::from(function)).unwrap();
         let config = config(options).worker;
@@ -296,18 +312,18 @@ fn a_cancelled_stop_request_still_stops_the_instance() {
     });
 }
 
-/// The record that is made of each call, with what is not the same in real time left out.
+/// Keeps the records of all calls.
+#[derive(Debug, Default)]
+struct Records(Mutex<Vec<CallRecord>>);
+
+impl Sink for Records {
+    fn call_ended(&self, record: &CallRecord) {
+        self.0.lock().push(record.clone());
+    }
+}
+
 #[test]
 fn a_sink_is_told_of_every_call_however_it_ends() {
-    #[derive(Debug, Default)]
-    struct Records(Mutex<Vec<CallRecord>>);
-
-    impl Sink for Records {
-        fn call_ended(&self, record: &CallRecord) {
-            self.0.lock().push(record.clone());
-        }
-    }
-
     in_every_time(async |clock, exact| {
         let records = Arc::new(Records::default());
         let options = "--cold-start 50ms --time-scale 0.5";
@@ -346,6 +362,64 @@ fn a_sink_is_told_of_every_call_however_it_ends() {
             assert_eq!((third.cold_start(), third.run_time()), (MS, Duration::ZERO));
             assert_eq!(first.lateness(), Duration::ZERO);
         }
+    });
+}
+
+/// A model that fails whenever it is asked.
+#[derive(Debug)]
+struct Failing(ModelInfo);
+
+impl Backend for Failing {
+    fn formats(&self) -> &'static Formats {
+        &Formats { name: "failing", schemes: &["failing"], extensions: &["json"] }
+    }
+
+    fn open(&self, _: &ModelUri) -> Result<Arc<dyn Predictor>> {
+        Ok(Arc::new(Self(self.0.clone())))
+    }
+}
+
+impl Predictor for Failing {
+    fn info(&self) -> &ModelInfo {
+        &self.0
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(Self(self.0.clone())))
+    }
+}
+
+impl Session for Failing {
+    fn predict(&mut self, _: &Features) -> Result<RawPrediction> {
+        Err(Error::unsupported("it always fails"))
+    }
+}
+
+#[test]
+fn the_record_of_a_call_whose_model_fails_has_its_features_and_the_reason() {
+    in_every_time(async |clock, _| {
+        let records = Arc::new(Records::default());
+        let info = ModelInfo {
+            path: "image.json".into(),
+            backend: "failing",
+            inputs: Vec::new(),
+            units: Units::NATIVE,
+            trained: Vec::new(),
+            deterministic: true,
+            settings: Default::default(),
+        };
+        let backends = Backends::new([Arc::new(Failing(info)) as Arc<dyn Backend>]);
+        let sink = Arc::clone(&records) as _;
+        let extend = |worker: Worker| worker.with_sink(sink);
+        let bench = Bench::with_models(&clock, MS, "", FUNCTION, &backends, extend);
+        bench.start().await;
+        bench.call().await.unwrap().unwrap_err();
+        let records = records.0.lock();
+        let [record] = &**records else { panic!("{records:?}") };
+        assert_eq!(record.outcome, CallOutcome::Failed(ErrorKind::Unsupported));
+        assert_eq!(record.features.map(|features| features.function_instances), Some(1.0));
+        assert_eq!((record.predicted, record.planned), (None, None));
+        assert!(record.began.is_some());
     });
 }
 
