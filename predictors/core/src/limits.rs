@@ -36,7 +36,8 @@ impl Limits {
     /// ```
     #[must_use]
     pub fn check(&self, raw: RawPrediction) -> Checked {
-        let max_runtime_ns = self.max_runtime.as_secs_f64() * 1e9;
+        let seconds = self.max_runtime.as_secs() as f64;
+        let max_runtime_ns = seconds * 1e9 + f64::from(self.max_runtime.subsec_nanos());
         let (runtime_ns, runtime_correction) = bound(raw.runtime_ns, max_runtime_ns);
         let (cpu_cores, cpu_correction) = bound(raw.cpu_cores, MAX_CPU_CORES);
         let (ram_bytes, ram_correction) = bound(raw.ram_bytes, MAX_RAM_BYTES);
@@ -99,7 +100,8 @@ fn bound(value: f64, max: f64) -> (f64, Option<Correction>) {
 
 /// The nearest whole number of one that is not negative; of two, the larger.
 fn rounded(value: f64) -> u64 {
-    (value + 0.5) as u64
+    let whole = value as u64;
+    whole + u64::from(value - whole as f64 >= 0.5)
 }
 
 #[cfg(test)]
@@ -123,7 +125,26 @@ mod tests {
         );
     }
 
+    #[test]
+    fn halves_their_neighbours_and_large_numbers_are_rounded_exactly() {
+        let large = (1_u64 << 52) + 1;
+        for (value, expected) in [
+            (0.5_f64.next_down(), 0),
+            (0.5, 1),
+            (1.5_f64.next_down(), 1),
+            (2.5, 3),
+            (large as f64, large),
+        ] {
+            assert_eq!(rounded(value), expected, "{value:e}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn numbers_are_rounded_as_the_standard_library_does(value in 0.0..1e18_f64) {
+            prop_assert_eq!(rounded(value), value.round() as u64);
+        }
+
         #[test]
         fn every_prediction_is_within_the_limits(
             runtime in any::<f64>(), cpu in any::<f64>(), ram in any::<f64>(),
