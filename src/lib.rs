@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` for the request path.
 
 pub mod admin;
+pub mod answers;
 pub mod app;
 pub mod args;
 pub mod backends;

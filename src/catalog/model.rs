@@ -1,4 +1,5 @@
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -6,11 +7,12 @@ use std::{
     time::Duration,
 };
 
-use hyperfake_predictor::{Checked, Error, Feature, Predictor, Result};
+use hyperfake_predictor::{Checked, Error, Feature, ModelUri, Predictor, Result};
 use parking_lot::Mutex;
 
 use super::{Extrapolation, Image, ResponseBody, extrapolation::RangeGuard};
 use crate::{
+    answers::Answers,
     clock::{Moment, Throttle},
     duration,
 };
@@ -26,6 +28,8 @@ pub struct Model {
     pub predictor: Arc<dyn Predictor>,
     /// The answers' bodies, if the model says.
     pub response: Option<ResponseBody>,
+    /// What each gRPC method answers at an instance's address, if the model says.
+    pub answers: Option<Answers>,
     /// The cold start of its instances, if the model says.
     pub cold_start: Option<Duration>,
     pub(super) range: Option<RangeGuard>,
@@ -47,17 +51,23 @@ impl Model {
     pub(super) fn new(
         index: usize,
         image: Image,
+        uri: &ModelUri,
         predictor: Arc<dyn Predictor>,
         extrapolation: Extrapolation,
     ) -> Result<Self> {
         let setting = |name: &str| predictor.info().settings.get(name);
         let invalid = |name, message| Error::invalid(message).at(name);
+        let answers = setting("answers")
+            .map(|named| Answers::open(&uri.locate("answers", Path::new(named))?))
+            .transpose()
+            .map_err(|error| error.at("answers"))?;
         let response = setting("response").map(|text| text.parse());
         let cold_start = setting("cold_start")
             .map(|text| duration::parse(text).map_err(|error| format!("found '{text}', {error}")));
         Ok(Self {
             index,
             image,
+            answers,
             response: response.transpose().map_err(|message| invalid("response", message))?,
             cold_start: cold_start.transpose().map_err(|message| invalid("cold_start", message))?,
             range: RangeGuard::new(predictor.info(), extrapolation),
