@@ -6,8 +6,10 @@ use prost::Message;
 
 /// The APIs, each a folder of .proto files. Every API has its own copy of the package `common`, so
 /// each is compiled by itself and its code goes to a folder of its own.
-const APIS: [(&str, &[&str]); 1] =
-    [("controller", &["common/common.proto", "controller/controller.proto"])];
+const APIS: [(&str, &[&str]); 2] = [
+    ("controller", &["common/common.proto", "controller/controller.proto"]),
+    ("worker", &["worker/worker.proto"]),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("no OUT_DIR")?);

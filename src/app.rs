@@ -15,7 +15,9 @@ use crate::{
     functions::{self, FunctionStore, Place},
     report::{ModelList, ServerSummary},
     scenario::{Purpose, Seed, TimeScale},
+    state_file::{Former, StateFile},
     wire::{
+        instance::InstanceAddresses,
         server::Server,
         transport::sockets::{self, Bound},
     },
@@ -30,6 +32,8 @@ pub struct App {
     workers: Vec<Arc<Worker>>,
     addresses: Vec<SocketAddr>,
     registry: Place,
+    /// Where instances have addresses of their own.
+    instances: Arc<InstanceAddresses>,
     /// Where the page of metrics is shown.
     metrics: Option<SocketAddr>,
     config: Config,
@@ -49,31 +53,56 @@ impl App {
         let catalog = Arc::new(open_models(&config.models, config.extrapolation)?);
         sockets::raise_limit();
         let sockets = bind(&addresses)?;
+        let serving: Vec<_> = sockets.iter().map(|(address, _)| *address).collect();
+        let instances = InstanceAddresses::open(&config.instances, &serving)?;
         let page = page.map(bind_page).transpose()?;
         let seed = Seed::new(config.seed.unwrap_or_else(|| fastrand::u64(..)));
         let (store, registry) = function_store(&config.database, seed).await?;
+        let state = config.state_file.as_deref().map(StateFile::open).transpose()?;
         let (mut workers, mut addresses, mut serving) = (Vec::new(), Vec::new(), Vec::new());
         let behaviour = Arc::new(config.worker.clone());
         for (index, (address, socket)) in sockets.into_iter().enumerate() {
             let (behaviour, catalog) = (Arc::clone(&behaviour), Arc::clone(&catalog));
             let name = address.to_string();
             let (seed, store) = (seed.worker(index), Arc::clone(&store));
-            let worker = Arc::new(Worker::new(name, seed, behaviour, catalog, store));
+            let worker = Worker::new(name, seed, behaviour, catalog, store);
+            let mut worker = worker.with_addresses(instances.addresses.of_worker(index));
+            if let Some((file, former)) = &state {
+                let own = former.iter().filter(|former| former.worker == index);
+                let own = own.map(|former| (former.instance, Arc::clone(&former.function)));
+                worker = worker.with_observer(file.of_worker(index)).with_former(own);
+            }
+            let worker = Arc::new(worker);
             workers.push(Arc::clone(&worker));
             addresses.push(address);
             serving.push((worker, socket));
         }
-        let server = Server::start(preparation, serving, &config.server, config.stagger);
+        let own = Arc::clone(&instances.addresses);
+        let (on_stop, stagger) = (config.on_stop, config.stagger);
+        let server =
+            Server::start(preparation, serving, instances, on_stop, &config.server, stagger);
         let server = server
             .await
             .map_err(|error| Error::unavailable("cannot start to serve").with_source(error))?;
+        if let Some((file, former)) = state {
+            tokio::spawn(forget(file, former, config.worker.orphan_timeout));
+        }
         let metrics = page.as_ref().and_then(|page| page.local_addr().ok());
         if let Some(page) = page {
             metrics::serve(page, snapshots(server.clocks(), &workers, &addresses));
         }
         let monitor = LatenessMonitor::new(server.clocks(), config.lateness_warn);
         let housekeeping = tokio::spawn(housekeeping(catalog, workers.clone(), monitor));
-        Ok(Self { server, workers, addresses, registry, metrics, config, housekeeping })
+        Ok(Self {
+            server,
+            workers,
+            addresses,
+            registry,
+            instances: own,
+            metrics,
+            config,
+            housekeeping,
+        })
     }
 
     /// Where it serves; the first worker of a fleet.
@@ -131,6 +160,7 @@ impl App {
             time_scale: (scale != TimeScale::ONE).then(|| scale.to_string()),
             store: self.registry.url.as_str(),
             store_is_here: self.registry.is_here,
+            instances: self.instances.summary(),
             metrics: self.metrics,
         };
         summary.text()
@@ -203,13 +233,20 @@ async fn housekeeping(
     loop {
         clock.sleep_until(clock.now() + HOUSEKEEPING_INTERVAL).await;
         let now = clock.now();
-        workers.iter().for_each(|worker| worker.housekeeping(now));
+        workers.iter().for_each(|worker| worker.housekeeping(&clock));
         catalog.models().iter().for_each(|model| model.report(now));
         if let Some(late) = monitor.check(now) {
             let (sleeps, p99, max) = (late.count(), late.quantile(0.99), late.max());
             tracing::warn!(sleeps, ?p99, ?max, "sleeps end late: calls take longer than predicted");
         }
     }
+}
+
+/// Lets the file forget the instances of a former life when every leaf had the time to hear of them.
+async fn forget(file: Arc<StateFile>, former: Vec<Former>, time: Duration) {
+    let clock = precise::start();
+    clock.sleep_until(clock.now() + time).await;
+    file.forget(&former);
 }
 
 /// What the page of metrics shows whenever it is asked for.

@@ -9,13 +9,16 @@ use reqwest::Url;
 use crate::{
     args::{DatabaseType, EngineArgs, LogArgs, ModelArgs, ServerArgs},
     backends,
-    catalog::{Extrapolation, Layers, Source},
+    catalog::{Extrapolation, Layers, ResponseBody, Source},
     functions::StoreKind,
     machine::Machine,
     telemetry,
-    wire::transport::{
-        MessageLimits, ServerLimits,
-        addresses::{self, Listen},
+    wire::{
+        instance,
+        transport::{
+            MessageLimits, ServerLimits,
+            addresses::{self, Listen},
+        },
     },
     worker,
 };
@@ -27,6 +30,10 @@ pub struct Config {
     pub listen: Listen,
     /// The time from the start of one worker to the next one's.
     pub stagger: Duration,
+    /// Where instances have addresses of their own.
+    pub instances: instance::Listen,
+    /// What becomes of the calls there when an instance is stopped.
+    pub on_stop: instance::OnStop,
     /// What the server is held to.
     pub server: ServerLimits,
     /// Where random numbers come from, if that was chosen.
@@ -39,6 +46,8 @@ pub struct Config {
     pub extrapolation: Extrapolation,
     /// Where functions are looked up.
     pub database: Database,
+    /// Where it is kept which instances live.
+    pub state_file: Option<PathBuf>,
     /// The log warns when 1 sleep in 100 ends later than this.
     pub lateness_warn: Duration,
     /// Where the page of metrics is served, as `host:port`.
@@ -137,6 +146,12 @@ impl Config {
                 range: args.fleet_addresses,
             },
             stagger: args.fleet_stagger,
+            instances: instance::Listen {
+                range: args.instance_addresses,
+                ports: args.instance_ports,
+                advertise: args.advertise_host,
+            },
+            on_stop: args.on_stop,
             server: ServerLimits {
                 threads,
                 messages: MessageLimits {
@@ -162,9 +177,12 @@ impl Config {
                 runtime: args.runtime,
                 cold_start: args.cold_start,
                 start_answers: args.start_answers,
+                after_stop: args.event_after_stop,
+                orphan_timeout: args.orphan_timeout,
                 idle_timeout: args.idle_timeout,
                 auto_remove: args.auto_remove,
-                response: args.response,
+                instance_response: args.response.clone().unwrap_or(ResponseBody::Empty),
+                response: args.response.unwrap_or(ResponseBody::Random(10)),
                 layers: Layers {
                     limits: Limits { max_runtime: args.max_runtime },
                     time_scale: args.time_scale,
@@ -179,6 +197,7 @@ impl Config {
                 kind: store_kind(args.database_type),
                 url: store_url(database_address)?,
             },
+            state_file: args.state_file,
             lateness_warn: args.lateness_warn,
             metrics: args.metrics_address,
             shutdown_grace: args.shutdown_grace,

@@ -19,6 +19,7 @@ pub mod machine;
 pub mod record;
 pub mod report;
 pub mod scenario;
+pub mod state_file;
 pub mod telemetry;
 pub mod wire;
 pub mod worker;

@@ -28,3 +28,21 @@ pub mod controller {
         }
     }
 }
+
+/// The API of today, in which a leaf starts and stops instances and sends calls to their addresses. A
+/// worker serves [`worker_server`], and a leaf uses [`worker_client`].
+///
+/// [`worker_server`]: worker::worker_server
+/// [`worker_client`]: worker::worker_client
+pub mod worker {
+    pub use generated::*;
+
+    /// The compiled `.proto` files of this API, for server reflection.
+    pub const FILE_DESCRIPTOR_SET: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/worker/descriptors.bin"));
+
+    #[allow(missing_docs, unreachable_pub, clippy::all)]
+    mod generated {
+        include!(concat!(env!("OUT_DIR"), "/worker/worker.rs"));
+    }
+}

@@ -16,7 +16,7 @@ pub use self::{
         CheckArgs, DoctorArgs, EngineArgs, ModelArgs, ModelsArgs, ModelsCommand, PredictArgs,
     },
     read::parser,
-    server::{DatabaseType, LogArgs, ServerArgs},
+    server::{ContainerArgs, DatabaseType, LogArgs, ServerArgs},
 };
 
 /// A FaaS worker that predicts what its functions would do instead of running them.

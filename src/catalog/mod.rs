@@ -4,6 +4,7 @@ mod extrapolation;
 mod image;
 mod layers;
 mod load;
+mod message;
 mod model;
 mod response;
 mod scan;

@@ -2,6 +2,8 @@ use std::{fmt, fs::File, io::Read, str::FromStr, sync::LazyLock};
 
 use bytes::Bytes;
 
+use super::message;
+
 /// What the body of an answer is.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ResponseBody {
@@ -27,6 +29,15 @@ impl ResponseBody {
             Self::Echo => request,
             Self::Empty => Bytes::new(),
             Self::Fixed(bytes) => bytes.clone(),
+        }
+    }
+
+    /// The same as a protobuf message that every type of message accepts, if it is random.
+    #[must_use]
+    pub fn message(&self, request: Bytes, random: impl FnOnce() -> u64) -> Bytes {
+        match self {
+            Self::Random(length) => message::of(*length, |length| bytes(length, random())),
+            _ => self.body(request, random),
         }
     }
 }

@@ -24,6 +24,10 @@ pub async fn run(args: ServerArgs, show: impl Fn(&str) -> Result<()>) -> Result<
     let signals = Signals::watch(&log);
     let mut signals =
         signals.map_err(|error| Error::internal("cannot watch signals").with_source(error))?;
+    let without_effect = args.containers.given();
+    if !without_effect.is_empty() {
+        tracing::info!("of no effect, as there are no containers: {}", without_effect.join(", "));
+    }
     let config = Config::new(args, &Machine::detect())?;
     let threshold = config.lateness_warn;
     let app = App::start(config).await?;

@@ -19,6 +19,8 @@ pub(crate) struct ServerSummary<'a> {
     pub(crate) store: &'a str,
     /// Whether this process is the function store.
     pub(crate) store_is_here: bool,
+    /// The addresses that instances have.
+    pub(crate) instances: String,
     pub(crate) metrics: Option<SocketAddr>,
 }
 
@@ -43,6 +45,7 @@ impl ServerSummary<'_> {
             false => "\nfunctions are looked up at ",
         };
         text += self.store;
+        text += &format!("\ninstances that `worker.Worker` starts are at {}", self.instances);
         if let Some(address) = self.metrics {
             text += &format!("\nmetrics are at http://{address}/metrics");
         }

@@ -8,7 +8,7 @@ use hyperfake_predictor::{Error, Result};
 use parking_lot::Mutex;
 
 use super::{
-    Instance, InstanceId,
+    Instance, InstanceId, Lifetime,
     function::{Function, FunctionInfo, Load},
 };
 use crate::{clock::Moment, scenario::Purpose};
@@ -38,11 +38,16 @@ impl Directory {
         self.functions.pin().get(id).cloned()
     }
 
-    /// Adds a function, and returns the one of this id, which another thread may have added before.
+    /// Adds a function, and returns the one of this id: that which was there if it is the same, as
+    /// another thread may have added it. Otherwise the instances of that one go on, without calls
+    /// that do not name them.
     pub(super) fn add_function(&self, info: FunctionInfo, load: Arc<Load>) -> Arc<Function> {
         let functions = self.functions.pin();
-        let id = Arc::clone(&info.id);
-        Arc::clone(functions.get_or_insert(id, Arc::new(Function::new(info, load))))
+        let (id, spec) = (Arc::clone(&info.id), info.spec.clone());
+        let new = Arc::new(Function::new(info, load));
+        let stays = |old: &Function| !old.is_deleted() && old.info.spec == spec;
+        let chosen = |old: &Arc<Function>| Arc::clone(if stays(old) { old } else { &new });
+        Arc::clone(functions.update_or_insert(id, chosen, Arc::clone(&new)))
     }
 
     /// The instance of this id, if it is listed.
@@ -57,7 +62,8 @@ impl Directory {
     /// `Exhausted` when too many are listed.
     pub(super) fn add_instance(
         &self,
-        function: &Function,
+        function: &Arc<Function>,
+        lifetime: Lifetime,
         now: Moment,
         cold_start: Duration,
     ) -> Result<Arc<Instance>> {
@@ -69,7 +75,7 @@ impl Directory {
             let number = function.number_instance();
             let bits = function.info.draws.bits(number, Purpose::InstanceId);
             let id = InstanceId::from_bits(bits);
-            let new = Arc::new(Instance::new(id, Arc::clone(&function.info), now, cold_start));
+            let new = Arc::new(Instance::new(id, Arc::clone(function), lifetime, now, cold_start));
             if self.instances.pin().try_insert(id, Arc::clone(&new)).is_ok() {
                 return Ok(new);
             }
@@ -88,17 +94,13 @@ impl Directory {
 
     /// Lets an instance that is ready take calls before those that are not.
     pub(super) fn set_ready(&self, instance: &Instance) {
-        if let Some(function) = self.function(&instance.function.id) {
-            function.instances.set_ready(instance);
-        }
+        instance.home.instances.set_ready(instance);
     }
 
     /// Takes an instance out of turn; a second time does nothing.
     pub(super) fn delist(&self, instance: &Instance) {
-        if let Some(function) = self.function(&instance.function.id)
-            && function.instances.remove(instance)
-        {
-            function.load.instances.fetch_sub(1, Ordering::Relaxed);
+        if instance.home.instances.remove(instance) {
+            instance.home.load.instances.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

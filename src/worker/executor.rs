@@ -4,9 +4,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyperfake_predictor::{ErrorKind, Features, Prediction, RawPrediction, Result};
+use hyperfake_predictor::{Error, ErrorKind, Features, Prediction, RawPrediction, Result};
 
-use super::{EventKind, Instance, InstanceId, Sessions, Worker, instance::InstancePermit};
+use super::{
+    EventKind, Instance, InstanceId, Sessions, Worker, answers::AnswerKind,
+    instance::InstancePermit,
+};
 use crate::{
     catalog::Answer,
     clock::{Clock, Moment},
@@ -31,6 +34,14 @@ pub struct Call<'a> {
     pub instance: Option<InstanceId>,
     /// The request's body.
     pub data: Bytes,
+}
+
+/// What a call came to.
+enum Target<'a> {
+    /// A function, and the instance that should run the call.
+    Function(&'a str, Option<InstanceId>),
+    /// An instance, which runs the call or no other one does.
+    Instance(&'a Arc<Instance>),
 }
 
 /// The answer to a call.
@@ -78,12 +89,42 @@ impl Executor {
     /// `Exhausted` beyond the most calls at once, `NotFound` for a function that was not started
     /// here or has no live instance, `Unavailable` when the worker shuts down, and whatever the
     /// model fails with.
-    pub async fn call(&self, call: Call<'_>) -> Result<Outcome> {
+    pub fn call<'a>(&'a self, call: Call<'a>) -> impl Future<Output = Result<Outcome>> + Send + 'a {
+        self.run(Target::Function(call.function, call.instance), call.data)
+    }
+
+    /// Runs a call that came to an instance's own address, on that instance; the answer is a
+    /// message.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Executor::call`], and `Unavailable` when the instance takes no more calls.
+    pub fn call_on<'a>(
+        &'a self,
+        instance: &'a Arc<Instance>,
+        message: Bytes,
+    ) -> impl Future<Output = Result<Outcome>> + Send + 'a {
+        self.run(Target::Instance(instance), message)
+    }
+
+    /// One future for both: a future inside of another one is moved into it for each call.
+    async fn run(&self, target: Target<'_>, request: Bytes) -> Result<Outcome> {
         let (worker, clock) = (&*self.worker, &self.clock);
         let arrived = clock.now();
         let _admitted = worker.admit()?;
-        let function = worker.function(call.function)?;
-        let instance = worker.place(&function, call.instance, clock)?;
+        let (function, instance, kind) = match target {
+            Target::Function(id, asked) => {
+                let function = worker.function(id)?;
+                let instance = worker.place(&function, asked, clock)?;
+                (function, instance, AnswerKind::Data)
+            }
+            Target::Instance(instance) => {
+                let permit = instance.enter(clock).ok_or_else(|| {
+                    Error::unavailable(format!("the instance '{}' has ended", instance.id))
+                })?;
+                (Arc::clone(&instance.home), permit, AnswerKind::Message)
+            }
+        };
         let mut running =
             InFlightCall::new(worker, clock, instance, arrived, function.number_call());
 
@@ -96,7 +137,7 @@ impl Executor {
         running.begin(began);
 
         let features = Features {
-            request_bytes: call.data.len() as f64,
+            request_bytes: request.len() as f64,
             function_instances: function.load.instances.load(Ordering::Relaxed) as f64,
             active_calls: active.others as f64,
             worker_cpu_cores: worker.ledger.cpu_cores(),
@@ -124,7 +165,7 @@ impl Executor {
 
         drop((held, active));
         let random = || info.draws.bits(running.number, Purpose::Response);
-        let data = worker.response(&info.model).body(call.data, random);
+        let data = worker.answer(kind, &info.model, request, random);
         let instance = running.instance.id;
         running.succeed(ended);
         Ok(Outcome {

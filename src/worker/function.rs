@@ -2,7 +2,7 @@ use std::{
     str::FromStr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -30,6 +30,8 @@ pub(super) struct Function {
     pub(super) instances: RoundRobin,
     /// What its model is told of instances and calls.
     pub(super) load: Arc<Load>,
+    /// Set when it was deleted where it was registered, by any thread.
+    deleted: AtomicBool,
     /// The number of the next instance; starts on any thread take one.
     next_instance: AtomicU64,
     /// The number of the next call; calls on any thread take one.
@@ -40,7 +42,16 @@ impl Function {
     pub(super) fn new(info: FunctionInfo, load: Arc<Load>) -> Self {
         let (next_instance, next_call) = (AtomicU64::new(0), AtomicU64::new(0));
         let instances = RoundRobin::default();
-        Self { info: Arc::new(info), instances, load, next_instance, next_call }
+        let deleted = AtomicBool::new(false);
+        Self { info: Arc::new(info), instances, load, deleted, next_instance, next_call }
+    }
+
+    pub(super) fn delete(&self) {
+        self.deleted.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::SeqCst)
     }
 
     pub(super) fn number_instance(&self) -> u64 {

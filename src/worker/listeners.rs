@@ -11,7 +11,10 @@ use std::{
 use hyperfake_predictor::{Error, Result};
 use parking_lot::{Mutex, RwLock};
 
-use super::{Event, EventKind, Instance, Observer};
+use super::{
+    Event, EventKind, Instance, Observer,
+    nodes::{Nodes, Presence},
+};
 use crate::{
     clock::{Clock, Moment, Throttle},
     record::{CallOutcome, CallRecord, Sink},
@@ -60,12 +63,19 @@ impl Listeners {
         Self { worker, listeners, count, capacity, reconnect_window }
     }
 
-    /// Listens as this node: from now on or, for one that comes back in time, from where it left.
+    /// Listens as this node: from now on or, for one that comes back in time, from where it left. A
+    /// new one is told of what nobody noticed before.
     ///
     /// # Errors
     ///
     /// `Exhausted` when there are too many listeners.
-    pub(super) fn subscribe(&self, node: &str, clock: &Clock) -> Result<Subscription> {
+    pub(super) fn subscribe(
+        &self,
+        node: &str,
+        unnoticed: VecDeque<Event>,
+        nodes: &Nodes,
+        clock: &Clock,
+    ) -> Result<Subscription> {
         let now = clock.now();
         let mut listeners = self.listeners.write();
         self.evict_expired(&mut listeners, now);
@@ -83,7 +93,7 @@ impl Listeners {
                 }
                 let new = Listener {
                     node: node.to_owned(),
-                    queue: Mutex::default(),
+                    queue: Mutex::new(Queue { events: unnoticed, ..Queue::default() }),
                     lost_reports: Throttle::every(Duration::from_secs(1)),
                 };
                 let new = Arc::new(new);
@@ -93,7 +103,8 @@ impl Listeners {
         };
         listener.queue.lock().disconnected_since = None;
         self.count.store(listeners.len(), Ordering::Release);
-        Ok(Subscription { listener, clock: clock.clone() })
+        let presence = nodes.arrive(node, clock);
+        Ok(Subscription { listener, clock: clock.clone(), _presence: presence })
     }
 
     fn emit(&self, event: &Event) {
@@ -158,7 +169,7 @@ impl Observer for Listeners {
     fn instance_changed(&self, kind: EventKind, instance: &Instance, at: Moment) {
         self.emit(&Event {
             kind,
-            failed: false,
+            failed: kind == EventKind::Killed,
             instance: instance.id,
             function: Arc::clone(&instance.function.id),
             at,
@@ -267,6 +278,7 @@ impl Listener {
 pub struct Subscription {
     listener: Arc<Listener>,
     clock: Clock,
+    _presence: Presence,
 }
 
 impl Subscription {

@@ -8,6 +8,7 @@ mod bad_input;
 mod cli;
 mod command_line;
 mod compression;
+mod ending;
 mod endpoints;
 mod events;
 mod fleet;
@@ -15,7 +16,9 @@ mod grpc;
 // What a process uses is read from /proc.
 #[cfg(target_os = "linux")]
 mod hostile;
+mod instances;
 mod leaf;
+mod leaf_of_today;
 mod lifecycle;
 mod load;
 mod metrics;
@@ -27,3 +30,4 @@ mod seed;
 mod shutdown;
 mod starting;
 mod support;
+mod today;

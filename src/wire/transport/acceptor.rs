@@ -87,7 +87,10 @@ impl<T: 'static> Acceptor<T> {
     pub fn add(&self, listener: TcpListener, endpoint: impl Endpoint<T>) -> Handle {
         let (endpoint, stop) = self.activate(endpoint);
         let shared = Arc::clone(&self.shared);
-        let accepting = async move { shared.accept(listener, endpoint).await };
+        let accepting = async move {
+            let max_connections = shared.max_connections;
+            shared.accept(listener, endpoint, max_connections).await;
+        };
         tokio::spawn(stop.clone().run_until_cancelled_owned(accepting));
         Handle { stop }
     }
@@ -100,8 +103,35 @@ impl<T: 'static> Acceptor<T> {
         let accepting = async move {
             shared.clock.sleep_until(moment).await;
             match socket.listen() {
-                Ok(listener) => shared.accept(listener, endpoint).await,
+                Ok(listener) => shared.accept(listener, endpoint, shared.max_connections).await,
                 Err(error) => tracing::error!(%error, "an endpoint cannot serve"),
+            }
+        };
+        tokio::spawn(stop.clone().run_until_cancelled_owned(accepting));
+        Handle { stop }
+    }
+
+    /// Serves an endpoint on every socket that comes, each with at most this many connections.
+    pub fn add_all(
+        &self,
+        mut sockets: mpsc::UnboundedReceiver<Bound>,
+        endpoint: impl Endpoint<T>,
+        max_connections: usize,
+    ) -> Handle {
+        let (endpoint, stop) = self.activate(endpoint);
+        let (shared, until) = (Arc::clone(&self.shared), stop.clone());
+        let accepting = async move {
+            while let Some(socket) = sockets.recv().await {
+                let (shared, endpoint) = (Arc::clone(&shared), Arc::clone(&endpoint));
+                match socket.listen() {
+                    Ok(listener) => {
+                        let accepting = async move {
+                            shared.accept(listener, endpoint, max_connections).await;
+                        };
+                        tokio::spawn(until.clone().run_until_cancelled_owned(accepting));
+                    }
+                    Err(error) => tracing::error!(%error, "a socket cannot serve"),
+                }
             }
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(accepting));
@@ -143,11 +173,16 @@ impl Drop for Handle {
 
 impl<T> Shared<T> {
     /// Hands the connections of an endpoint to the threads in turn.
-    async fn accept(&self, listener: TcpListener, endpoint: Arc<dyn Serve<T>>) {
-        let permits = Arc::new(Semaphore::new(self.max_connections));
+    async fn accept(
+        &self,
+        listener: TcpListener,
+        endpoint: Arc<dyn Serve<T>>,
+        max_connections: usize,
+    ) {
+        let permits = Arc::new(Semaphore::new(max_connections));
         let first = self.first_queue.fetch_add(1, Ordering::Relaxed) % self.queues.len();
         for queue in self.queues.iter().cycle().skip(first) {
-            let connection = self.next_connection(&listener, &permits).await;
+            let connection = self.next_connection(&listener, &permits, max_connections).await;
             let _ = queue.send((Arc::clone(&endpoint), connection)).await;
         }
     }
@@ -157,13 +192,14 @@ impl<T> Shared<T> {
         &self,
         listener: &TcpListener,
         permits: &Arc<Semaphore>,
+        max_connections: usize,
     ) -> AcceptedConnection {
         loop {
             let accepted = match listener.accept().await {
                 Ok((stream, _)) => match Arc::clone(permits).try_acquire_owned() {
                     Ok(permit) => AcceptedConnection::new(stream, permit, &self.clock),
                     Err(_) => {
-                        let reason = Limit::Connections.reached(self.max_connections);
+                        let reason = Limit::Connections.reached(max_connections);
                         self.warn_rejected(listener, reason);
                         continue;
                     }

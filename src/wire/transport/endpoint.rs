@@ -30,6 +30,20 @@ pub trait Endpoint<T>: Send + Sync + 'static {
 pub trait Service: Send + 'static {
     /// Answers a request. The body is read from the connection as the service asks for it.
     fn respond<B: RequestBody>(&self, request: Request<B>) -> ResponseFuture;
+
+    /// Ends when the connection is to be closed before its endpoint is removed, and says how.
+    fn ending(&self) -> impl Future<Output = Ending> + Send + 'static {
+        std::future::pending()
+    }
+}
+
+/// How a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It takes no more requests, and is closed when those that it has have ended.
+    Finish,
+    /// At once.
+    Cut,
 }
 
 /// A response that is being made. Errors are gRPC statuses inside a response.

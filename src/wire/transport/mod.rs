@@ -20,6 +20,6 @@ mod threads;
 pub use self::{
     acceptor::{Acceptor, Handle},
     connection::Connection,
-    endpoint::{Endpoint, PerThread, RequestBody, ResponseFuture, Service},
+    endpoint::{Ending, Endpoint, PerThread, RequestBody, ResponseFuture, Service},
     limits::{MessageLimits, ServerLimits},
 };

@@ -15,7 +15,7 @@ use tokio_util::{
 
 use super::{
     connection::{AcceptedConnection, Connection},
-    endpoint::{Endpoint, Service},
+    endpoint::{Ending, Endpoint, Service},
     inflight::InflightBytes,
     limits::ServerLimits,
     request::{LimitedService, RequestLimits},
@@ -193,23 +193,37 @@ impl ThreadServer {
         Self { http2, limits, tasks: TaskTracker::new() }
     }
 
-    /// Serves a connection until the client closes it, or until its requests have ended after a
-    /// stop.
+    /// Serves a connection until the client closes it, until the service ends it, or until its
+    /// requests have ended after a stop.
     async fn serve<S: Service>(
         self: Arc<Self>,
         connection: Connection,
         service: S,
         stop: CancellationToken,
     ) {
+        let mut ending = pin!(service.ending());
         let service = LimitedService { limits: self.limits.clone(), service };
         let connection = TokioIo::new(connection);
         let mut serving = pin!(self.http2.serve_connection(connection, service));
         let closed = tokio::select! {
             biased;
             closed = &mut serving => closed,
+            ending = &mut ending => match ending {
+                Ending::Cut => return,
+                Ending::Finish => {
+                    serving.as_mut().graceful_shutdown();
+                    serving.await
+                }
+            },
             () = stop.cancelled() => {
                 serving.as_mut().graceful_shutdown();
-                serving.await
+                // Requests that go on may still be cut.
+                tokio::select! {
+                    biased;
+                    closed = &mut serving => closed,
+                    Ending::Cut = &mut ending => return,
+                    else => return,
+                }
             }
         };
         if let Err(error) = closed {
