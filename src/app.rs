@@ -11,8 +11,8 @@ use crate::{
     backends,
     catalog::{self, Catalog, Extrapolation},
     clock::{Clock, Lateness, LatenessMonitor, precise},
-    config::{Config, Database, Models},
-    functions::{self, FunctionStore, Place},
+    config::{Config, Models},
+    functions::{self, Opened, Place, Places},
     report::{ModelList, ServerSummary},
     scenario::{Purpose, Seed, TimeScale},
     wire::{
@@ -29,7 +29,9 @@ pub struct App {
     /// All of the fleet, which may be a fleet of one, and where each serves.
     workers: Vec<Arc<Worker>>,
     addresses: Vec<SocketAddr>,
-    registry: Place,
+    /// Where functions are registered over HTTP, and where they are in etcd.
+    registry: Option<(Url, Place)>,
+    etcd: Option<(Place, String)>,
     /// Where the page of metrics is shown.
     metrics: Option<SocketAddr>,
     config: Config,
@@ -51,7 +53,7 @@ impl App {
         let sockets = bind(&addresses)?;
         let page = page.map(bind_page).transpose()?;
         let seed = Seed::new(config.seed.unwrap_or_else(|| fastrand::u64(..)));
-        let (store, registry) = function_store(&config.database, seed).await?;
+        let Opened { store, registry, etcd, serve } = open_stores(&config.places, seed).await?;
         let (mut workers, mut addresses, mut serving) = (Vec::new(), Vec::new(), Vec::new());
         let behaviour = Arc::new(config.worker.clone());
         for (index, (address, socket)) in sockets.into_iter().enumerate() {
@@ -64,16 +66,19 @@ impl App {
             serving.push((worker, socket));
         }
         let server = Server::start(preparation, serving, &config.server, config.stagger);
-        let server = server
+        let mut server = server
             .await
             .map_err(|error| Error::unavailable("cannot start to serve").with_source(error))?;
+        if let Some((store, listeners)) = serve {
+            server.serve_etcd(store, listeners, config.server.messages);
+        }
         let metrics = page.as_ref().and_then(|page| page.local_addr().ok());
         if let Some(page) = page {
             metrics::serve(page, snapshots(server.clocks(), &workers, &addresses));
         }
         let monitor = LatenessMonitor::new(server.clocks(), config.lateness_warn);
         let housekeeping = tokio::spawn(housekeeping(catalog, workers.clone(), monitor));
-        Ok(Self { server, workers, addresses, registry, metrics, config, housekeeping })
+        Ok(Self { server, workers, addresses, registry, etcd, metrics, config, housekeeping })
     }
 
     /// Where it serves; the first worker of a fleet.
@@ -94,10 +99,16 @@ impl App {
         self.metrics
     }
 
-    /// Where functions are registered.
+    /// Where functions are registered over HTTP, or would be: with etcd alone they are not.
     #[must_use]
     pub fn registry_url(&self) -> &Url {
-        &self.registry.url
+        self.registry.as_ref().map_or(&self.config.places.url, |(url, _)| url)
+    }
+
+    /// The endpoints of the etcd in which functions are, be it served here or asked.
+    #[must_use]
+    pub fn etcd_address(&self) -> Option<&str> {
+        self.etcd.as_ref().map(|(place, _)| &*place.address)
     }
 
     /// The worker itself; the first one of a fleet.
@@ -129,8 +140,8 @@ impl App {
             container_runtime: worker.runtime.to_string(),
             cold_start: worker.cold_start.unwrap_or(worker.runtime.cold_start()),
             time_scale: (scale != TimeScale::ONE).then(|| scale.to_string()),
-            store: self.registry.url.as_str(),
-            store_is_here: self.registry.is_here,
+            registry: self.registry.as_ref().map(|(_, place)| place),
+            etcd: self.etcd.as_ref().map(|(place, prefix)| (place, &**prefix)),
             metrics: self.metrics,
         };
         summary.text()
@@ -263,17 +274,12 @@ fn bind(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, Bound)>> {
     Ok(bound)
 }
 
-async fn function_store(
-    database: &Database,
-    seed: Seed,
-) -> Result<(Arc<dyn FunctionStore>, Place)> {
+async fn open_stores(places: &Places, seed: Seed) -> Result<Opened> {
     let draws = seed.function("");
     let ids = move |number| {
         let half = |purpose| u128::from(draws.bits(number, purpose));
         half(Purpose::FunctionId) << 64 | half(Purpose::FunctionIdRest)
     };
-    functions::open(&database.url, database.kind, ids).await.map_err(|error| {
-        let flag = format!("--database-address {}", database.url);
-        Error::unavailable("no function registry").with_source(error).at(flag)
-    })
+    let opened = functions::open(places, ids).await;
+    opened.map_err(|error| Error::unavailable(error.reason).at(error.option))
 }

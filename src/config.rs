@@ -3,14 +3,18 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use clap::ValueEnum;
 use hyperfake_predictor::{Error, Limits, Result};
 use reqwest::Url;
 
 use crate::{
-    args::{DatabaseType, EngineArgs, LogArgs, ModelArgs, ServerArgs},
+    args::{DatabaseType, EngineArgs, EtcdArgs, LogArgs, ModelArgs, ServerArgs},
     backends,
     catalog::{Extrapolation, Layers, Source},
-    functions::StoreKind,
+    functions::{
+        EtcdListen, Places, StoreKind,
+        etcd::{self, EtcdConfig},
+    },
     machine::Machine,
     telemetry,
     wire::transport::{
@@ -38,7 +42,7 @@ pub struct Config {
     /// How inputs outside a model's trained range are handled.
     pub extrapolation: Extrapolation,
     /// Where functions are looked up.
-    pub database: Database,
+    pub places: Places,
     /// The log warns when 1 sleep in 100 ends later than this.
     pub lateness_warn: Duration,
     /// Where the page of metrics is served, as `host:port`.
@@ -103,16 +107,8 @@ fn store_kind(kind: DatabaseType) -> StoreKind {
         DatabaseType::Auto => StoreKind::Auto,
         DatabaseType::Embedded => StoreKind::Embedded,
         DatabaseType::Http => StoreKind::Http,
+        DatabaseType::Etcd => StoreKind::Etcd,
     }
-}
-
-/// Where functions are looked up.
-#[derive(Debug, Clone)]
-pub struct Database {
-    /// Whether an existing store is used.
-    pub kind: StoreKind,
-    /// Its address.
-    pub url: Url,
 }
 
 impl Config {
@@ -122,11 +118,7 @@ impl Config {
     ///
     /// When a value is not valid; the error names its flag.
     pub fn new(args: ServerArgs, machine: &Machine) -> Result<Self> {
-        let database_address = args.database_address.as_deref().unwrap_or(if args.containerized {
-            "http://database:8999"
-        } else {
-            "http://localhost:8999"
-        });
+        let places = places(&args)?;
         let Machine { cores, memory } = *machine;
         let max_partial_bytes = max_partial_bytes(&args, memory)?;
         let threads = args.workers.map_or(cores, |workers| cores.min(workers as usize));
@@ -175,10 +167,7 @@ impl Config {
             },
             models: Models::new(args.models)?,
             extrapolation: args.extrapolation,
-            database: Database {
-                kind: store_kind(args.database_type),
-                url: store_url(database_address)?,
-            },
+            places,
             lateness_warn: args.lateness_warn,
             metrics: args.metrics_address,
             shutdown_grace: args.shutdown_grace,
@@ -218,6 +207,81 @@ pub fn log(args: &LogArgs) -> telemetry::Config {
         file: args.log_file.clone(),
     }
 }
+
+/// Where functions may be, and what is served.
+fn places(args: &ServerArgs) -> Result<Places> {
+    let url = args.database_address.as_deref().unwrap_or(match args.containerized {
+        true => "http://database:8999",
+        false => "http://localhost:8999",
+    });
+    let (kind, etcd_is_given) =
+        (store_kind(args.database_type), !args.etcd.etcd_endpoints.is_empty());
+    let useless = |flag: &str| {
+        let kind = args.database_type.to_possible_value();
+        let kind = kind.as_ref().map_or("this", |kind| kind.get_name());
+        Err(Error::invalid(format!("it has no use with --database-type {kind}")).at(flag))
+    };
+    let etcd_listen = match args.etcd_listen.as_str() {
+        "auto" => EtcdListen::IfNone("127.0.0.1:2379".into()),
+        "off" => EtcdListen::Off,
+        address => {
+            let found = addresses::look_up(address).map_err(|error| error.at("--etcd-listen"))?;
+            EtcdListen::At(found.to_string())
+        }
+    };
+    let serves_etcd = matches!(etcd_listen, EtcdListen::At(_));
+    match kind {
+        StoreKind::Embedded | StoreKind::Http if etcd_is_given => {
+            return useless("--etcd-endpoint");
+        }
+        StoreKind::Http | StoreKind::Etcd if args.functions_file.is_some() && !serves_etcd => {
+            return useless("--functions-file");
+        }
+        _ => {}
+    }
+    Ok(Places {
+        kind,
+        url: store_url(url)?,
+        etcd: etcd(&args.etcd, args.containerized)?,
+        etcd_is_given,
+        etcd_listen,
+        file: args.functions_file.clone(),
+    })
+}
+
+/// How etcd is asked.
+///
+/// # Errors
+///
+/// When an endpoint or the prefix is not valid; the error names the flag.
+pub fn etcd(args: &EtcdArgs, containerized: bool) -> Result<EtcdConfig> {
+    let mut endpoints = args.etcd_endpoints.clone();
+    if endpoints.is_empty() {
+        endpoints = vec![if containerized { "etcd:2379" } else { "localhost:2379" }.into()];
+    }
+    for text in &endpoints {
+        etcd::endpoint(text).map_err(|reason| Error::invalid(reason).at("--etcd-endpoint"))?;
+    }
+    let prefix = args.metadata_prefix.trim();
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    if prefix.is_empty() || prefix.len() > LONGEST_PREFIX {
+        let found = &args.metadata_prefix;
+        let message = format!(
+            "found '{found}', expected a key of 1 to {LONGEST_PREFIX} bytes such as \
+             hyperfaas/functions"
+        );
+        return Err(Error::invalid(message).at("--metadata-prefix"));
+    }
+    if args.metadata_dial_timeout.is_zero() {
+        let message = "found 0, expected a duration such as 5s";
+        return Err(Error::invalid(message).at("--metadata-dial-timeout"));
+    }
+    let timeout = args.metadata_dial_timeout;
+    Ok(EtcdConfig { endpoints, prefix: prefix.into(), timeout })
+}
+
+/// The longest prefix of functions in etcd, in bytes: an id has to fit behind it.
+const LONGEST_PREFIX: usize = 512;
 
 /// The address of a function store.
 ///
@@ -289,7 +353,7 @@ mod tests {
         assert_eq!(config.addresses().unwrap(), ["[::]:50051".parse().unwrap()]);
         assert_eq!(config.metrics_address().unwrap(), None);
         assert_eq!(config.models.folder, Some("./models".into()));
-        assert_eq!(config.database.url.as_str(), "http://localhost:8999/");
+        assert_eq!(config.places.url.as_str(), "http://localhost:8999/");
         assert_eq!(config.worker.max_calls, None);
         assert_eq!((config.worker.cpus, config.worker.memory_bytes), (4, 64 << 30));
         assert_eq!(config.worker.listener_timeout, Duration::from_secs(20));
@@ -315,7 +379,7 @@ mod tests {
 
     #[test]
     fn containerized_changes_the_default_address_of_the_function_store() {
-        let url = |line| config(line).unwrap().database.url.to_string();
+        let url = |line| config(line).unwrap().places.url.to_string();
         assert_eq!(url("--containerized"), "http://database:8999/");
         assert_eq!(url("--containerized --database-address http://a:1"), "http://a:1/");
     }

@@ -9,7 +9,7 @@ use hyperfake_predictor::{Error, Result};
 use hyperfake_worker::{
     args::{Cli, Command},
     backends,
-    commands::{Output, call, completions, doctor, load, models, predict, server},
+    commands::{Output, call, completions, doctor, function, load, models, predict, server},
     telemetry,
 };
 
@@ -36,6 +36,7 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Call(args) => runtime.block_on(call::run(args))?,
         Command::Load(args) => runtime.block_on(load::run(args))?,
+        Command::Function(args) => runtime.block_on(function::run(args))?,
         Command::Predict(args) => predict::run(&args)?,
         Command::Models(args) => models::run(args)?,
         Command::Doctor(args) => runtime.block_on(doctor::run(&args)),

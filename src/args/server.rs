@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use super::{
-    ModelArgs,
+    EtcdArgs, ModelArgs,
     read::{buffer_size, log_level, size},
 };
 use crate::{
@@ -47,8 +47,9 @@ pub struct ServerArgs {
           value_parser = duration::parse)]
     pub fleet_stagger: Duration,
 
-    /// Where functions are looked up: ask the key-value store at --database-address if one
-    /// answers and else be one (auto), always be one (embedded), or always ask (http)
+    /// Where functions are looked up: ask the stores that answer at --database-address and
+    /// --etcd-endpoint, and else be one (auto), always be one (embedded), always ask the one that
+    /// speaks HTTP (http), or always ask etcd (etcd)
     #[arg(long, env = "HYPERFAKE_DATABASE_TYPE", value_name = "TYPE", default_value = "auto")]
     pub database_type: DatabaseType,
 
@@ -56,6 +57,26 @@ pub struct ServerArgs {
     /// with --containerized]
     #[arg(long, env = "HYPERFAKE_DATABASE_ADDRESS", value_name = "URL")]
     pub database_address: Option<String>,
+
+    /// etcd.
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+
+    /// Where this worker serves an etcd of its own: at HOST:PORT, nowhere (off), or at
+    /// 127.0.0.1:2379 if --database-type is auto, no --etcd-endpoint is given and no etcd answers
+    /// (auto)
+    #[arg(
+        long,
+        env = "HYPERFAKE_ETCD_LISTEN",
+        value_name = "HOST:PORT|auto|off",
+        default_value = "auto"
+    )]
+    pub etcd_listen: String,
+
+    /// A file in which the functions that are registered here are kept, so that they survive a
+    /// restart; without it they are lost with the process
+    #[arg(long, env = "HYPERFAKE_FUNCTIONS_FILE", value_name = "FILE")]
+    pub functions_file: Option<PathBuf>,
 
     /// The worker runs in a container next to the platform's other parts
     #[arg(long, env = "HYPERFAKE_CONTAINERIZED", value_parser = BoolishValueParser::new())]
@@ -221,10 +242,12 @@ fn log_formats() -> [PossibleValue; 2] {
 /// Where functions are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DatabaseType {
-    /// Ask the store if one answers, and else be one.
+    /// Ask the stores that answer, and else be one.
     Auto,
     /// Be one.
     Embedded,
-    /// Ask the store.
+    /// Ask the store that speaks HTTP.
     Http,
+    /// Ask etcd.
+    Etcd,
 }

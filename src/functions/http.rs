@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode, Url};
 
-use super::{FunctionSpec, FunctionStore, Lookup, StoreError, stored::Stored};
+use super::{
+    FunctionSpec, FunctionStore, Lookup, StoreError, back_off, metadata::Metadata, stored::Stored,
+};
 
 /// Asks a key-value store, and asks again when it does not answer.
 #[derive(Debug, Clone)]
@@ -38,16 +40,12 @@ impl HttpStore {
         }
     }
 
-    /// Registers a function and returns its new id.
+    /// Registers a function with this image and common limits, and returns its new id.
     ///
     /// # Errors
     ///
     /// When the store does not answer as the protocol says. There is no second attempt.
     pub async fn register(&self, image_tag: &str) -> Result<String, StoreError> {
-        #[derive(serde::Deserialize)]
-        struct Registered {
-            function_id: String,
-        }
         let body = serde_json::json!({
             "image_tag": image_tag,
             "config": {
@@ -58,7 +56,25 @@ impl HttpStore {
                 "max_concurrency": 500,
             },
         });
-        let request = self.client.post(self.address.clone()).body(body.to_string());
+        self.post(body.to_string()).await
+    }
+
+    /// Registers a function and returns its new id.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer as the protocol says. There is no second attempt.
+    pub async fn create(&self, function: Metadata) -> Result<String, StoreError> {
+        let body = serde_json::to_string(&Stored::from(function));
+        self.post(body.map_err(|error| self.error(error.to_string()))?).await
+    }
+
+    async fn post(&self, function: String) -> Result<String, StoreError> {
+        #[derive(serde::Deserialize)]
+        struct Registered {
+            function_id: String,
+        }
+        let request = self.client.post(self.address.clone()).body(function);
         let (status, answer) = self.send(request).await.map_err(|reason| self.error(reason))?;
         if status != StatusCode::CREATED {
             return Err(self.error(format!("answered {status} to a new function, expected 201")));
@@ -121,11 +137,6 @@ impl FunctionStore for HttpStore {
             self.ask(id).await.map_err(|reason| self.error(reason))
         })
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a whole millisecond is exact enough here")]
-async fn back_off(wait: Duration) {
-    tokio::time::sleep(wait).await;
 }
 
 /// What the operating system said: the last error of a chain that otherwise names itself twice.

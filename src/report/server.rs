@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{ModelList, format};
+use crate::functions::Place;
 
 /// What `hyperfake server` shows when it serves.
 #[derive(Debug)]
@@ -16,9 +17,10 @@ pub(crate) struct ServerSummary<'a> {
     pub(crate) cold_start: Duration,
     /// The factor for all times, if there is one.
     pub(crate) time_scale: Option<String>,
-    pub(crate) store: &'a str,
-    /// Whether this process is the function store.
-    pub(crate) store_is_here: bool,
+    /// The registry of functions that speaks HTTP.
+    pub(crate) registry: Option<&'a Place>,
+    /// etcd, and below which prefix functions are there.
+    pub(crate) etcd: Option<(&'a Place, &'a str)>,
     pub(crate) metrics: Option<SocketAddr>,
 }
 
@@ -38,11 +40,17 @@ impl ServerSummary<'_> {
         if let Some(scale) = &self.time_scale {
             text += &format!(", time scale {scale}");
         }
-        text += match self.store_is_here {
-            true => "\nfunctions are registered here, at ",
-            false => "\nfunctions are looked up at ",
-        };
-        text += self.store;
+        if let Some((place, prefix)) = self.etcd {
+            let role = if place.is_here { "an etcd is served here" } else { "etcd is asked" };
+            text += &format!("\n{role}, at {}; functions below {prefix}/", place.address);
+        }
+        if let Some(place) = self.registry {
+            text += match place.is_here {
+                true => "\nfunctions are registered here, at ",
+                false => "\nfunctions are looked up at ",
+            };
+            text += &place.address;
+        }
         if let Some(address) = self.metrics {
             text += &format!("\nmetrics are at http://{address}/metrics");
         }

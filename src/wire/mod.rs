@@ -2,6 +2,7 @@
 //! requests, asks the worker and encodes its responses.
 
 pub mod controller;
+mod etcd;
 pub mod server;
 mod standard;
 mod status;

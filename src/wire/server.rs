@@ -3,15 +3,18 @@
 use std::{io, sync::Arc, time::Duration};
 
 use hyperfake_proto::controller::FILE_DESCRIPTOR_SET;
+use tokio::net::TcpListener;
 
 use super::{
     ThreadContext,
     controller::ControllerEndpoint,
+    etcd::EtcdEndpoint,
     standard::{Health, Reflection, reflection},
-    transport::{Acceptor, Handle, ServerLimits, sockets::Bound},
+    transport::{Acceptor, Handle, MessageLimits, ServerLimits, sockets::Bound},
 };
 use crate::{
     clock::{Clock, Lateness, precise},
+    functions::kv::Store,
     worker::Worker,
 };
 
@@ -21,6 +24,8 @@ pub struct Server {
     members: Vec<Member>,
     clock: Clock,
     acceptor: Acceptor<ThreadContext>,
+    /// A store that is served as an etcd, and where.
+    etcd: Option<(Store, Vec<Handle>)>,
 }
 
 #[derive(Debug)]
@@ -77,7 +82,15 @@ impl Server {
             };
             members.push(Member { worker, health, _endpoint: endpoint });
         }
-        Ok(Self { members, clock, acceptor })
+        Ok(Self { members, clock, acceptor, etcd: None })
+    }
+
+    /// Serves a store as an etcd as well.
+    pub fn serve_etcd(&mut self, store: Store, at: Vec<TcpListener>, messages: MessageLimits) {
+        let serve =
+            |listener| self.acceptor.add(listener, EtcdEndpoint::new(store.clone(), messages));
+        let handles = at.into_iter().map(serve).collect();
+        self.etcd = Some((store, handles));
     }
 
     /// The clocks of the call threads.
@@ -104,6 +117,10 @@ impl Server {
                 member.worker.shut_down().await;
                 // Its watchers have the last state; their streams would keep connections open.
                 member.health.end();
+            }
+            if let Some((store, _)) = &self.etcd {
+                // Watches have no end of their own.
+                store.close();
             }
             self.acceptor.ended().await;
         };

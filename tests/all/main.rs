@@ -9,6 +9,7 @@ mod cli;
 mod command_line;
 mod compression;
 mod endpoints;
+mod etcd;
 mod events;
 mod fleet;
 mod grpc;
