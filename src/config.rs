@@ -1,20 +1,18 @@
 //! What the command line means: each option is mapped to the configuration of the module that
 //! obeys it. Nothing is looked up or opened here.
 
+mod stores;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::ValueEnum;
 use hyperfake_predictor::{Error, Limits, Result};
-use reqwest::Url;
 
+pub use self::stores::{etcd, store_url};
 use crate::{
-    args::{DatabaseType, EngineArgs, EtcdArgs, LogArgs, ModelArgs, ServerArgs},
+    args::{EngineArgs, LogArgs, ModelArgs, ServerArgs},
     backends,
     catalog::{Extrapolation, Layers, Source},
-    functions::{
-        EtcdListen, Places, StoreKind,
-        etcd::{self, EtcdConfig},
-    },
+    functions::Places,
     machine::Machine,
     telemetry,
     wire::transport::{
@@ -102,15 +100,6 @@ pub fn choice(args: &EngineArgs) -> backends::Choice {
     backends::Choice { onnx_engine: args.onnx_engine, ort_library: args.ort_lib.clone() }
 }
 
-fn store_kind(kind: DatabaseType) -> StoreKind {
-    match kind {
-        DatabaseType::Auto => StoreKind::Auto,
-        DatabaseType::Embedded => StoreKind::Embedded,
-        DatabaseType::Http => StoreKind::Http,
-        DatabaseType::Etcd => StoreKind::Etcd,
-    }
-}
-
 impl Config {
     /// Maps the options of the server; the defaults of some are those of the machine.
     ///
@@ -118,7 +107,7 @@ impl Config {
     ///
     /// When a value is not valid; the error names its flag.
     pub fn new(args: ServerArgs, machine: &Machine) -> Result<Self> {
-        let places = places(&args)?;
+        let places = stores::places(&args)?;
         let Machine { cores, memory } = *machine;
         let max_partial_bytes = max_partial_bytes(&args, memory)?;
         let threads = args.workers.map_or(cores, |workers| cores.min(workers as usize));
@@ -205,100 +194,6 @@ pub fn log(args: &LogArgs) -> telemetry::Config {
         level: args.log_level.clone(),
         format: args.log_format,
         file: args.log_file.clone(),
-    }
-}
-
-/// Where functions may be, and what is served.
-fn places(args: &ServerArgs) -> Result<Places> {
-    let url = args.database_address.as_deref().unwrap_or(match args.containerized {
-        true => "http://database:8999",
-        false => "http://localhost:8999",
-    });
-    let (kind, etcd_is_given) =
-        (store_kind(args.database_type), !args.etcd.etcd_endpoints.is_empty());
-    let useless = |flag: &str| {
-        let kind = args.database_type.to_possible_value();
-        let kind = kind.as_ref().map_or("this", |kind| kind.get_name());
-        Err(Error::invalid(format!("it has no use with --database-type {kind}")).at(flag))
-    };
-    let etcd_listen = match args.etcd_listen.as_str() {
-        "auto" => EtcdListen::IfNone("127.0.0.1:2379".into()),
-        "off" => EtcdListen::Off,
-        address => {
-            let found = addresses::look_up(address).map_err(|error| error.at("--etcd-listen"))?;
-            EtcdListen::At(found.to_string())
-        }
-    };
-    let serves_etcd = matches!(etcd_listen, EtcdListen::At(_));
-    match kind {
-        StoreKind::Embedded | StoreKind::Http if etcd_is_given => {
-            return useless("--etcd-endpoint");
-        }
-        StoreKind::Http | StoreKind::Etcd if args.functions_file.is_some() && !serves_etcd => {
-            return useless("--functions-file");
-        }
-        _ => {}
-    }
-    Ok(Places {
-        kind,
-        url: store_url(url)?,
-        etcd: etcd(&args.etcd, args.containerized)?,
-        etcd_is_given,
-        etcd_listen,
-        file: args.functions_file.clone(),
-    })
-}
-
-/// How etcd is asked.
-///
-/// # Errors
-///
-/// When an endpoint or the prefix is not valid; the error names the flag.
-pub fn etcd(args: &EtcdArgs, containerized: bool) -> Result<EtcdConfig> {
-    let mut endpoints = args.etcd_endpoints.clone();
-    if endpoints.is_empty() {
-        endpoints = vec![if containerized { "etcd:2379" } else { "localhost:2379" }.into()];
-    }
-    for text in &endpoints {
-        etcd::endpoint(text).map_err(|reason| Error::invalid(reason).at("--etcd-endpoint"))?;
-    }
-    let prefix = args.metadata_prefix.trim();
-    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-    if prefix.is_empty() || prefix.len() > LONGEST_PREFIX {
-        let found = &args.metadata_prefix;
-        let message = format!(
-            "found '{found}', expected a key of 1 to {LONGEST_PREFIX} bytes such as \
-             hyperfaas/functions"
-        );
-        return Err(Error::invalid(message).at("--metadata-prefix"));
-    }
-    if args.metadata_dial_timeout.is_zero() {
-        let message = "found 0, expected a duration such as 5s";
-        return Err(Error::invalid(message).at("--metadata-dial-timeout"));
-    }
-    let timeout = args.metadata_dial_timeout;
-    Ok(EtcdConfig { endpoints, prefix: prefix.into(), timeout })
-}
-
-/// The longest prefix of functions in etcd, in bytes: an id has to fit behind it.
-const LONGEST_PREFIX: usize = 512;
-
-/// The address of a function store.
-///
-/// # Errors
-///
-/// When it is not an `http://` URL with a host.
-pub fn store_url(text: &str) -> Result<Url> {
-    let invalid = |reason: String| {
-        let message =
-            format!("found '{text}', expected a URL such as http://localhost:8999{reason}");
-        Error::invalid(message).at("--database-address")
-    };
-    let url: Url = text.parse().map_err(|error| invalid(format!(": {error}")))?;
-    match (url.scheme(), url.host_str()) {
-        ("http", Some(_)) => Ok(url),
-        ("http", None) => Err(invalid(" with a host".into())),
-        (other, _) => Err(invalid(format!(": unsupported scheme '{other}'"))),
     }
 }
 

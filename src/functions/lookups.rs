@@ -1,4 +1,8 @@
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, Semaphore};
@@ -17,7 +21,15 @@ pub struct LookUps<S> {
     /// Starts on any thread look up functions.
     under_way: Mutex<HashMap<Arc<str>, Arc<OnceCell<Answer>>>>,
     permits: Semaphore,
-    misses: Mutex<HashMap<Arc<str>, Moment>>,
+    misses: Mutex<Misses>,
+}
+
+/// The functions that a store did not know a moment ago, and until when that is remembered.
+#[derive(Debug, Default)]
+struct Misses {
+    until: HashMap<Arc<str>, Moment>,
+    /// The same, in the order in which they are forgotten.
+    order: VecDeque<(Moment, Arc<str>)>,
 }
 
 type Answer = Result<Option<FunctionSpec>, StoreError>;
@@ -82,16 +94,21 @@ impl<S: FunctionStore> LookUps<S> {
     }
 
     fn was_missed(&self, id: &str, now: Moment) -> bool {
-        self.misses.lock().get(id).is_some_and(|until| now < *until)
+        self.misses.lock().until.get(id).is_some_and(|until| now < *until)
     }
 
     fn miss(&self, id: &str, now: Moment) {
-        let mut misses = self.misses.lock();
-        if misses.len() >= MISSES {
-            misses.retain(|_, until| now < *until);
+        let Misses { until, order } = &mut *self.misses.lock();
+        while let Some((_, forgotten)) = order.pop_front_if(|(until, _)| *until <= now) {
+            // It may have been missed again since.
+            if until.get(&forgotten).is_some_and(|until| *until <= now) {
+                until.remove(&forgotten);
+            }
         }
-        if misses.len() < MISSES {
-            misses.insert(id.into(), now + REMEMBERED);
+        if order.len() < MISSES {
+            let id: Arc<str> = id.into();
+            until.insert(Arc::clone(&id), now + REMEMBERED);
+            order.push_back((now + REMEMBERED, id));
         }
     }
 }
@@ -247,6 +264,8 @@ mod tests {
         for number in 0..2 * MISSES {
             lookups.miss(&number.to_string(), later);
         }
-        assert_eq!(lookups.misses.lock().len(), MISSES);
+        assert_eq!(lookups.misses.lock().until.len(), MISSES);
+        lookups.miss("one more", later + REMEMBERED);
+        assert_eq!(lookups.misses.lock().until.len(), 1);
     }
 }

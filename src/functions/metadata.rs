@@ -1,10 +1,13 @@
 //! The JSON in which the platform holds a function in etcd: the message `CreateFunctionRequest` in
 //! protobuf's JSON.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value};
 
 use super::{FunctionSpec, Limits};
+use crate::clock::{Throttle, precise};
 
 /// A function in etcd. Fields may be spelled `maxConcurrency` or `max_concurrency`, integers may be
 /// text, and what is missing is zero.
@@ -86,6 +89,9 @@ pub struct Cpu {
     pub unknown: Map<String, Value>,
 }
 
+/// Clients decide what is stored: warnings are at least this far apart.
+static WARNINGS: Throttle = Throttle::every(Duration::from_secs(1));
+
 impl Metadata {
     /// Reads what is stored under an id, and logs which fields of it are not known.
     ///
@@ -95,7 +101,7 @@ impl Metadata {
     pub fn read(id: &str, json: &[u8]) -> Result<Self, serde_json::Error> {
         let metadata: Self = serde_json::from_slice(json)?;
         let unknown = metadata.unknown_fields();
-        if !unknown.is_empty() {
+        if !unknown.is_empty() && WARNINGS.is_due(precise::now()) {
             tracing::warn!(function = id, ?unknown, "fields of a function in etcd are not known");
         }
         Ok(metadata)
@@ -169,8 +175,6 @@ fn is_zero(value: &i64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn spec(json: &str) -> FunctionSpec {

@@ -1,6 +1,10 @@
 //! A store in a file, by redb: a write is one transaction, which is whole on the disk or not there.
 
-use std::{panic, path::Path, thread};
+use std::{
+    panic,
+    path::Path,
+    thread::{self, JoinHandle},
+};
 
 use bytes::Bytes;
 use hyperfake_proto::etcd::{Event, KeyValue, event::EventType};
@@ -13,7 +17,9 @@ use super::state::{Plan, State, at};
 /// The file, which a thread of its own writes: a disk takes milliseconds.
 #[derive(Debug)]
 pub(super) struct File {
-    writes: mpsc::UnboundedSender<Job>,
+    /// Taken at the end, which ends the thread.
+    writes: Option<mpsc::UnboundedSender<Job>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// A plan, the oldest revision that has to be kept, and where the result is sent. There is one at a
@@ -74,17 +80,29 @@ impl File {
             }
         };
         let started = thread::Builder::new().name("functions-file".into()).spawn(run);
-        started.map_err(|error| format!("no thread for it: {error}"))?;
+        let thread = started.map_err(|error| format!("no thread for it: {error}"))?;
+        let file = Self { writes: Some(writes), thread: Some(thread) };
         let state = is_open.recv().map_err(|_| "it is damaged".to_owned())??;
-        Ok((Self { writes }, state))
+        Ok((file, state))
     }
 
     /// Writes what was planned, and waits until it is on the disk.
     pub(super) async fn write(&self, plan: Plan, oldest: i64) -> Result<(), String> {
         let (written, is_written) = oneshot::channel();
         let ended = || "the thread that writes it has ended".to_owned();
-        self.writes.send((plan, oldest, written)).map_err(|_| ended())?;
+        let writes = self.writes.as_ref().ok_or_else(ended)?;
+        writes.send((plan, oldest, written)).map_err(|_| ended())?;
         is_written.await.map_err(|_| ended())?
+    }
+}
+
+/// Waits until the file is closed, so that it can be opened again.
+impl Drop for File {
+    fn drop(&mut self) {
+        self.writes = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

@@ -42,6 +42,9 @@ pub enum Refusal {
     /// A key that is to keep its value does not exist.
     #[error("etcdserver: key not found")]
     UnknownKey,
+    /// No key can be in the range.
+    #[error("mvcc: watcher range is empty")]
+    EmptyRange,
     /// Its history is no longer kept. Readable revisions begin with this one.
     #[error("etcdserver: mvcc: required revision has been compacted")]
     Compacted(i64),

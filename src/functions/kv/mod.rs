@@ -161,6 +161,9 @@ impl Store {
     /// `NoKey` without a key, and `Full` when there are too many watchers.
     pub fn watch(&self, keys: Keys, from: Option<i64>) -> Result<Watcher, Refusal> {
         check_key(&keys)?;
+        if keys.is_empty() {
+            return Err(Refusal::EmptyRange);
+        }
         let place = self.enter()?;
         let next = from.unwrap_or_else(|| self.revision() + 1);
         Ok(Watcher::new(place, keys, next))
@@ -288,10 +291,8 @@ impl Drop for Place {
 }
 
 fn check_key(keys: &Keys) -> Result<(), Refusal> {
-    match keys {
-        Keys::One(key) | Keys::Between(key, _) if key.is_empty() => Err(Refusal::NoKey),
-        _ => Ok(()),
-    }
+    let (Keys::One(key) | Keys::From(key) | Keys::Between(key, _)) = keys;
+    if key.is_empty() { Err(Refusal::NoKey) } else { Ok(()) }
 }
 
 #[cfg(test)]

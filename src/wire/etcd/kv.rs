@@ -8,7 +8,7 @@ use hyperfake_proto::etcd::{
 use tonic::{Request, Response, Status};
 
 use super::{header, status, without_value};
-use crate::functions::kv::{Keys, Query, Store};
+use crate::functions::kv::{Keys, Query, Refusal, Store};
 
 /// The service `etcdserverpb.KV`.
 #[derive(Debug, Clone)]
@@ -26,22 +26,18 @@ impl kv_server::Kv for Kv {
         let choice = Choice::new(&request)?;
         let query = Query {
             revision: request.revision.max(0),
-            // What is sorted or left out is only known when all are there.
-            limit: if choice.needs_all() { 0 } else { limit },
+            // What is sorted or left out is only known when all are there. One more tells whether
+            // there are more; so etcd does it, also where it sorts what it has then.
+            limit: if choice.needs_all || limit == 0 { 0 } else { limit + 1 },
             count_only: request.count_only,
         };
         let found = self.0.range(&keys, query).map_err(|refusal| status(&refusal))?;
         let mut kvs = found.kvs;
-        let all = if choice.needs_all() {
-            choice.apply(&mut kvs);
-            kvs.len()
-        } else {
-            found.count
-        };
-        if limit > 0 {
+        choice.apply(&mut kvs);
+        let more = limit > 0 && kvs.len() > limit;
+        if more {
             kvs.truncate(limit);
         }
-        let more = !request.count_only && limit > 0 && all > limit;
         if request.keys_only {
             kvs = kvs.into_iter().map(without_value).collect();
         }
@@ -52,11 +48,19 @@ impl kv_server::Kv for Kv {
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
         let PutRequest { key, value, lease, prev_kv, ignore_value, ignore_lease } =
             request.into_inner();
-        if lease != 0 {
-            return Err(Status::not_found("etcdserver: requested lease not found"));
+        let invalid = |message: &str| Err(Status::invalid_argument(message));
+        if key.is_empty() {
+            return Err(status(&Refusal::NoKey));
         }
         if ignore_value && !value.is_empty() {
-            return Err(Status::invalid_argument("etcdserver: value is provided"));
+            return invalid("etcdserver: value is provided");
+        }
+        if lease != 0 {
+            return match ignore_lease {
+                true => invalid("etcdserver: lease is provided"),
+                // There are no leases.
+                false => Err(Status::not_found("etcdserver: requested lease not found")),
+            };
         }
         // A message's fields are parts of a larger buffer, and are kept for long.
         let copied = |bytes: &[u8]| bytes::Bytes::copy_from_slice(bytes);
@@ -88,6 +92,8 @@ struct Choice {
     target: SortTarget,
     mod_revisions: (i64, i64),
     create_revisions: (i64, i64),
+    /// Whether the limit counts only what is wanted, in its order.
+    needs_all: bool,
 }
 
 impl Choice {
@@ -102,18 +108,19 @@ impl Choice {
             (SortOrder::Ascend, SortTarget::Key) => SortOrder::None,
             (order, _) => order,
         };
+        let needs_all = request.sort_order != 0
+            || request.min_mod_revision != 0
+            || request.max_mod_revision != 0
+            || request.min_create_revision != 0
+            || request.max_create_revision != 0;
         let bounds = |least, most| (least, if most == 0 { i64::MAX } else { most });
         Ok(Self {
             order,
             target,
             mod_revisions: bounds(request.min_mod_revision, request.max_mod_revision),
             create_revisions: bounds(request.min_create_revision, request.max_create_revision),
+            needs_all,
         })
-    }
-
-    fn needs_all(&self) -> bool {
-        let all = (0, i64::MAX);
-        self.order != SortOrder::None || self.mod_revisions != all || self.create_revisions != all
     }
 
     fn apply(&self, kvs: &mut Vec<KeyValue>) {

@@ -4,7 +4,7 @@
 mod kv;
 mod watch;
 
-use http::Request;
+use http::{Request, Response};
 use hyperfake_proto::etcd::{
     KeyValue, ResponseHeader, kv_server::KvServer, watch_server::WatchServer,
 };
@@ -18,6 +18,7 @@ use tower_service::Service as _;
 use self::{kv::Kv, watch::Watches};
 use super::{
     ThreadContext,
+    status::with_common_codes,
     transport::{Connection, Endpoint, MessageLimits, RequestBody, ResponseFuture, Service},
 };
 use crate::functions::kv::{Refusal, Store};
@@ -59,7 +60,17 @@ pub(crate) struct EtcdService(Routes);
 impl Service for EtcdService {
     fn respond<B: RequestBody>(&self, request: Request<B>) -> ResponseFuture {
         // Routes are always ready.
-        Box::pin(self.0.clone().call(request.map(Body::new)))
+        let response = self.0.clone().call(request.map(Body::new));
+        let is_etcds = |response: &Response<Body>| {
+            let message = response.headers().get("grpc-message");
+            message.is_some_and(|message| message.as_bytes().starts_with(b"etcdserver"))
+        };
+        Box::pin(async move {
+            response.await.map(|response| match is_etcds(&response) {
+                true => response,
+                false => with_common_codes(response),
+            })
+        })
     }
 }
 
@@ -72,7 +83,7 @@ fn header(revision: i64) -> Option<ResponseHeader> {
 fn status(refusal: &Refusal) -> Status {
     let message = refusal.to_string();
     match refusal {
-        Refusal::NoKey | Refusal::UnknownKey | Refusal::TooLong { .. } => {
+        Refusal::NoKey | Refusal::UnknownKey | Refusal::EmptyRange | Refusal::TooLong { .. } => {
             Status::invalid_argument(message)
         }
         Refusal::Compacted(_) | Refusal::Future => Status::out_of_range(message),

@@ -113,7 +113,9 @@ impl Watch {
     async fn create(&mut self, create: WatchCreateRequest) -> Result<(), Gone> {
         let WatchCreateRequest { watch_id, start_revision, filters, prev_kv, .. } = create;
         let copied = |bytes: &[u8]| bytes::Bytes::copy_from_slice(bytes);
-        let keys = Keys::new(copied(&create.key), copied(&create.range_end));
+        // As etcd takes it, no key is the first that there can be.
+        let first: &[u8] = if create.key.is_empty() { &[0] } else { &create.key };
+        let keys = Keys::new(copied(first), copied(&create.range_end));
         let id = match watch_id {
             0 => self.free_id(),
             chosen => chosen,
@@ -122,7 +124,7 @@ impl Watch {
         let revision = self.store.revision();
         let from = if start_revision > 0 { start_revision } else { revision + 1 };
         let watcher = if self.watchers.contains_key(&id) {
-            Err("etcdserver: mvcc: duplicate watch ID provided on the WatchStream".to_owned())
+            Err("mvcc: duplicate watch ID provided on the WatchStream".to_owned())
         } else {
             self.store.watch(keys, Some(from)).map_err(|refusal| refusal.to_string())
         };

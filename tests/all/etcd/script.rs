@@ -5,7 +5,8 @@ use fastrand::Rng;
 use hyperfake_proto::etcd::{
     DeleteRangeRequest, Event, KeyValue, PutRequest, RangeRequest, ResponseHeader,
     WatchCancelRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
-    kv_client::KvClient, watch_client::WatchClient, watch_request::RequestUnion,
+    kv_client::KvClient, watch_client::WatchClient, watch_create_request::FilterType,
+    watch_request::RequestUnion,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -80,12 +81,12 @@ async fn watch(
         range_end: Bytes::from_static(&[0]),
         start_revision: if random.bool() { base + 1 + random.i64(0..=newest) } else { 0 },
         progress_notify: false,
-        filters: if random.u32(..3) == 0 { vec![random.i32(..2)] } else { Vec::new() },
+        filters: if random.u32(..3) == 0 { vec![random.i32(0..2)] } else { Vec::new() },
         prev_kv: random.bool(),
         watch_id,
     };
     let first = create(random, 0);
-    let from = first.start_revision;
+    let (from, filters) = (first.start_revision, first.filters.clone());
     answers.push(format!(
         "{:?}",
         WatchCreateRequest { start_revision: from.max(base) - base, ..first.clone() }
@@ -102,11 +103,11 @@ async fn watch(
         let delete = DeleteRangeRequest { key: "~".into(), ..DeleteRangeRequest::default() };
         kv.delete_range(delete).await.unwrap();
     }
-    let (last, mut events) = (newest + 4, Vec::new());
-    while events
-        .last()
-        .is_none_or(|event: &Event| event.kv.as_ref().unwrap().mod_revision < last - 1)
-    {
+    // A put, a deletion, a put and a deletion: the last that the filter lets pass.
+    let last = newest + if filters == [FilterType::Nodelete as i32] { 3 } else { 4 };
+    let mut events = Vec::new();
+    let is_last = |event: &Event| event.kv.as_ref().unwrap().mod_revision >= last;
+    while !events.last().is_some_and(is_last) {
         let response = next().await;
         assert!(!response.canceled && response.watch_id == 0, "{response:?}");
         events.extend(response.events.into_iter().map(|event| event_since(base, event)));
@@ -165,7 +166,7 @@ fn range(random: &mut Rng) -> (Bytes, Bytes) {
 
 fn put(random: &mut Rng) -> PutRequest {
     let ignore_value = random.u32(..8) == 0;
-    let value = if ignore_value { String::new() } else { format!("{}", random.u32(..100)) };
+    let value = if ignore_value { String::new() } else { format!("{}", random.u32(0..100)) };
     PutRequest {
         key: key(random),
         value: value.into(),
