@@ -16,6 +16,8 @@ pub struct Limits {
     pub history_bytes: usize,
     /// Watchers, and streams of watchers.
     pub watchers: usize,
+    /// Writes that wait for the disk, with a file.
+    pub waiting: usize,
 }
 
 impl Default for Limits {
@@ -29,6 +31,7 @@ impl Default for Limits {
             history: 100_000,
             history_bytes: 32 << 20,
             watchers: 1024,
+            waiting: 1024,
         }
     }
 }

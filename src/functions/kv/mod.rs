@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use hyperfake_proto::etcd::KeyValue;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::state::Write;
@@ -45,6 +45,8 @@ struct Shared {
     file: Option<File>,
     /// Held from planning a write until it is applied: with a file, that takes as long as the disk.
     writing: tokio::sync::Mutex<()>,
+    /// Turns of writes that wait for the disk.
+    waiting: Arc<Semaphore>,
     /// The newest revision, for those that wait for changes.
     newest: watch::Sender<i64>,
     /// Watchers, and streams of watchers, on any thread.
@@ -92,11 +94,12 @@ impl Store {
     }
 
     fn new(state: State, file: Option<File>) -> Self {
-        let newest = watch::Sender::new(state.revision);
+        let (newest, limits) = (watch::Sender::new(state.revision), state.limits);
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             file,
             writing: tokio::sync::Mutex::default(),
+            waiting: Arc::new(Semaphore::new(limits.waiting)),
             newest,
             watchers: AtomicUsize::new(0),
             closed: CancellationToken::new(),
@@ -225,9 +228,21 @@ impl Store {
         if self.0.closed.is_cancelled() {
             return Err(Refusal::Closed);
         }
+        let limit = {
+            let state = self.0.state.lock();
+            state.check(&write)?;
+            state.limits.waiting
+        };
+        let Ok(turn) = Arc::clone(&self.0.waiting).try_acquire_owned() else {
+            let (what, advice) = ("writes before this one", "try again later");
+            return Err(Refusal::Full { what, limit, advice });
+        };
         // It goes on when its client no longer waits: what is in the file has to be in memory.
         let shared = Arc::clone(&self.0);
-        let writing = tokio::spawn(async move { shared.write_to_file(write).await });
+        let writing = tokio::spawn(async move {
+            let _turn = turn;
+            shared.write_to_file(write).await
+        });
         writing.await.unwrap_or(Err(Refusal::Closed))
     }
 

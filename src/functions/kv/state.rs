@@ -164,9 +164,9 @@ impl State {
     }
 
     /// The changes of these keys from a revision on, the oldest first: all of them, or whole
-    /// revisions of some hundred kilobytes; and the revision to go on from.
+    /// revisions of about this many bytes; and the revision to go on from.
     pub(super) fn changes(&self, keys: &Keys, from: i64) -> Result<(Vec<Event>, i64), Refusal> {
-        const MANY: usize = 256 << 10;
+        const MANY: usize = 64 << 10;
         if from < self.compacted {
             return Err(Refusal::Compacted(self.compacted));
         }
@@ -184,8 +184,23 @@ impl State {
         Ok((events, from.max(self.revision + 1)))
     }
 
+    /// Refuses a write that can never be done.
+    pub(super) fn check(&self, write: &Write) -> Result<(), Refusal> {
+        let Write::Put { key, value, .. } = write else { return Ok(()) };
+        if key.is_empty() {
+            return Err(Refusal::NoKey);
+        }
+        let within = |what, found, limit| match found > limit {
+            true => Err(Refusal::TooLong { what, found, limit }),
+            false => Ok(()),
+        };
+        within("key", key.len(), self.limits.key_bytes)?;
+        within("value", value.as_ref().map_or(0, Bytes::len), self.limits.value_bytes)
+    }
+
     /// What a write would change: nothing, if it deletes nothing.
     pub(super) fn plan(&self, write: Write) -> Result<Plan, Refusal> {
+        self.check(&write)?;
         let revision = self.revision + 1;
         match write {
             Write::Delete(keys) if keys.is_empty() => Ok(Plan::default()),
@@ -203,8 +218,6 @@ impl State {
                     (None, Some(before)) => before.value.clone(),
                     (Some(value), _) => value,
                 };
-                self.check_length("key", key.len(), self.limits.key_bytes)?;
-                self.check_length("value", value.len(), self.limits.value_bytes)?;
                 let grows = key.len() + value.len() + posted.as_ref().map_or(0, Bytes::len);
                 let shrinks = self.entries.get(&key).map_or(0, entry_bytes);
                 let mut changes = self.make_room(&key, before.is_some(), grows, shrinks)?;
@@ -236,14 +249,6 @@ impl State {
             self.remember(event.clone());
         }
         self.trim();
-    }
-
-    fn check_length(&self, what: &'static str, found: usize, limit: usize) -> Result<(), Refusal> {
-        match what {
-            "key" if found == 0 => Err(Refusal::NoKey),
-            _ if found > limit => Err(Refusal::TooLong { what, found, limit }),
-            _ => Ok(()),
-        }
     }
 
     /// The evictions that make room for a key, if they are needed.

@@ -329,9 +329,35 @@ fn a_watcher_that_is_far_behind_gets_whole_revisions_in_several_batches() {
         }
         batches.push(batch.len());
     }
-    assert_eq!(batches, [5, 5, 5, 5]);
+    assert_eq!(batches, [2; 10]);
     store.write_now(Write::Delete(all())).unwrap();
     assert_eq!(watcher.take().unwrap().events.len(), 20);
+}
+
+#[tokio::test]
+async fn few_writes_wait_for_the_disk_and_those_that_were_taken_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { waiting: 2, ..Limits::default() };
+    let store = Store::in_file(&folder.path().join("functions"), 1, limits).unwrap();
+    let mut writes = tokio::task::JoinSet::new();
+    for number in 0..10 {
+        let store = store.clone();
+        writes.spawn(async move {
+            store.put(format!("{number}").into(), Some("1".into()), false).await.map(|_| number)
+        });
+    }
+    let mut taken = Vec::new();
+    for result in writes.join_all().await {
+        match result {
+            Ok(number) => taken.push(number.to_string()),
+            Err(error) => {
+                assert!(error.to_string().contains("2 writes before this one"), "{error}")
+            }
+        }
+    }
+    taken.sort_unstable();
+    assert!((2..10).contains(&taken.len()), "{taken:?}");
+    assert_eq!(names(&store), taken);
 }
 
 #[tokio::test]
