@@ -201,6 +201,11 @@ proptest! {
             prop_assert!(history < 1000 || history_bytes < 1 << 20 || state.compacted == 0);
         }
     }
+}
+
+proptest! {
+    // Each write waits for the disk.
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn a_store_in_a_file_is_the_same_after_a_restart(
