@@ -19,6 +19,12 @@ pub enum ResponseBody {
 const MAX_BYTES: usize = 64 << 20;
 
 impl ResponseBody {
+    /// Whether an answer is made of its request.
+    #[must_use]
+    pub fn needs_request(&self) -> bool {
+        matches!(self, Self::Echo)
+    }
+
     /// The answer to a request with this body; `random` draws the random bits of this answer.
     #[must_use]
     pub fn body(&self, request: Bytes, random: impl FnOnce() -> u64) -> Bytes {

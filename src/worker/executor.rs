@@ -84,6 +84,11 @@ impl Executor {
         let _admitted = worker.admit()?;
         let function = worker.function(call.function)?;
         let instance = worker.place(&function, call.instance, clock)?;
+        let info = &*function.info;
+        let response = worker.response(&info.model);
+        let request_bytes = call.data.len();
+        // A call may run for minutes: what its answer does not need is dropped now.
+        let data = Some(call.data).filter(|_| response.needs_request()).unwrap_or_default();
         let mut running =
             InFlightCall::new(worker, clock, instance, arrived, function.number_call());
 
@@ -96,14 +101,13 @@ impl Executor {
         running.begin(began);
 
         let features = Features {
-            request_bytes: call.data.len() as f64,
+            request_bytes: request_bytes as f64,
             function_instances: function.load.instances.load(Ordering::Relaxed) as f64,
             active_calls: active.others as f64,
             worker_cpu_cores: worker.ledger.cpu_cores(),
             worker_ram_bytes: worker.ledger.ram_bytes() as f64,
         };
         running.features = Some(features);
-        let info = &*function.info;
         let asked = self.sessions.predict(&info.model, &features, &worker.config.layers);
         let Answer { raw, prediction } = asked.inspect_err(|error| running.fail(error.kind()))?;
         let plan = scenario::plan(&info.spec, &features, &prediction, info.draws, running.number);
@@ -124,7 +128,7 @@ impl Executor {
 
         drop((held, active));
         let random = || info.draws.bits(running.number, Purpose::Response);
-        let data = worker.response(&info.model).body(call.data, random);
+        let data = response.body(data, random);
         let instance = running.instance.id;
         running.succeed(ended);
         Ok(Outcome {
