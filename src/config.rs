@@ -238,8 +238,8 @@ pub fn store_url(text: &str) -> Result<Url> {
     }
 }
 
-/// The most bytes of requests that have not arrived whole, of a process that may use this much
-/// memory.
+/// The most bytes of requests that have not arrived whole and of answers that were not read, of a
+/// process that may use this much memory.
 ///
 /// # Errors
 ///
@@ -260,9 +260,10 @@ fn max_partial_bytes(args: &ServerArgs, memory: u64) -> Result<usize> {
     }
 }
 
-/// The most bytes of requests that have not arrived whole, unless the command line says: 1 GiB.
+/// The most bytes of requests that have not arrived whole and of answers that were not read, unless
+/// the command line says: 256 MiB.
 /// Where that is more than a quarter of the memory that the process may use, it is that quarter.
-const MAX_PARTIAL_BYTES: u64 = 1 << 30;
+const MAX_PARTIAL_BYTES: u64 = 256 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -300,7 +301,7 @@ mod tests {
         let partial = |line, memory| {
             config_on(&Machine { memory, ..MACHINE }, line).unwrap().server.max_inflight_bytes
         };
-        assert_eq!(partial("", 64 << 30), 1 << 30);
+        assert_eq!(partial("", 64 << 30), 256 << 20);
         assert_eq!(partial("", 512 << 20), 128 << 20);
         // One message of the largest size always has room.
         assert_eq!(partial("--max-message-size 1GiB", 512 << 20), 1 << 30);

@@ -141,7 +141,8 @@ pub struct ServerArgs {
           value_parser = value_parser!(u32).range(1..))]
     pub max_streams: u32,
 
-    /// The most connections of a worker; one more is closed at once
+    /// The most connections of a worker, of which one address has three quarters; one more is
+    /// closed at once
     #[arg(long, env = "HYPERFAKE_MAX_CONNECTIONS", value_name = "N", default_value = "1024",
           value_parser = value_parser!(u32).range(1..))]
     pub max_connections: u32,
@@ -151,9 +152,10 @@ pub struct ServerArgs {
           value_parser = size)]
     pub max_message_size: ByteSize,
 
-    /// The most bytes of requests that have not arrived whole, all together; more are
-    /// refused [default: 1GiB, or a quarter of the memory that this process may use if that is
-    /// less]
+    /// The most bytes of requests that have not arrived whole and of answers that were not read, all
+    /// together; more are refused; one connection has a half of them and the connections of one
+    /// address three quarters [default: 256MiB, or a quarter of the memory that this process may
+    /// use if that is less]
     #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE", value_parser = size)]
     pub max_partial_size: Option<ByteSize>,
 

@@ -60,6 +60,7 @@ impl Server {
         stagger: Duration,
     ) -> io::Result<Self> {
         let acceptor = Acceptor::start(limits, ThreadContext::new).await?;
+        warn_of_few_descriptors(&acceptor, workers.len(), limits.max_connections);
         let reflection = preparation.0.finish();
         let clock = precise::start();
         let mut moment = clock.now();
@@ -105,6 +106,9 @@ impl Server {
                 // Its watchers have the last state; their streams would keep connections open.
                 member.health.end();
             }
+            // No call runs. What is still sent is waited for, but not a client that reads nothing or
+            // does not finish its request.
+            self.acceptor.close_quiet();
             self.acceptor.ended().await;
         };
         tokio::select! {
@@ -120,5 +124,19 @@ impl Server {
         // Time for the last events to be sent.
         self.clock.sleep_until(self.clock.now() + LINGER).await;
         Lateness::of(&self.acceptor.clocks())
+    }
+}
+
+/// Says so if not every connection that the workers' limits allow can be had.
+fn warn_of_few_descriptors(acceptor: &Acceptor<ThreadContext>, workers: usize, each: usize) {
+    let (possible, allowed) = (acceptor.connections().saturating_sub(workers), workers * each);
+    if possible < allowed {
+        tracing::warn!(
+            workers,
+            each,
+            allowed,
+            possible,
+            "the limit on open files allows fewer connections than --max-connections for all workers"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Connections: counted by their endpoint, and closed when the client sends nothing.
+//! Connections, each with its places and its account, and closed when the client sends nothing.
 
 use std::{
     io::{self, IoSlice},
@@ -11,9 +11,9 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
 };
 
+use super::{account::Account, frames::PREFACE_BYTES, peers::Place};
 use crate::clock::{Clock, Sleep};
 
 /// A connection on the call thread that serves it.
@@ -22,15 +22,22 @@ pub struct Connection {
     stream: TcpStream,
     /// Until the client has sent the preface. HTTP/2's own keepalive begins only then.
     preface: Option<PrefaceDeadline>,
-    /// Held while the connection is open.
-    _permit: OwnedSemaphorePermit,
+    admission: Admission,
 }
 
 /// A connection on its way to a call thread: not registered with the runtime of either thread.
 pub(super) struct AcceptedConnection {
     stream: std::net::TcpStream,
     preface: PrefaceDeadline,
-    permit: OwnedSemaphorePermit,
+    admission: Admission,
+}
+
+/// What a connection has while it is open.
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) account: Account,
+    /// Its places: of the endpoint, and of the process.
+    pub(super) _places: [Place; 2],
 }
 
 /// The time in which a client has to send the connection preface (RFC 9113, section 3.4).
@@ -40,28 +47,22 @@ struct PrefaceDeadline {
     timeout: Sleep,
 }
 
-/// The length of the preface.
-const PREFACE_BYTES: usize = 24;
 /// A connection without a preface is closed after this time.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl AcceptedConnection {
-    pub(super) fn new(
-        stream: TcpStream,
-        permit: OwnedSemaphorePermit,
-        clock: &Clock,
-    ) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream, admission: Admission, clock: &Clock) -> io::Result<Self> {
         // A response is small, and must not wait until more data follow.
         stream.set_nodelay(true)?;
         let timeout = clock.sleep_until(clock.now() + PREFACE_TIMEOUT);
         let preface = PrefaceDeadline { missing_bytes: PREFACE_BYTES, timeout };
-        Ok(Self { stream: stream.into_std()?, preface, permit })
+        Ok(Self { stream: stream.into_std()?, preface, admission })
     }
 
     /// Registers the connection with the runtime of the calling thread.
     pub(super) fn register(self) -> io::Result<Connection> {
         let stream = TcpStream::from_std(self.stream)?;
-        Ok(Connection { stream, preface: Some(self.preface), _permit: self.permit })
+        Ok(Connection { stream, preface: Some(self.preface), admission: self.admission })
     }
 }
 
@@ -74,6 +75,11 @@ impl Connection {
     /// When the system cannot tell.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
+    }
+
+    /// What the client holds.
+    pub(super) fn account(&self) -> &Account {
+        &self.admission.account
     }
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {

@@ -23,6 +23,12 @@ pub fn raise_limit() {
     }
 }
 
+/// How many descriptors the process may have.
+pub(super) fn descriptors() -> usize {
+    let most = getrlimit(Resource::Nofile).current;
+    most.and_then(|most| most.try_into().ok()).unwrap_or(usize::MAX)
+}
+
 /// Binds an address. `[::]` accepts IPv4 as well, and means `0.0.0.0` on a machine without IPv6.
 ///
 /// # Errors
