@@ -15,6 +15,7 @@ pub mod commands;
 pub mod config;
 pub mod duration;
 pub mod functions;
+pub mod http_server;
 pub mod machine;
 pub mod record;
 pub mod report;

@@ -7,6 +7,9 @@
 //! | `POST /` with a function as JSON | 201 and `{"function_id": "<uuid>"}`; 400 when it is none |
 //! | `GET /` with a function id as its *body* | 200 and the JSON that was posted; 404 |
 //! | any other method | 405 |
+//!
+//! A request of a web page is refused in one line: 403 for what only browsers send, 421 for a host
+//! that is not this one, 415 for a content type that no program sends with JSON.
 
 use std::{
     fmt, io,
@@ -20,7 +23,7 @@ use std::{
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -28,6 +31,7 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::{FunctionSpec, FunctionStore, Lookup, stored::Stored};
+use crate::http_server::{self, Hosts, Limits, refuse_browsers};
 
 /// Functions in memory; a clone is the same store.
 #[derive(Clone)]
@@ -51,6 +55,8 @@ struct Registered {
 const MAX_FUNCTIONS: usize = 100_000;
 /// The most bytes that a function may have.
 const MAX_FUNCTION: usize = 4 * 1024;
+/// The most connections: a platform has a few leaves and workers.
+const MAX_CONNECTIONS: usize = 256;
 
 impl EmbeddedStore {
     /// A store without functions; `ids` gives the random bits of the id of the function that is
@@ -61,20 +67,14 @@ impl EmbeddedStore {
         Self(Arc::new(Shared { functions, count, ids: Box::new(ids) }))
     }
 
-    /// Answers requests on these listeners until the runtime ends.
-    pub fn serve(&self, listeners: Vec<TcpListener>) {
-        let router = Router::new()
-            .route("/", get(look_up).post(register))
-            .layer(DefaultBodyLimit::max(MAX_FUNCTION))
-            .with_state(self.clone());
-        for listener in listeners {
-            let router = router.clone();
-            tokio::spawn(async move {
-                if let Err(error) = axum::serve(listener, router).await {
-                    tracing::error!(%error, "the function registry ended");
-                }
-            });
-        }
+    /// Answers requests on these listeners, as this host, until the runtime ends.
+    pub fn serve(&self, listeners: Vec<TcpListener>, host: &str) {
+        let router =
+            Router::new().route("/", get(look_up).post(register)).with_state(self.clone());
+        let machine = sysinfo::System::host_name().ok();
+        let router = refuse_browsers(router, Hosts { configured: host.to_owned(), machine });
+        let limits = Limits::new(MAX_CONNECTIONS, MAX_FUNCTION);
+        http_server::serve("the function registry", listeners, router, limits);
     }
 
     /// Registers a function, given as JSON, and returns its new id.
@@ -172,7 +172,7 @@ mod tests {
         let listeners = bind("127.0.0.1", 0).await.unwrap();
         let address = format!("http://{}", listeners[0].local_addr().unwrap());
         let registry = EmbeddedStore::default();
-        registry.serve(listeners);
+        registry.serve(listeners, "127.0.0.1");
         (registry, address)
     }
 

@@ -52,7 +52,7 @@ pub async fn open(
                 let _ = url.set_port(Some(bound.port()));
             }
             let store = EmbeddedStore::new(ids);
-            store.serve(listeners);
+            store.serve(listeners, host);
             Ok((Arc::new(store), Place { url, is_here: true }))
         }
         // Another worker was faster to serve the store.
