@@ -95,7 +95,12 @@ pub fn serve(listener: TcpListener, read: impl Fn() -> Snapshot + Send + Sync + 
         std::future::ready(([(header::CONTENT_TYPE, CONTENT_TYPE)], page))
     };
     let router = Router::new().route(PAGE, get(show));
-    http_server::serve("the page of metrics", vec![listener], router, Limits::new(MAX_CONNECTIONS, 0));
+    http_server::serve(
+        "the page of metrics",
+        vec![listener],
+        router,
+        Limits::new(MAX_CONNECTIONS, 0),
+    );
 }
 
 struct Page(Box<dyn Fn() -> Snapshot + Send + Sync>);

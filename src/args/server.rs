@@ -178,7 +178,7 @@ pub struct ServerArgs {
           value_parser = duration::parse)]
     pub timeout: Duration,
 
-    /// The events that wait for a slow listener before its CALL and RESPONSE events are dropped;
+    /// The CALL and RESPONSE events that wait for a slow listener, beyond which it loses the oldest;
     /// -1 is no limit
     #[arg(long, env = "HYPERFAKE_UPDATE_BUFFER_SIZE", value_name = "N", default_value = "10000",
           value_parser = buffer_size, allow_negative_numbers = true)]

@@ -69,8 +69,7 @@ impl EmbeddedStore {
 
     /// Answers requests on these listeners, as this host, until the runtime ends.
     pub fn serve(&self, listeners: Vec<TcpListener>, host: &str) {
-        let router =
-            Router::new().route("/", get(look_up).post(register)).with_state(self.clone());
+        let router = Router::new().route("/", get(look_up).post(register)).with_state(self.clone());
         let machine = sysinfo::System::host_name().ok();
         let router = refuse_browsers(router, Hosts { configured: host.to_owned(), machine });
         let limits = Limits::new(MAX_CONNECTIONS, MAX_FUNCTION);

@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn the_host_of_an_absolute_request_counts() {
-        let headers: HeaderMap = [(HOST, HeaderValue::from_static("localhost"))].into_iter().collect();
+        let headers: HeaderMap =
+            [(HOST, HeaderValue::from_static("localhost"))].into_iter().collect();
         let uri = Uri::from_static("http://evil.example/");
         let refusal = hosts().refusal(&uri, Version::HTTP_11, &headers);
         assert_eq!(refusal.unwrap().0, StatusCode::MISDIRECTED_REQUEST);

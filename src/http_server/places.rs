@@ -123,8 +123,9 @@ mod tests {
         let few = places.enter(peer(1));
         let many = [places.enter(peer(2)), places.enter(peer(2)), places.enter(peer(2))];
         let new = places.enter(peer(3));
-        assert_eq!([&few, &many[0], &many[1], &many[2], &new].map(is_lost), [
-            false, true, false, false, false
-        ]);
+        assert_eq!(
+            [&few, &many[0], &many[1], &many[2], &new].map(is_lost),
+            [false, true, false, false, false]
+        );
     }
 }

@@ -98,13 +98,16 @@ async fn what_is_too_long_is_refused() {
 
 #[tokio::test]
 async fn a_client_is_served_while_another_one_holds_all_connections() {
-    let patient = Limits { head_time: PATIENCE, body_time: PATIENCE, idle_time: PATIENCE, ..LIMITS };
+    let patient =
+        Limits { head_time: PATIENCE, body_time: PATIENCE, idle_time: PATIENCE, ..LIMITS };
     let address = served(patient).await;
     let mut used = connect(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(status(&mut used).await.contains("200"));
     let mut held = Vec::new();
     for _ in 0..20 {
-        held.push(connect(address, "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n").await);
+        held.push(
+            connect(address, "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n").await,
+        );
         let mut honest = connect(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert!(status(&mut honest).await.contains("200"));
     }

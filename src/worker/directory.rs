@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::{
     Instance, InstanceId,
+    forgetting::{Forgetting, Kept},
     function::{Function, FunctionInfo, Load},
 };
 use crate::{clock::Moment, scenario::Purpose};
@@ -18,19 +19,23 @@ pub const STOPPED_INSTANCES_STAY: Duration = Duration::from_secs(300);
 
 /// The most instances that are listed, and the most of them that have stopped: no client can fill
 /// the memory by starting them.
-const MAX_INSTANCES: usize = 1_000_000;
+const MAX_INSTANCES: usize = 250_000;
 const MAX_STOPPED: usize = 10_000;
 
 /// The functions and instances of a worker. Calls look them up without a lock.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    /// The functions that were started here, by id. They stay, so that each is looked up once.
-    functions: papaya::HashMap<Arc<str>, Arc<Function>, foldhash::fast::RandomState>,
+    /// The functions that were started here, by id. They stay for a while without instances, so that
+    /// each is looked up once.
+    functions: Functions,
     /// Every instance that is listed, stopped ones included.
     instances: papaya::HashMap<InstanceId, Arc<Instance>>,
     /// The stopped instances that are still listed, oldest first, and when they stopped.
     stopped: Mutex<VecDeque<(Moment, InstanceId)>>,
+    forgetting: Forgetting,
 }
+
+type Functions = papaya::HashMap<Arc<str>, Arc<Function>, foldhash::fast::RandomState>;
 
 impl Directory {
     /// The function of this id, if it was started here.
@@ -39,10 +44,27 @@ impl Directory {
     }
 
     /// Adds a function, and returns the one of this id, which another thread may have added before.
-    pub(super) fn add_function(&self, info: FunctionInfo, load: Arc<Load>) -> Arc<Function> {
-        let functions = self.functions.pin();
-        let id = Arc::clone(&info.id);
-        Arc::clone(functions.get_or_insert(id, Arc::new(Function::new(info, load))))
+    pub(super) fn add_function(
+        &self,
+        info: FunctionInfo,
+        load: Arc<Load>,
+        now: Moment,
+    ) -> Arc<Function> {
+        let function = self.forgetting.add(info, load, &self.functions, now);
+        self.forgetting.forget_surplus(&self.functions, now);
+        function
+    }
+
+    /// Lists the function if it was forgotten since it was found, and lets none be forgotten before
+    /// the guard is dropped: its instance is in the list of the function by then.
+    pub(super) fn keep(&self, function: &Arc<Function>) -> Kept<'_> {
+        self.forgetting.keep(function, &self.functions)
+    }
+
+    /// Forgets the functions that had no instance for too long. One that comes back is looked up
+    /// anew and goes on with its numbers: see [`Forgetting`].
+    pub(super) fn forget_idle(&self, now: Moment) {
+        self.forgetting.forget(&self.functions, now);
     }
 
     /// The instance of this id, if it is listed.
@@ -104,6 +126,9 @@ impl Directory {
 
     /// Lists an instance as stopped for a while, or removes it at once.
     pub(super) fn retire(&self, instance: &Instance, now: Moment, remove: bool) {
+        if let Some(function) = self.function(&instance.function.id) {
+            self.forgetting.instance_ended(&function, now);
+        }
         if remove {
             self.instances.pin().remove(&instance.id);
         } else {

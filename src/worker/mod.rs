@@ -5,8 +5,10 @@
 
 mod config;
 mod directory;
+mod event_log;
 mod events;
 mod executor;
+mod forgetting;
 mod function;
 mod gate;
 mod instance;
@@ -147,10 +149,13 @@ impl Worker {
         clock: &Clock,
     ) -> Result<Arc<Instance>> {
         let function = match self.function(function_id) {
-            Err(error) if error.kind() == ErrorKind::NotFound => self.look_up(function_id).await?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.look_up(function_id, clock).await?
+            }
             found => found?,
         };
         self.check_open()?;
+        let _kept = self.directory.keep(&function);
         let cold_start = self.config.cold_start.or(function.info.model.cold_start);
         let cold_start = cold_start.unwrap_or(self.config.runtime.cold_start());
         let cold_start = self.config.layers.time_scale.apply(cold_start);
@@ -212,6 +217,7 @@ impl Worker {
     pub fn housekeeping(&self, now: Moment) {
         self.listeners.housekeeping(now);
         self.directory.evict_stopped(now);
+        self.directory.forget_idle(now);
     }
 
     /// What is in use at this moment.
@@ -285,7 +291,7 @@ impl Worker {
         Err(Error::not_found(message))
     }
 
-    async fn look_up(&self, id: &str) -> Result<Arc<Function>> {
+    async fn look_up(&self, id: &str, clock: &Clock) -> Result<Arc<Function>> {
         let found = self.store.lookup(id).await.map_err(|error| {
             Error::unavailable(format!("cannot look up the function '{id}'")).with_source(error)
         })?;
@@ -299,7 +305,7 @@ impl Worker {
             FeatureScope::Function => Arc::default(),
             FeatureScope::Worker => Arc::clone(&self.load),
         };
-        Ok(self.directory.add_function(info, load))
+        Ok(self.directory.add_function(info, load, clock.now()))
     }
 
     /// Finds the instance that runs a call: the one asked for, or the next one in turn.

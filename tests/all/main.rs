@@ -11,6 +11,7 @@ mod compression;
 mod endpoints;
 mod events;
 mod fleet;
+mod forgetting;
 mod grpc;
 // What a process uses is read from /proc.
 #[cfg(target_os = "linux")]
