@@ -161,7 +161,16 @@ pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Cata
     let mut sources = models.named.clone();
     if let Some(folder) = &models.folder {
         let found = catalog::search(folder, &offered);
-        sources.extend(found.map_err(|error| error.at("--models-dir"))?);
+        let mut found = found.map_err(|error| error.at("--models-dir"))?;
+        if let Err(error) = backends::check_plugins(found.iter().map(|found| &found.uri), folder) {
+            let error = error.at("--models-dir");
+            if !models.skip_bad {
+                return Err(error);
+            }
+            tracing::warn!(%error, "left out the plugins");
+            found.retain(|found| !backends::is_plugin(&found.uri));
+        }
+        sources.extend(found);
     }
     let mut catalog = Catalog::new(extrapolation);
     let loaded = catalog::load(&sources, &backends);

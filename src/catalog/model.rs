@@ -33,10 +33,13 @@ pub struct Model {
     /// What was last reported of inputs outside the trained range.
     range_reported: Mutex<String>,
     range_reports: Throttle,
+    failure_reports: Throttle,
 }
 
 /// How often one thing about a model is reported.
 const REPORTS: Duration = Duration::from_secs(60);
+/// How often it is reported that a model failed.
+const FAILURE_REPORTS: Duration = Duration::from_secs(1);
 
 impl Model {
     /// A model that was opened, with what its settings say about how it is served.
@@ -64,6 +67,7 @@ impl Model {
             corrections: Corrections::default(),
             range_reported: Mutex::default(),
             range_reports: Throttle::every(REPORTS),
+            failure_reports: Throttle::every(FAILURE_REPORTS),
             predictor,
         })
     }
@@ -79,6 +83,18 @@ impl Model {
     pub fn outside(&self) -> Vec<(Feature, u64)> {
         let counts = self.range.iter().flat_map(RangeGuard::counts);
         counts.map(|(feature, _, count)| (feature, count)).collect()
+    }
+
+    /// What a client is told when the model failed: no more than that. The reason may name files of
+    /// this machine, and is for the log, at most once a second.
+    #[cold]
+    #[must_use]
+    pub fn failed(&self, reason: &Error, now: Moment) -> Error {
+        if self.failure_reports.is_due(now) {
+            tracing::warn!(image = %self.image, %reason, "a model failed");
+        }
+        let message = "the model failed; the worker's log has the reason";
+        Error::new(reason.kind(), message).at(&self.image)
     }
 
     /// Reports what came since the last report: predictions that had to be corrected, and inputs

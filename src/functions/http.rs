@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode, Url};
 
 use super::{FunctionSpec, FunctionStore, Lookup, StoreError, stored::Stored};
+use crate::clock::{Throttle, precise};
 
 /// Asks a key-value store, and asks again when it does not answer.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ const BACK_OFF: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500)];
 /// The most bytes of an answer that are read. A function takes a few hundred.
 const MAX_ANSWER: usize = 64 * 1024;
+/// When the last warning of a store that does not answer was logged.
+static WARNINGS: Throttle = Throttle::every(Duration::from_secs(1));
 
 impl HttpStore {
     /// A client of the store at this address. Nothing is sent yet.
@@ -118,7 +121,11 @@ impl FunctionStore for HttpStore {
                 }
                 back_off(wait).await;
             }
-            self.ask(id).await.map_err(|reason| self.error(reason))
+            self.ask(id).await.map_err(|reason| self.error(reason)).inspect_err(|error| {
+                if WARNINGS.is_due(precise::now()) {
+                    tracing::warn!(%error, "cannot look up functions");
+                }
+            })
         })
     }
 }

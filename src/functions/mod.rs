@@ -53,3 +53,11 @@ pub struct StoreError {
     /// What it did instead of answering.
     pub reason: String,
 }
+
+impl StoreError {
+    /// What a client of the worker may know of it: not where the store is.
+    #[must_use]
+    pub fn public(&self) -> &'static str {
+        "the function registry does not answer as expected; the worker's log says more"
+    }
+}

@@ -105,7 +105,10 @@ impl Executor {
         running.features = Some(features);
         let info = &*function.info;
         let asked = self.sessions.predict(&info.model, &features, &worker.config.layers);
-        let Answer { raw, prediction } = asked.inspect_err(|error| running.fail(error.kind()))?;
+        let Answer { raw, prediction } = asked.map_err(|error| {
+            running.fail(error.kind());
+            info.model.failed(&error, clock.now())
+        })?;
         let plan = scenario::plan(&info.spec, &features, &prediction, info.draws, running.number);
         let planned = Prediction {
             runtime: plan.run_time,

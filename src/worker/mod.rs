@@ -287,7 +287,7 @@ impl Worker {
 
     async fn look_up(&self, id: &str) -> Result<Arc<Function>> {
         let found = self.store.lookup(id).await.map_err(|error| {
-            Error::unavailable(format!("cannot look up the function '{id}'")).with_source(error)
+            Error::unavailable(format!("cannot look up the function '{id}': {}", error.public()))
         })?;
         let Some(spec) = found else {
             let message = format!("the function registry knows no function with the id '{id}'");
