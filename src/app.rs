@@ -15,6 +15,7 @@ use crate::{
     functions::{self, FunctionStore, Place},
     report::{ModelList, ServerSummary},
     scenario::{Purpose, Seed, TimeScale},
+    tls::{HttpListener, ServerTls},
     wire::{
         server::Server,
         transport::sockets::{self, Bound},
@@ -32,6 +33,7 @@ pub struct App {
     registry: Place,
     /// Where the page of metrics is shown.
     metrics: Option<SocketAddr>,
+    tls: Option<ServerTls>,
     config: Config,
     housekeeping: JoinHandle<()>,
 }
@@ -45,6 +47,7 @@ impl App {
     /// nothing serves.
     pub async fn start(config: Config) -> Result<Self> {
         let (addresses, page) = (config.addresses()?, config.metrics_address()?);
+        let tls = config.tls.clone().map(ServerTls::load).transpose()?;
         let preparation = Server::prepare(&config.server);
         let catalog = Arc::new(open_models(&config.models, config.extrapolation)?);
         sockets::raise_limit();
@@ -63,17 +66,19 @@ impl App {
             addresses.push(address);
             serving.push((worker, socket));
         }
-        let server = Server::start(preparation, serving, &config.server, config.stagger);
+        let server =
+            Server::start(preparation, serving, &config.server, tls.clone(), config.stagger);
         let server = server
             .await
             .map_err(|error| Error::unavailable("cannot start to serve").with_source(error))?;
         let metrics = page.as_ref().and_then(|page| page.local_addr().ok());
         if let Some(page) = page {
+            let page = HttpListener::new(page, tls.clone());
             metrics::serve(page, snapshots(server.clocks(), &workers, &addresses));
         }
         let monitor = LatenessMonitor::new(server.clocks(), config.lateness_warn);
         let housekeeping = tokio::spawn(housekeeping(catalog, workers.clone(), monitor));
-        Ok(Self { server, workers, addresses, registry, metrics, config, housekeeping })
+        Ok(Self { server, workers, addresses, registry, metrics, tls, config, housekeeping })
     }
 
     /// Where it serves; the first worker of a fleet.
@@ -132,8 +137,19 @@ impl App {
             store: self.registry.url.as_str(),
             store_is_here: self.registry.is_here,
             metrics: self.metrics,
+            tls: self.tls.as_ref().map(ServerTls::files),
         };
         summary.text()
+    }
+
+    /// Reads the files of TLS again, for connections that are accepted from now on. Returns whether
+    /// there are any.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be used; then everything stays as it is.
+    pub fn reload_tls(&self) -> Result<bool> {
+        self.tls.as_ref().map(ServerTls::reload).transpose().map(|reloaded| reloaded.is_some())
     }
 
     /// Stops accepting, lets the calls end within the grace period or until `hurry` ends, and

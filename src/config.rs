@@ -7,12 +7,13 @@ use hyperfake_predictor::{Error, Limits, Result};
 use reqwest::Url;
 
 use crate::{
-    args::{DatabaseType, EngineArgs, LogArgs, ModelArgs, ServerArgs},
+    args::{DatabaseType, EngineArgs, LogArgs, ModelArgs, ServerArgs, ServerTlsArgs},
     backends,
     catalog::{Extrapolation, Layers, Source},
     functions::StoreKind,
     machine::Machine,
     telemetry,
+    tls::ServerFiles,
     wire::transport::{
         MessageLimits, ServerLimits,
         addresses::{self, Listen},
@@ -41,6 +42,8 @@ pub struct Config {
     pub database: Database,
     /// The log warns when 1 sleep in 100 ends later than this.
     pub lateness_warn: Duration,
+    /// The files of TLS, if it is served.
+    pub tls: Option<ServerFiles>,
     /// Where the page of metrics is served, as `host:port`.
     pub metrics: Option<String>,
     /// How long calls may go on after the signal to stop.
@@ -96,6 +99,12 @@ impl Models {
 #[must_use]
 pub fn choice(args: &EngineArgs) -> backends::Choice {
     backends::Choice { onnx_engine: args.onnx_engine, ort_library: args.ort_lib.clone() }
+}
+
+fn tls(args: ServerTlsArgs) -> Option<ServerFiles> {
+    let ServerTlsArgs { tls_cert, tls_key, tls_client_ca } = args;
+    let (cert, key) = tls_cert.zip(tls_key)?;
+    Some(ServerFiles { cert, key, client_ca: tls_client_ca })
 }
 
 fn store_kind(kind: DatabaseType) -> StoreKind {
@@ -180,6 +189,7 @@ impl Config {
                 url: store_url(database_address)?,
             },
             lateness_warn: args.lateness_warn,
+            tls: tls(args.tls),
             metrics: args.metrics_address,
             shutdown_grace: args.shutdown_grace,
         })

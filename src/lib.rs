@@ -20,5 +20,6 @@ pub mod record;
 pub mod report;
 pub mod scenario;
 pub mod telemetry;
+pub mod tls;
 pub mod wire;
 pub mod worker;

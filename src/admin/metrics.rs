@@ -2,6 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use crate::{clock::Lateness, tls::HttpListener, worker::Usage};
 use axum::{Router, http::header, routing::get};
 use prometheus_client::{
     collector::Collector,
@@ -9,9 +10,6 @@ use prometheus_client::{
     metrics::MetricType,
     registry::{Registry, Unit},
 };
-use tokio::net::TcpListener;
-
-use crate::{clock::Lateness, worker::Usage};
 
 /// What the page shows, at one moment.
 #[derive(Debug)]
@@ -78,7 +76,7 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// Serves the page at `/metrics` on this listener until the runtime ends. `read` is called for
 /// every request.
-pub fn serve(listener: TcpListener, read: impl Fn() -> Snapshot + Send + Sync + 'static) {
+pub fn serve(listener: HttpListener, read: impl Fn() -> Snapshot + Send + Sync + 'static) {
     let mut registry = Registry::with_prefix("hyperfake");
     registry.register_collector(Box::new(Page(Box::new(read))));
     let registry = Arc::new(registry);

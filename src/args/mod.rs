@@ -6,6 +6,7 @@ mod models;
 mod named;
 mod read;
 mod server;
+mod tls;
 
 use clap::{Parser, Subcommand};
 
@@ -17,6 +18,7 @@ pub use self::{
     },
     read::parser,
     server::{DatabaseType, LogArgs, ServerArgs},
+    tls::{ClientTlsArgs, ServerTlsArgs},
 };
 
 /// A FaaS worker that predicts what its functions would do instead of running them.

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use super::{
-    ModelArgs,
+    ModelArgs, ServerTlsArgs,
     read::{buffer_size, log_level, size},
 };
 use crate::{
@@ -188,6 +188,10 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_SHUTDOWN_GRACE", value_name = "DURATION", default_value = "30s",
           value_parser = duration::parse)]
     pub shutdown_grace: Duration,
+
+    /// TLS.
+    #[command(flatten)]
+    pub tls: ServerTlsArgs,
 
     /// The log.
     #[command(flatten)]

@@ -10,8 +10,9 @@ use std::{
 use bytes::Bytes;
 use hyperfake_predictor::{Error, Result};
 use parking_lot::Mutex;
+use tonic::Status;
 
-use super::{Connection, Sample};
+use super::{Connection, Sample, connection::describe};
 
 /// A call that is repeated.
 #[derive(Debug, Clone)]
@@ -39,6 +40,19 @@ pub struct Repeated {
     pub took: Duration,
 }
 
+/// The most kinds of errors that are told apart: a server can invent any number.
+const MAX_ERRORS: usize = 100;
+
+impl Repeated {
+    fn count(&mut self, error: &Status) {
+        let mut text = describe(error);
+        if self.errors.len() >= MAX_ERRORS && !self.errors.contains_key(&text) {
+            text = "other errors".to_owned();
+        }
+        *self.errors.entry(text).or_default() += 1;
+    }
+}
+
 /// Makes the calls: each caller sends its next one when the one before has ended.
 ///
 /// # Errors
@@ -61,10 +75,7 @@ pub async fn repeat(connection: &Connection, repetition: &Repetition) -> Result<
                     let mut repeated = repeated.lock();
                     match ended {
                         Ok(sample) => repeated.samples.push(sample),
-                        Err(status) => {
-                            let text = format!("{:?}: {}", status.code(), status.message());
-                            *repeated.errors.entry(text).or_default() += 1;
-                        }
+                        Err(status) => repeated.count(&status),
                     }
                 }
             })

@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{ModelList, format};
+use crate::tls::ServerFiles;
 
 /// What `hyperfake server` shows when it serves.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct ServerSummary<'a> {
     /// Whether this process is the function store.
     pub(crate) store_is_here: bool,
     pub(crate) metrics: Option<SocketAddr>,
+    /// The files of TLS, if it is served.
+    pub(crate) tls: Option<&'a ServerFiles>,
 }
 
 impl ServerSummary<'_> {
@@ -44,9 +47,33 @@ impl ServerSummary<'_> {
         };
         text += self.store;
         if let Some(address) = self.metrics {
-            text += &format!("\nmetrics are at http://{address}/metrics");
+            let scheme = if self.tls.is_some() { "https" } else { "http" };
+            text += &format!("\nmetrics are at {scheme}://{address}/metrics");
+        }
+        if let Some(security) = self.security() {
+            text += &format!("\n{security}");
         }
         text
+    }
+
+    /// How clients are served, unless it is in plain text on this machine alone.
+    fn security(&self) -> Option<String> {
+        let mut addresses = self.addresses.iter().copied().chain(self.metrics);
+        match self.tls {
+            Some(files) => {
+                let mut text = format!("TLS with the certificate in {}", files.cert.display());
+                if let Some(ca) = &files.client_ca {
+                    text += &format!(", for clients with a certificate of {}", ca.display());
+                }
+                Some(text)
+            }
+            None if addresses.all(|address| address.ip().to_canonical().is_loopback()) => None,
+            None => Some(
+                "in plain text: others on the network can read and change what is sent; for TLS, \
+                 see --tls-cert"
+                    .to_owned(),
+            ),
+        }
     }
 
     /// Such as `serving 3 workers on [::]:50051 to [::]:50053`.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Lateness, precise},
+    tls::ServerTls,
     worker::Worker,
 };
 
@@ -57,9 +58,10 @@ impl Server {
         preparation: Preparation,
         workers: Vec<(Arc<Worker>, Bound)>,
         limits: &ServerLimits,
+        tls: Option<ServerTls>,
         stagger: Duration,
     ) -> io::Result<Self> {
-        let acceptor = Acceptor::start(limits, ThreadContext::new).await?;
+        let acceptor = Acceptor::start(limits, ThreadContext::new).await?.with_tls(tls);
         let reflection = preparation.0.finish();
         let clock = precise::start();
         let mut moment = clock.now();

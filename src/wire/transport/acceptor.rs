@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Moment, Throttle, precise},
+    tls::ServerTls,
     wire::status::Limit,
 };
 
@@ -32,6 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Acceptor<T> {
     threads: CallThreads<T>,
+    tls: Option<ServerTls>,
     shared: Arc<Shared<T>>,
 }
 
@@ -80,7 +82,14 @@ impl<T: 'static> Acceptor<T> {
             clock: precise::start(),
             warnings: Throttle::every(WARNING_INTERVAL),
         });
-        Ok(Self { threads, shared })
+        Ok(Self { threads, tls: None, shared })
+    }
+
+    /// The same acceptor, whose endpoints speak TLS from the next one on.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<ServerTls>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// Serves an endpoint from now on.
@@ -110,7 +119,8 @@ impl<T: 'static> Acceptor<T> {
 
     fn activate(&self, endpoint: impl Endpoint<T>) -> (Arc<dyn Serve<T>>, CancellationToken) {
         let stop = self.threads.stop().child_token();
-        (Arc::new(ActiveEndpoint { endpoint, stop: stop.clone() }), stop)
+        let tls = self.tls.clone();
+        (Arc::new(ActiveEndpoint { endpoint, tls, stop: stop.clone() }), stop)
     }
 
     /// Removes all endpoints, for good.

@@ -20,7 +20,10 @@ use super::{
     limits::ServerLimits,
     request::{LimitedService, RequestLimits},
 };
-use crate::clock::{Clock, precise};
+use crate::{
+    clock::{Clock, precise},
+    tls::ServerTls,
+};
 
 /// The call threads. They end when this is dropped.
 #[derive(Debug)]
@@ -43,6 +46,9 @@ pub(super) type Handover<T> = (Arc<dyn Serve<T>>, AcceptedConnection);
 
 /// An endpoint, whatever its type: one dynamic call for each connection.
 pub(super) trait Serve<T>: Send + Sync {
+    /// The TLS of its connections, if they have it.
+    fn tls(&self) -> Option<&ServerTls>;
+
     /// Serves a connection in a task of its own.
     fn serve(&self, context: &T, connection: Connection, server: &Arc<ThreadServer>);
 }
@@ -50,11 +56,16 @@ pub(super) trait Serve<T>: Send + Sync {
 /// An endpoint until it is removed.
 pub(super) struct ActiveEndpoint<E> {
     pub(super) endpoint: E,
+    pub(super) tls: Option<ServerTls>,
     /// Tells the endpoint's connections to finish.
     pub(super) stop: CancellationToken,
 }
 
 impl<T, E: Endpoint<T>> Serve<T> for ActiveEndpoint<E> {
+    fn tls(&self) -> Option<&ServerTls> {
+        self.tls.as_ref()
+    }
+
     fn serve(&self, context: &T, connection: Connection, server: &Arc<ThreadServer>) {
         let service = self.endpoint.service(context, &connection);
         // A connection polls its token, which takes the token's lock: connections must not share one.
@@ -158,7 +169,7 @@ async fn run_thread<T>(
 ) {
     let serve = async {
         while let Some((endpoint, connection)) = handovers.recv().await {
-            match connection.register() {
+            match connection.register(endpoint.tls()) {
                 Ok(connection) => endpoint.serve(context, connection, &server),
                 Err(error) => tracing::warn!(%error, "lost a connection"),
             }
