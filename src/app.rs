@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
-use reqwest::Url;
 use tokio::{net::TcpListener, task::JoinHandle};
+use url::{Host, Url};
 
 use crate::{
     admin::metrics,
@@ -12,10 +12,10 @@ use crate::{
     catalog::{self, Catalog, Extrapolation},
     clock::{Clock, Lateness, LatenessMonitor, precise},
     config::{Config, Database, Models},
-    functions::{self, FunctionStore, Place},
+    functions::{self, FunctionStore, Place, StoreKind, StoreTls},
     report::{ModelList, ServerSummary},
     scenario::{Purpose, Seed, TimeScale},
-    tls::{HttpListener, ServerTls},
+    tls::{ClientTls, HttpListener, ServerTls},
     wire::{
         server::Server,
         transport::sockets::{self, Bound},
@@ -54,7 +54,7 @@ impl App {
         let sockets = bind(&addresses)?;
         let page = page.map(bind_page).transpose()?;
         let seed = Seed::new(config.seed.unwrap_or_else(|| fastrand::u64(..)));
-        let (store, registry) = function_store(&config.database, seed).await?;
+        let (store, registry) = function_store(&config.database, tls.as_ref(), seed).await?;
         let (mut workers, mut addresses, mut serving) = (Vec::new(), Vec::new(), Vec::new());
         let behaviour = Arc::new(config.worker.clone());
         for (index, (address, socket)) in sockets.into_iter().enumerate() {
@@ -136,6 +136,9 @@ impl App {
             time_scale: (scale != TimeScale::ONE).then(|| scale.to_string()),
             store: self.registry.url.as_str(),
             store_is_here: self.registry.is_here,
+            store_is_exposed: self.registry.is_here
+                && self.registry.url.scheme() == "http"
+                && !is_loopback(&self.registry.url),
             metrics: self.metrics,
             tls: self.tls.as_ref().map(ServerTls::files),
         };
@@ -160,6 +163,16 @@ impl App {
         let now = precise::now();
         self.worker().catalog().models().iter().for_each(|model| model.report(now));
         self.server.shut_down(self.config.shutdown_grace, hurry).await
+    }
+}
+
+/// Whether only this machine can reach an address.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
     }
 }
 
@@ -290,6 +303,7 @@ fn bind(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, Bound)>> {
 
 async fn function_store(
     database: &Database,
+    server: Option<&ServerTls>,
     seed: Seed,
 ) -> Result<(Arc<dyn FunctionStore>, Place)> {
     let draws = seed.function("");
@@ -297,7 +311,12 @@ async fn function_store(
         let half = |purpose| u128::from(draws.bits(number, purpose));
         half(Purpose::FunctionId) << 64 | half(Purpose::FunctionIdRest)
     };
-    functions::open(&database.url, database.kind, ids).await.map_err(|error| {
+    // A file that was named is read, so that one that is not there is no surprise later.
+    let is_asked = database.tls.ca.is_some()
+        || (database.url.scheme() == "https" && database.kind != StoreKind::Embedded);
+    let client = is_asked.then(|| ClientTls::load(&database.tls)).transpose()?;
+    let tls = StoreTls { client, server: server.cloned() };
+    functions::open(&database.url, database.kind, &tls, ids).await.map_err(|error| {
         let flag = format!("--database-address {}", database.url);
         Error::unavailable("no function registry").with_source(error).at(flag)
     })

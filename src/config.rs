@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hyperfake_predictor::{Error, Limits, Result};
-use reqwest::Url;
+use url::Url;
 
 use crate::{
     args::{DatabaseType, EngineArgs, LogArgs, ModelArgs, ServerArgs, ServerTlsArgs},
@@ -13,7 +13,7 @@ use crate::{
     functions::StoreKind,
     machine::Machine,
     telemetry,
-    tls::ServerFiles,
+    tls::{ClientFiles, ServerFiles},
     wire::transport::{
         MessageLimits, ServerLimits,
         addresses::{self, Listen},
@@ -102,7 +102,7 @@ pub fn choice(args: &EngineArgs) -> backends::Choice {
 }
 
 fn tls(args: ServerTlsArgs) -> Option<ServerFiles> {
-    let ServerTlsArgs { tls_cert, tls_key, tls_client_ca } = args;
+    let ServerTlsArgs { tls_cert, tls_key, tls_client_ca, .. } = args;
     let (cert, key) = tls_cert.zip(tls_key)?;
     Some(ServerFiles { cert, key, client_ca: tls_client_ca })
 }
@@ -122,6 +122,8 @@ pub struct Database {
     pub kind: StoreKind,
     /// Its address.
     pub url: Url,
+    /// To ask it, if its address is an `https://` one.
+    pub tls: ClientFiles,
 }
 
 impl Config {
@@ -187,6 +189,11 @@ impl Config {
             database: Database {
                 kind: store_kind(args.database_type),
                 url: store_url(database_address)?,
+                tls: ClientFiles {
+                    ca: args.tls.tls_ca.clone(),
+                    identity: args.tls.tls_cert.clone().zip(args.tls.tls_key.clone()),
+                    server_name: None,
+                },
             },
             lateness_warn: args.lateness_warn,
             tls: tls(args.tls),
@@ -233,7 +240,7 @@ pub fn log(args: &LogArgs) -> telemetry::Config {
 ///
 /// # Errors
 ///
-/// When it is not an `http://` URL with a host.
+/// When it is not an `http://` or `https://` URL with a host.
 pub fn store_url(text: &str) -> Result<Url> {
     let invalid = |reason: String| {
         let message =
@@ -242,8 +249,8 @@ pub fn store_url(text: &str) -> Result<Url> {
     };
     let url: Url = text.parse().map_err(|error| invalid(format!(": {error}")))?;
     match (url.scheme(), url.host_str()) {
-        ("http", Some(_)) => Ok(url),
-        ("http", None) => Err(invalid(" with a host".into())),
+        ("http" | "https", Some(_)) => Ok(url),
+        ("http" | "https", None) => Err(invalid(" with a host".into())),
         (other, _) => Err(invalid(format!(": unsupported scheme '{other}'"))),
     }
 }
@@ -342,7 +349,7 @@ mod tests {
     fn an_invalid_value_is_refused_with_its_flag() {
         for (line, expected) in [
             ("--memory 0", "--memory: found 0, expected a size"),
-            ("--database-address https://a", "unsupported scheme 'https'"),
+            ("--database-address ftp://a", "unsupported scheme 'ftp'"),
             ("--database-address 8999", "--database-address: found '8999', expected a URL"),
             ("--max-message-size 0", "--max-message-size: found 0, expected a size"),
             ("-m a.onnx b//c", "--model: 'b//c' is not the name of an image"),

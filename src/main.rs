@@ -12,6 +12,7 @@ use hyperfake_worker::{
     commands::{Output, call, completions, doctor, load, models, predict, server},
     telemetry,
 };
+use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     backends::turn_off_telemetry();
@@ -30,6 +31,13 @@ fn run(command: Command) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Error::internal("cannot start the runtime").with_source(error))?;
+    let ended = dispatch(command, &runtime);
+    // A name that the system still looks up must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+fn dispatch(command: Command, runtime: &Runtime) -> Result<ExitCode> {
     let Output { text, succeeded } = match command {
         Command::Server(args) => {
             return runtime.block_on(server::run(*args, print)).map(|()| ExitCode::SUCCESS);

@@ -107,7 +107,7 @@ pub struct LoadArgs {
 /// Which worker is called, and where its functions are registered.
 #[derive(Debug, Clone, Args)]
 pub struct TargetArgs {
-    /// The worker; https:// in front asks for TLS
+    /// The worker; with https:// in front, TLS is spoken
     #[arg(
         long,
         env = "HYPERFAKE_ADDRESS",

@@ -18,13 +18,18 @@ pub struct ServerTlsArgs {
     /// A file with authorities (PEM): only clients with a certificate of one of them are served
     #[arg(long, env = "HYPERFAKE_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
+
+    /// A file with the authorities that are believed (PEM), to ask a registry at an https:// address
+    /// [default: those of this machine]
+    #[arg(long, env = "HYPERFAKE_TLS_CA", value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
 }
 
 /// The files of a client's TLS.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ClientTlsArgs {
-    /// A file with the authorities that are believed (PEM), for TLS, which is spoken when --address
-    /// begins with https:// or one of the --tls options is given [default: those of this machine]
+    /// A file with the authorities that are believed (PEM), for addresses that begin with https://
+    /// [default: those of this machine]
     #[arg(long, env = "HYPERFAKE_TLS_CA", value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
 

@@ -93,3 +93,20 @@ pub async fn repeat(connection: &Connection, repetition: &Repetition) -> Result<
 fn take(left: &AtomicU32) -> Option<u32> {
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_that_a_server_invents_are_counted_together_at_some_point() {
+        let mut repeated = Repeated::default();
+        for number in 0..1000 {
+            repeated.count(&Status::internal(format!("error {number}")));
+            repeated.count(&Status::internal("error 1"));
+        }
+        assert_eq!(repeated.errors.len(), MAX_ERRORS + 1);
+        assert_eq!(repeated.errors["Internal: error 1"], 1001);
+        assert_eq!(repeated.errors["other errors"], 1000 - MAX_ERRORS as u64);
+    }
+}

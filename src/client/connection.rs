@@ -103,7 +103,7 @@ impl Connection {
                 Some(tls) => {
                     let origin = format!("https://{address}").parse();
                     let endpoint = origin.into_iter().fold(endpoint, Endpoint::origin);
-                    endpoint.connect_with_connector(TlsConnector::new(tls.clone())).await
+                    endpoint.connect_with_connector(TlsConnector::new(tls)).await
                 }
             }
         };
@@ -205,9 +205,20 @@ impl Connection {
     }
 }
 
-/// The error for an answer other than the one that was asked for.
+/// The error for an answer other than the one that was asked for, or for none.
 pub(super) fn refused(what: &str, status: &Status) -> Error {
-    Error::unavailable(format!("the worker refused {what}: {}", describe(status)))
+    if status.source().is_none() {
+        return Error::unavailable(format!("the worker refused {what}: {}", describe(status)));
+    }
+    // tonic's own: there was no answer. A worker with TLS ends such connections at once, and so does
+    // one that asks for a certificate.
+    let message = format!(
+        "the connection ended without an answer to {what}; if the worker speaks TLS, it needs https:// in \
+         front of its address, and perhaps a certificate (--tls-cert)"
+    );
+    let causes = std::iter::successors(status.source(), |cause| (*cause).source());
+    let causes: Vec<_> = causes.map(|cause| format::foreign(&cause.to_string())).collect();
+    Error::unavailable(message).with_source(causes.join(": "))
 }
 
 /// The code and the text of an answer that is an error.

@@ -24,20 +24,31 @@ pub(super) fn of(args: &TargetArgs, deadline: Duration) -> Result<Target> {
     })
 }
 
-/// TLS, if the address or another option asks for it.
+/// TLS, if the worker's address begins with `https://`.
 fn tls(args: &TargetArgs) -> Result<Option<ClientTls>> {
+    let is_https = |address: &str| address.starts_with("https://");
+    let files = files(args);
+    if is_https(&args.address) {
+        return ClientTls::load(&files).map(Some);
+    }
+    // The authorities may be a variable of the environment, meant for other commands.
+    let asked = [
+        ("--tls-cert", files.identity.is_some()),
+        ("--tls-server-name", files.server_name.is_some()),
+    ];
+    match asked.into_iter().find(|(_, is_given)| *is_given && !is_https(&args.database_address)) {
+        None => Ok(None),
+        Some((flag, _)) => {
+            let found = &args.address;
+            let message = format!("found '{found}', expected https:// in front of it for {flag}");
+            Err(Error::invalid(message).at("--address"))
+        }
+    }
+}
+
+fn files(args: &TargetArgs) -> ClientFiles {
     let ClientTlsArgs { tls_ca, tls_cert, tls_key, tls_server_name } = args.tls.clone();
-    let is_given = tls_ca.is_some() || tls_cert.is_some() || tls_server_name.is_some();
-    if is_given && args.address.starts_with("http://") {
-        let message = "found http://, but TLS is asked for by a --tls option; expected https://";
-        return Err(Error::invalid(message).at("--address"));
-    }
-    if !is_given && !args.address.starts_with("https://") {
-        return Ok(None);
-    }
-    let files =
-        ClientFiles { ca: tls_ca, identity: tls_cert.zip(tls_key), server_name: tls_server_name };
-    ClientTls::load(&files).map(Some)
+    ClientFiles { ca: tls_ca, identity: tls_cert.zip(tls_key), server_name: tls_server_name }
 }
 
 /// Connects to the worker.
@@ -58,7 +69,10 @@ pub(super) async fn start(
             .at("--database-address")
     };
     let store = config::store_url(&target.database_address)?;
-    let store = HttpStore::new(store).map_err(unregistered)?;
+    let store = match store.scheme() {
+        "https" => HttpStore::with_tls(store, &ClientTls::load(&files(target))?),
+        _ => HttpStore::new(store).map_err(unregistered)?,
+    };
     let clock = connection.clock();
     let function = tokio::select! {
         registered = store.register(image) => registered.map_err(unregistered)?,

@@ -28,6 +28,7 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::{FunctionSpec, FunctionStore, Lookup, stored::Stored};
+use crate::tls::{HttpListener, ServerTls};
 
 /// Functions in memory; a clone is the same store.
 #[derive(Clone)]
@@ -61,14 +62,19 @@ impl EmbeddedStore {
         Self(Arc::new(Shared { functions, count, ids: Box::new(ids) }))
     }
 
-    /// Answers requests on these listeners until the runtime ends.
+    /// Answers requests on these listeners, in plain text, until the runtime ends.
     pub fn serve(&self, listeners: Vec<TcpListener>) {
+        self.serve_with(listeners, None);
+    }
+
+    /// The same, with TLS if it is given.
+    pub fn serve_with(&self, listeners: Vec<TcpListener>, tls: Option<&ServerTls>) {
         let router = Router::new()
             .route("/", get(look_up).post(register))
             .layer(DefaultBodyLimit::max(MAX_FUNCTION))
             .with_state(self.clone());
         for listener in listeners {
-            let router = router.clone();
+            let (router, listener) = (router.clone(), HttpListener::new(listener, tls.cloned()));
             tokio::spawn(async move {
                 if let Err(error) = axum::serve(listener, router).await {
                     tracing::error!(%error, "the function registry ended");

@@ -11,7 +11,7 @@ mod stored;
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
-pub use self::open::{Place, StoreKind, open};
+pub use self::open::{Place, StoreKind, StoreTls, open};
 
 /// Where functions are looked up.
 pub trait FunctionStore: fmt::Debug + Send + Sync + 'static {

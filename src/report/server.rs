@@ -20,6 +20,8 @@ pub(crate) struct ServerSummary<'a> {
     pub(crate) store: &'a str,
     /// Whether this process is the function store.
     pub(crate) store_is_here: bool,
+    /// Whether it is that for other machines, in plain text.
+    pub(crate) store_is_exposed: bool,
     pub(crate) metrics: Option<SocketAddr>,
     /// The files of TLS, if it is served.
     pub(crate) tls: Option<&'a ServerFiles>,
@@ -65,9 +67,16 @@ impl ServerSummary<'_> {
                 if let Some(ca) = &files.client_ca {
                     text += &format!(", for clients with a certificate of {}", ca.display());
                 }
+                if self.store_is_exposed {
+                    text += "; the function registry in plain text, as its address says";
+                }
                 Some(text)
             }
-            None if addresses.all(|address| address.ip().to_canonical().is_loopback()) => None,
+            None if !self.store_is_exposed
+                && addresses.all(|address| address.ip().to_canonical().is_loopback()) =>
+            {
+                None
+            }
             None => Some(
                 "in plain text: others on the network can read and change what is sent; for TLS, \
                  see --tls-cert"

@@ -1,7 +1,12 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyperfake_predictor::{Error, Result};
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName, sign::SingleCertAndKey};
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert, pki_types::ServerName,
+    sign::SingleCertAndKey,
+};
 
 use super::{
     Protocol,
@@ -38,10 +43,7 @@ impl ClientTls {
             Some(path) => authorities(Named { flag: "--tls-ca", path })?,
             None => Arc::new(of_this_machine()?),
         };
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::internal("cannot set up TLS").with_source(error))?
-            .with_root_certificates(roots);
+        let config = believing(roots)?;
         let config = match &files.identity {
             None => config.with_no_client_auth(),
             Some((cert, key)) => {
@@ -60,27 +62,48 @@ impl ClientTls {
         Ok(Self { config: Arc::new(config), server_name: server_name.transpose()? })
     }
 
-    /// The configuration for a protocol.
-    #[must_use]
-    pub fn config(&self, protocol: Protocol) -> ClientConfig {
-        let mut config = (*self.config).clone();
-        config.alpn_protocols = protocol.alpn();
-        config
-    }
-
-    /// The name that the certificate of the server at this host must have.
+    /// Without authorities: no server is believed.
     ///
     /// # Errors
     ///
-    /// When the host has no name that a certificate could have.
-    pub fn server_name(&self, host: &str) -> Result<ServerName<'static>> {
-        match &self.server_name {
-            Some(name) => Ok(name.clone()),
-            None => ServerName::try_from(host.to_owned()).map_err(|error| {
-                Error::invalid(format!("found the host '{host}'")).with_source(error)
-            }),
+    /// When the cryptography cannot be set up.
+    pub fn none() -> Result<Self> {
+        let config = believing(Arc::new(RootCertStore::empty()))?.with_no_client_auth();
+        Ok(Self { config: Arc::new(config), server_name: None })
+    }
+
+    /// The same, for servers whose certificate has the name of their host.
+    #[must_use]
+    pub fn for_any_host(&self) -> Self {
+        Self { server_name: None, ..self.clone() }
+    }
+
+    /// Connects with TLS where an address begins with `https://`, and else in plain text.
+    #[must_use]
+    pub fn connector(&self, protocol: Protocol) -> HttpsConnector<HttpConnector> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        let builder = HttpsConnectorBuilder::new().with_tls_config((*self.config).clone());
+        let builder = builder.https_or_http();
+        let builder = match &self.server_name {
+            None => builder,
+            Some(name) => {
+                builder.with_server_name_resolver(FixedServerNameResolver::new(name.clone()))
+            }
+        };
+        match protocol {
+            Protocol::Http2 => builder.enable_http2().wrap_connector(http),
+            Protocol::Http1 => builder.enable_http1().wrap_connector(http),
         }
     }
+}
+
+fn believing(roots: Arc<RootCertStore>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::internal("cannot set up TLS").with_source(error))?;
+    Ok(config.with_root_certificates(roots))
 }
 
 impl fmt::Debug for ClientTls {
@@ -96,8 +119,9 @@ fn of_this_machine() -> Result<RootCertStore> {
     roots.add_parsable_certificates(found.certs);
     match roots.is_empty() {
         false => Ok(roots),
-        true => Err(Error::not_found(
-            "found no authorities that this machine believes; name a file with them with --tls-ca",
-        )),
+        true => {
+            let message = "found no authorities that this machine believes; name a file with some";
+            Err(Error::not_found(message).at("--tls-ca"))
+        }
     }
 }

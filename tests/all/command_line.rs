@@ -411,7 +411,7 @@ fn call_and_load_report_a_missed_deadline_as_deadline_exceeded() {
     let line = format!("call slow --deadline 0s {at}");
     run_in(&repository(""), &line.split(' ').collect::<Vec<_>>())
         .failure()
-        .stderr(predicate::str::contains("the worker refused Start: DeadlineExceeded"));
+        .stderr(predicate::str::contains("within 0 ns"));
     // No call is still running at the worker.
     server.signal("-TERM");
     let (code, log) = server.end();

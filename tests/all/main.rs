@@ -12,6 +12,7 @@ mod endpoints;
 mod events;
 mod fleet;
 mod grpc;
+mod harmful_server;
 // What a process uses is read from /proc.
 #[cfg(target_os = "linux")]
 mod hostile;
@@ -27,3 +28,4 @@ mod seed;
 mod shutdown;
 mod starting;
 mod support;
+mod tls;
