@@ -101,10 +101,18 @@ pub fn choice(args: &EngineArgs) -> backends::Choice {
     backends::Choice { onnx_engine: args.onnx_engine, ort_library: args.ort_lib.clone() }
 }
 
-fn tls(args: ServerTlsArgs) -> Option<ServerFiles> {
-    let ServerTlsArgs { tls_cert, tls_key, tls_client_ca, .. } = args;
-    let (cert, key) = tls_cert.zip(tls_key)?;
-    Some(ServerFiles { cert, key, client_ca: tls_client_ca })
+fn tls(args: ServerTlsArgs) -> Result<Option<ServerFiles>> {
+    let ServerTlsArgs { tls_cert, tls_key, tls_client_ca: client_ca, .. } = args;
+    let alone = |flag, missing| {
+        Err(Error::invalid(format!("expected {missing} as well, found none")).at(flag))
+    };
+    match (tls_cert, tls_key) {
+        (Some(cert), Some(key)) => Ok(Some(ServerFiles { cert, key, client_ca })),
+        (Some(_), None) => alone("--tls-cert", "--tls-key"),
+        (None, Some(_)) => alone("--tls-key", "--tls-cert"),
+        (None, None) if client_ca.is_some() => alone("--tls-client-ca", "--tls-cert and --tls-key"),
+        (None, None) => Ok(None),
+    }
 }
 
 fn store_kind(kind: DatabaseType) -> StoreKind {
@@ -196,7 +204,7 @@ impl Config {
                 },
             },
             lateness_warn: args.lateness_warn,
-            tls: tls(args.tls),
+            tls: tls(args.tls)?,
             metrics: args.metrics_address,
             shutdown_grace: args.shutdown_grace,
         })
@@ -352,6 +360,9 @@ mod tests {
             ("--database-address ftp://a", "unsupported scheme 'ftp'"),
             ("--database-address 8999", "--database-address: found '8999', expected a URL"),
             ("--max-message-size 0", "--max-message-size: found 0, expected a size"),
+            ("--tls-cert a", "--tls-cert: expected --tls-key as well, found none"),
+            ("--tls-key a", "--tls-key: expected --tls-cert as well, found none"),
+            ("--tls-client-ca a", "--tls-client-ca: expected --tls-cert and --tls-key as well"),
             ("-m a.onnx b//c", "--model: 'b//c' is not the name of an image"),
         ] {
             let error = config(line).unwrap_err().to_string();

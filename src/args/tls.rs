@@ -8,15 +8,15 @@ pub struct ServerTlsArgs {
     /// A file with the server's certificate and those that lead to its authority (PEM): gRPC and the
     /// page of metrics are served with TLS, and a registry at an https:// address; SIGHUP reads this
     /// and the other --tls files again
-    #[arg(long, env = "HYPERFAKE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(long, env = "HYPERFAKE_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 
     /// A file with the key of --tls-cert (PEM)
-    #[arg(long, env = "HYPERFAKE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, env = "HYPERFAKE_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
     /// A file with authorities (PEM): only clients with a certificate of one of them are served
-    #[arg(long, env = "HYPERFAKE_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, env = "HYPERFAKE_TLS_CLIENT_CA", value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
 
     /// A file with the authorities that are believed (PEM), to ask a registry at an https:// address
