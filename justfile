@@ -37,6 +37,10 @@ instructions *args:
 soak duration="10m" *args:
     cargo bench --profile dist --bench soak -- --duration {{duration}} {{args}}
 
+# What one client can do to the others: memory, descriptors and other clients' times; uses h2spec if it is there
+attack *args:
+    cargo test --profile dist --test attack -- --include-ignored --test-threads 1 {{args}}
+
 # Put ONNX Runtime in place, from its wheel on PyPI
 ort *args:
     scripts/fetch-onnxruntime.py {{args}}

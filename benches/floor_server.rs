@@ -3,7 +3,8 @@
 //!
 //! `floor_server HOST:PORT` and `floor_server HOST:PORT short` use the worker's own threads,
 //! transport and path of a call. `floor_server HOST:PORT router` is a bare tonic server, one on each
-//! thread; `just bench-server` compares it with the worker.
+//! thread; `just bench-server` compares it with the worker. With the files of a certificate and its
+//! key as two more arguments it speaks TLS.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail")]
 
 use std::{sync::Arc, thread, time::Duration};
@@ -16,6 +17,7 @@ use hyperfake_proto::controller::{
 };
 use hyperfake_worker::{
     clock::{Clock, precise},
+    tls::{ServerFiles, ServerTls},
     wire::{
         controller::{
             fast_path::{CallFastPath, CallHandler, CallResult},
@@ -29,7 +31,7 @@ use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
 use tonic::{
     Extensions, Request, Response, Status,
     service::{Routes, RoutesBuilder},
-    transport::Server,
+    transport::{Identity, Server, ServerTlsConfig},
 };
 
 struct Floor(Clock);
@@ -93,19 +95,26 @@ const LIMITS: ServerLimits = ServerLimits {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let (address, way) = match &*arguments {
-        [address] => (address, "short"),
-        [address, way] => (address, way.as_str()),
-        _ => panic!("expected HOST:PORT, and optionally short or router"),
+    let (address, way, tls) = match &*arguments {
+        [address] => (address, "short", None),
+        [address, way] => (address, way.as_str(), None),
+        [address, way, cert, key] => (address, way.as_str(), Some((cert, key))),
+        _ => panic!("expected HOST:PORT, optionally short or router, and optionally CERT KEY"),
     };
     let listener = bind(address.parse().unwrap()).unwrap().listen().unwrap();
     let threads = thread::available_parallelism().unwrap().get();
     println!("serving on {address}");
     if way == "router" {
-        return serve_with_tonic(listener, threads).await;
+        let read = |file: &String| std::fs::read(file).unwrap();
+        let identity = tls.map(|(cert, key)| Identity::from_pem(read(cert), read(key)));
+        return serve_with_tonic(listener, threads, identity.as_ref()).await;
     }
     let limits = ServerLimits { threads, ..LIMITS };
-    let acceptor = Acceptor::start(&limits, |clock| clock).await.unwrap();
+    let tls = tls.map(|(cert, key)| {
+        let files = ServerFiles { cert: cert.into(), key: key.into(), client_ca: None };
+        ServerTls::load(files).unwrap()
+    });
+    let acceptor = Acceptor::start(&limits, |clock| clock).await.unwrap().with_tls(tls);
     let _endpoint = acceptor.add(listener, FloorEndpoint);
     std::future::pending::<()>().await;
 }
@@ -123,8 +132,8 @@ impl Endpoint<Clock> for FloorEndpoint {
 }
 
 /// tonic's own transport, with connections in turn and the same windows, stream limit and keepalive.
-async fn serve_with_tonic(listener: TcpListener, threads: usize) {
-    let queues: Vec<_> = (0..threads).map(|_| spawn_tonic()).collect();
+async fn serve_with_tonic(listener: TcpListener, threads: usize, identity: Option<&Identity>) {
+    let queues: Vec<_> = (0..threads).map(|_| spawn_tonic(identity.cloned())).collect();
     for queue in queues.iter().cycle() {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -132,7 +141,9 @@ async fn serve_with_tonic(listener: TcpListener, threads: usize) {
     }
 }
 
-fn spawn_tonic() -> tokio::sync::mpsc::UnboundedSender<std::net::TcpStream> {
+fn spawn_tonic(
+    identity: Option<Identity>,
+) -> tokio::sync::mpsc::UnboundedSender<std::net::TcpStream> {
     let (queue, connections) = tokio::sync::mpsc::unbounded_channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -141,7 +152,14 @@ fn spawn_tonic() -> tokio::sync::mpsc::UnboundedSender<std::net::TcpStream> {
             let connections = UnboundedReceiverStream::new(connections);
             let connections = connections.map(TcpStream::from_std);
             let keepalive = Some(Duration::from_secs(5));
-            Server::builder()
+            let server = match identity {
+                None => Server::builder(),
+                Some(identity) => {
+                    let tls = ServerTlsConfig::new().identity(identity);
+                    Server::builder().tls_config(tls).unwrap()
+                }
+            };
+            server
                 .initial_connection_window_size(16 << 20)
                 .initial_stream_window_size(1 << 20)
                 .max_concurrent_streams(LIMITS.max_streams)

@@ -89,7 +89,7 @@ def start_instance(server, function, folder):
 def h2load_command(server, method, body, shape, extra):
     command = ["h2load", "-t", "1", "-c", str(shape.connections), "-m", str(shape.streams)]
     command += [*extra, "-d", str(body), *HEADERS]
-    return [*command, f"http://{server.address}/controller.Controller/{method}"]
+    return [*command, f"{server.scheme}://{server.address}/controller.Controller/{method}"]
 
 
 def run_h2load(server, method, body, shape, extra):

@@ -23,7 +23,16 @@ import tempfile
 sys.dont_write_bytecode = True
 import bench
 from h2load import Shape, call, call_request, children_cpu_seconds, start_instance, write_body
-from servers import HOST, ROOT, Failed, free_ports, register, serving, worker_command
+from servers import (
+    HOST,
+    ROOT,
+    Failed,
+    certificate,
+    free_ports,
+    register,
+    serving,
+    worker_command,
+)
 
 # The sample model, but with the floor's answer: its own setting is to echo the request.
 MODEL = [f"{ROOT}/models/hyperfaas-echo.onnx?response=random:10", "hyperfaas-echo"]
@@ -216,12 +225,16 @@ def measure(arguments):
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         command = [arguments.floor_server, f"{HOST}:{floor_port}", arguments.floor]
-        floor = stack.enter_context(serving("floor", command, [floor_port], folder))
-        command = worker_command(
-            arguments.hyperfake, port, database_port, ["--model", *MODEL, "--time-scale", "0"]
-        )
+        options = ["--model", *MODEL, "--time-scale", "0"]
+        scheme = "http"
+        if arguments.tls:
+            scheme, (cert, key) = "https", certificate(folder)
+            command += [cert, key]
+            options += ["--tls-cert", cert, "--tls-key", key]
+        floor = stack.enter_context(serving("floor", command, [floor_port], folder, scheme))
+        command = worker_command(arguments.hyperfake, port, database_port, options)
         ports = [port, database_port]
-        worker = stack.enter_context(serving("worker", command, ports, folder))
+        worker = stack.enter_context(serving("worker", command, ports, folder, scheme))
         function = register(database_port, MODEL[1])
         start_instance(worker, function, folder)
         rows = []
@@ -253,6 +266,7 @@ def read_arguments():
     add("--floor", choices=("router", "short"), default="router",
         help="how the floor finds its handler: by tonic's router, as a bare tonic server does, if not "
              "given, or by the worker's own short way")
+    add("--tls", action="store_true", help="both servers speak TLS; needs openssl for a certificate")
     add("--quick", action="store_true", help=f"only {CHECKED_SHAPE} with small bodies, and shorter")
     add("--shape", type=shapes, metavar="C×S,…", help="only these connections × streams")
     arguments = parser.parse_args()
@@ -271,6 +285,8 @@ def chosen(arguments):
     """The options that choose something other than the usual."""
     if arguments.floor != "router":
         yield f"--floor {arguments.floor}"
+    if arguments.tls:
+        yield "--tls"
     if arguments.quick:
         yield "--quick"
     if arguments.shape:

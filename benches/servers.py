@@ -22,11 +22,12 @@ class Failed(Exception):
 class Server:
     """A server's process."""
 
-    def __init__(self, name, process, address, log):
+    def __init__(self, name, process, address, log, scheme):
         self.name = name
         self.process = process
         self.address = address
         self.log = log
+        self.scheme = scheme
 
     def check(self):
         """Fails when the process has ended."""
@@ -50,7 +51,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(name, command, ports, folder):
+def serving(name, command, ports, folder, scheme="http"):
     """Runs a server whose first port is for calls, until the end of the `with`."""
     log = folder / f"{name}.log"
     with log.open("wb") as output:
@@ -58,7 +59,7 @@ def serving(name, command, ports, folder):
             command, env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
-        server = Server(name, process, f"{HOST}:{ports[0]}", log)
+        server = Server(name, process, f"{HOST}:{ports[0]}", log, scheme)
         for port in ports:
             wait_for(server, port)
         yield server
@@ -101,6 +102,19 @@ def worker_command(program, port, database_port, options):
     instances = ["--cold-start", "0s", "--idle-timeout", "1h"]
     calls = ["--max-rpcs", "0", "--log-level", "warn"]
     return [program, "server", *address, *database, *instances, *calls, *options]
+
+
+def certificate(folder):
+    """Makes a certificate for this machine, and returns its file and that of its key."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    name = ["-subj", "/CN=bench", "-addext", f"subjectAltName=IP:{HOST}", "-days", "2"]
+    command = ["openssl", "req", "-x509", *curve, *name, "-out", cert, "-keyout", key]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Failed(f"openssl could not make a certificate: {error}") from error
+    return str(cert), str(key)
 
 
 def register(database_port, image):

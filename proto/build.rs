@@ -6,8 +6,11 @@ use prost::Message;
 
 /// The APIs, each a folder of .proto files. Every API has its own copy of the package `common`, so
 /// each is compiled by itself and its code goes to a folder of its own.
-const APIS: [(&str, &[&str]); 1] =
-    [("controller", &["common/common.proto", "controller/controller.proto"])];
+const APIS: [(&str, &[&str]); 3] = [
+    ("controller", &["common/common.proto", "controller/controller.proto"]),
+    ("worker", &["worker/worker.proto"]),
+    ("etcd", &["etcd.proto"]),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("no OUT_DIR")?);
@@ -23,6 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             // The data of a call is passed on without a copy.
             .bytes(".common.CallRequest.data")
             .bytes(".common.CallResponse.data")
+            // A store keeps keys and values, and answers with them.
+            .bytes(".etcdserverpb")
             .codec_path("crate::SmallMessages")
             .compile_fds(descriptors)?;
     }

@@ -3,19 +3,22 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
-use reqwest::Url;
 use tokio::{net::TcpListener, task::JoinHandle};
+use url::{Host, Url};
 
 use crate::{
     admin::metrics,
     backends,
     catalog::{self, Catalog, Extrapolation},
     clock::{Clock, Lateness, LatenessMonitor, precise},
-    config::{Config, Database, Models},
-    functions::{self, FunctionStore, Place},
+    config::{Config, Models},
+    functions::{self, Deletion, Deletions, Opened, Place, Places, StoreKind, StoreTls},
     report::{ModelList, ServerSummary},
     scenario::{Purpose, Seed, TimeScale},
+    state_file::{Former, StateFile},
+    tls::{ClientTls, ServerTls},
     wire::{
+        instance::InstanceAddresses,
         server::Server,
         transport::sockets::{self, Bound},
     },
@@ -29,9 +32,14 @@ pub struct App {
     /// All of the fleet, which may be a fleet of one, and where each serves.
     workers: Vec<Arc<Worker>>,
     addresses: Vec<SocketAddr>,
-    registry: Place,
+    /// Where functions are registered over HTTP, and where they are in etcd.
+    registry: Option<(Url, Place)>,
+    etcd: Option<(Place, String)>,
+    /// Where instances have addresses of their own.
+    instances: Arc<InstanceAddresses>,
     /// Where the page of metrics is shown.
     metrics: Option<SocketAddr>,
+    tls: Option<ServerTls>,
     config: Config,
     housekeeping: JoinHandle<()>,
 }
@@ -45,35 +53,70 @@ impl App {
     /// nothing serves.
     pub async fn start(config: Config) -> Result<Self> {
         let (addresses, page) = (config.addresses()?, config.metrics_address()?);
+        let tls = config.tls.clone().map(ServerTls::load).transpose()?;
         let preparation = Server::prepare(&config.server);
         let catalog = Arc::new(open_models(&config.models, config.extrapolation)?);
         sockets::raise_limit();
         let sockets = bind(&addresses)?;
+        let serving: Vec<_> = sockets.iter().map(|(address, _)| *address).collect();
+        let instances = InstanceAddresses::open(&config.instances, &serving)?;
         let page = page.map(bind_page).transpose()?;
         let seed = Seed::new(config.seed.unwrap_or_else(|| fastrand::u64(..)));
-        let (store, registry) = function_store(&config.database, seed).await?;
+        let opened = open_stores(&config.places, tls.as_ref(), seed).await?;
+        let Opened { store, registry, etcd, serve } = opened;
+        let functions = store.deletions();
+        let state = config.state_file.as_deref().map(StateFile::open).transpose()?;
         let (mut workers, mut addresses, mut serving) = (Vec::new(), Vec::new(), Vec::new());
         let behaviour = Arc::new(config.worker.clone());
         for (index, (address, socket)) in sockets.into_iter().enumerate() {
             let (behaviour, catalog) = (Arc::clone(&behaviour), Arc::clone(&catalog));
             let name = address.to_string();
             let (seed, store) = (seed.worker(index), Arc::clone(&store));
-            let worker = Arc::new(Worker::new(name, seed, behaviour, catalog, store));
+            let worker = Worker::new(name, seed, behaviour, catalog, store);
+            let mut worker = worker.with_addresses(instances.addresses.of_worker(index));
+            if let Some((file, former)) = &state {
+                let own = former.iter().filter(|former| former.worker == index);
+                let own = own.map(|former| (former.instance, Arc::clone(&former.function)));
+                worker = worker.with_observer(file.of_worker(index)).with_former(own);
+            }
+            let worker = Arc::new(worker);
             workers.push(Arc::clone(&worker));
             addresses.push(address);
             serving.push((worker, socket));
         }
-        let server = Server::start(preparation, serving, &config.server, config.stagger);
-        let server = server
+        let own = Arc::clone(&instances.addresses);
+        let (on_stop, stagger) = (config.on_stop, config.stagger);
+        let (limits, encryption) = (&config.server, tls.clone());
+        let server =
+            Server::start(preparation, serving, instances, on_stop, limits, encryption, stagger);
+        let mut server = server
             .await
             .map_err(|error| Error::unavailable("cannot start to serve").with_source(error))?;
+        if let Some((store, listeners)) = serve {
+            server.serve_etcd(store, listeners, config.server.messages);
+        }
+        tokio::spawn(end_deleted(functions, workers.clone()));
+        if let Some((file, former)) = state {
+            tokio::spawn(forget(file, former, config.worker.orphan_timeout));
+        }
         let metrics = page.as_ref().and_then(|page| page.local_addr().ok());
         if let Some(page) = page {
-            metrics::serve(page, snapshots(server.clocks(), &workers, &addresses));
+            metrics::serve(page, tls.as_ref(), snapshots(server.clocks(), &workers, &addresses));
         }
         let monitor = LatenessMonitor::new(server.clocks(), config.lateness_warn);
         let housekeeping = tokio::spawn(housekeeping(catalog, workers.clone(), monitor));
-        Ok(Self { server, workers, addresses, registry, metrics, config, housekeeping })
+        Ok(Self {
+            server,
+            workers,
+            addresses,
+            registry,
+            etcd,
+            instances: own,
+            metrics,
+            tls,
+            config,
+            housekeeping,
+        })
     }
 
     /// Where it serves; the first worker of a fleet.
@@ -94,10 +137,16 @@ impl App {
         self.metrics
     }
 
-    /// Where functions are registered.
+    /// Where functions are registered over HTTP, or would be: with etcd alone they are not.
     #[must_use]
     pub fn registry_url(&self) -> &Url {
-        &self.registry.url
+        self.registry.as_ref().map_or(&self.config.places.url, |(url, _)| url)
+    }
+
+    /// The endpoints of the etcd in which functions are, be it served here or asked.
+    #[must_use]
+    pub fn etcd_address(&self) -> Option<&str> {
+        self.etcd.as_ref().map(|(place, _)| &*place.address)
     }
 
     /// The worker itself; the first one of a fleet.
@@ -129,11 +178,26 @@ impl App {
             container_runtime: worker.runtime.to_string(),
             cold_start: worker.cold_start.unwrap_or(worker.runtime.cold_start()),
             time_scale: (scale != TimeScale::ONE).then(|| scale.to_string()),
-            store: self.registry.url.as_str(),
-            store_is_here: self.registry.is_here,
+            registry: self.registry.as_ref().map(|(_, place)| place),
+            etcd: self.etcd.as_ref().map(|(place, prefix)| (place, &**prefix)),
+            instances: self.instances.summary(),
+            store_is_exposed: self.registry.as_ref().is_some_and(|(url, place)| {
+                place.is_here && url.scheme() == "http" && !is_loopback(url)
+            }),
             metrics: self.metrics,
+            tls: self.tls.as_ref().map(ServerTls::files),
         };
         summary.text()
+    }
+
+    /// Reads the files of TLS again, for connections that are accepted from now on. Returns whether
+    /// there are any.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be used; then everything stays as it is.
+    pub fn reload_tls(&self) -> Result<bool> {
+        self.tls.as_ref().map(ServerTls::reload).transpose().map(|reloaded| reloaded.is_some())
     }
 
     /// Stops accepting, lets the calls end within the grace period or until `hurry` ends, and
@@ -144,6 +208,16 @@ impl App {
         let now = precise::now();
         self.worker().catalog().models().iter().for_each(|model| model.report(now));
         self.server.shut_down(self.config.shutdown_grace, hurry).await
+    }
+}
+
+/// Whether only this machine can reach an address.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
     }
 }
 
@@ -161,7 +235,16 @@ pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Cata
     let mut sources = models.named.clone();
     if let Some(folder) = &models.folder {
         let found = catalog::search(folder, &offered);
-        sources.extend(found.map_err(|error| error.at("--models-dir"))?);
+        let mut found = found.map_err(|error| error.at("--models-dir"))?;
+        if let Err(error) = backends::check_plugins(found.iter().map(|found| &found.uri), folder) {
+            let error = error.at("--models-dir");
+            if !models.skip_bad {
+                return Err(error);
+            }
+            tracing::warn!(%error, "left out the plugins");
+            found.retain(|found| !backends::is_plugin(&found.uri));
+        }
+        sources.extend(found);
     }
     let mut catalog = Catalog::new(extrapolation);
     let loaded = catalog::load(&sources, &backends);
@@ -193,6 +276,19 @@ fn no_model(error: &Error) -> Error {
 
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Ends the instances of functions that are deleted where they were registered.
+async fn end_deleted(mut deletions: Deletions, workers: Vec<Arc<Worker>>) {
+    let clock = precise::start();
+    while let Some(deletion) = deletions.recv().await {
+        for worker in &workers {
+            match &deletion {
+                Deletion::Function(id) => worker.function_deleted(id, &clock),
+                Deletion::Missed => worker.look_up_again(&clock).await,
+            }
+        }
+    }
+}
+
 /// Reports what is due to be reported, and evicts what has expired.
 async fn housekeeping(
     catalog: Arc<Catalog>,
@@ -203,13 +299,20 @@ async fn housekeeping(
     loop {
         clock.sleep_until(clock.now() + HOUSEKEEPING_INTERVAL).await;
         let now = clock.now();
-        workers.iter().for_each(|worker| worker.housekeeping(now));
+        workers.iter().for_each(|worker| worker.housekeeping(now, &clock));
         catalog.models().iter().for_each(|model| model.report(now));
         if let Some(late) = monitor.check(now) {
             let (sleeps, p99, max) = (late.count(), late.quantile(0.99), late.max());
             tracing::warn!(sleeps, ?p99, ?max, "sleeps end late: calls take longer than predicted");
         }
     }
+}
+
+/// Lets the file forget the instances of a former life when every leaf had the time to hear of them.
+async fn forget(file: Arc<StateFile>, former: Vec<Former>, time: Duration) {
+    let clock = precise::start();
+    clock.sleep_until(clock.now() + time).await;
+    file.forget(&former);
 }
 
 /// What the page of metrics shows whenever it is asked for.
@@ -263,17 +366,17 @@ fn bind(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, Bound)>> {
     Ok(bound)
 }
 
-async fn function_store(
-    database: &Database,
-    seed: Seed,
-) -> Result<(Arc<dyn FunctionStore>, Place)> {
+async fn open_stores(places: &Places, server: Option<&ServerTls>, seed: Seed) -> Result<Opened> {
     let draws = seed.function("");
     let ids = move |number| {
         let half = |purpose| u128::from(draws.bits(number, purpose));
         half(Purpose::FunctionId) << 64 | half(Purpose::FunctionIdRest)
     };
-    functions::open(&database.url, database.kind, ids).await.map_err(|error| {
-        let flag = format!("--database-address {}", database.url);
-        Error::unavailable("no function registry").with_source(error).at(flag)
-    })
+    // A file that was named is read, so that one that is not there is no surprise later.
+    let is_asked = places.tls.ca.is_some()
+        || (places.url.scheme() == "https" && places.kind != StoreKind::Embedded);
+    let client = is_asked.then(|| ClientTls::load(&places.tls)).transpose()?;
+    let tls = StoreTls { client, server: server.cloned() };
+    let opened = functions::open(places, &tls, ids).await;
+    opened.map_err(|error| Error::unavailable(error.reason).at(error.option))
 }

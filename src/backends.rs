@@ -7,7 +7,7 @@ use std::{
 
 use clap::ValueEnum;
 use hyperfake_plugin_host::PluginBackend;
-use hyperfake_predictor::{Backend, Backends, Formats, ModelUri, Opened, Predictor, Result};
+use hyperfake_predictor::{Backend, Backends, Error, Formats, ModelUri, Opened, Predictor, Result};
 use hyperfake_predictor_candle::CandleBackend;
 use hyperfake_predictor_json::JsonBackend;
 use hyperfake_predictor_ort::OrtBackend;
@@ -60,6 +60,37 @@ pub fn all(choice: &Choice) -> Backends {
 
 /// The extensions of plugins: libraries that run with this program's rights.
 pub const PLUGIN_EXTENSIONS: [&str; 3] = ["so", "dylib", "dll"];
+
+/// Whether a model is a plugin, by its extension.
+#[must_use]
+pub fn is_plugin(uri: &ModelUri) -> bool {
+    uri.extension().is_some_and(|found| PLUGIN_EXTENSIONS.contains(&found.as_str()))
+}
+
+/// Checks that only root and this user can add files to the folder or change the libraries that it
+/// offers as plugins: nobody named them. Without plugins in it, any folder will do.
+///
+/// # Errors
+///
+/// What others can change.
+pub fn check_plugins<'a>(
+    offered: impl Iterator<Item = &'a ModelUri>,
+    folder: &'a Path,
+) -> Result<()> {
+    let mut plugins = offered.filter(|uri| is_plugin(uri)).peekable();
+    if plugins.peek().is_none() {
+        return Ok(());
+    }
+    // A link in the folder leads to a library elsewhere.
+    let mut places = [folder].into_iter().chain(plugins.map(ModelUri::path));
+    places.try_for_each(hyperfake_plugin_host::check_strictly).map_err(|error| {
+        let message = format!(
+            "no plugin of this folder is loaded, because others could add theirs: {error}; change \
+             that, or name each library with -m instead of --allow-plugins"
+        );
+        Error::new(error.kind(), message).at(folder.display())
+    })
+}
 
 const DENSE_BY_NAME: Formats = Formats { name: "dense", schemes: &["dense"], extensions: &[] };
 const TREES_BY_NAME: Formats = Formats { name: "trees", schemes: &["trees"], extensions: &[] };

@@ -1,21 +1,27 @@
 //! What the command line means: each option is mapped to the configuration of the module that
 //! obeys it. Nothing is looked up or opened here.
 
+mod stores;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hyperfake_predictor::{Error, Limits, Result};
-use reqwest::Url;
 
+pub use self::stores::{etcd, store_url};
 use crate::{
-    args::{DatabaseType, EngineArgs, LogArgs, ModelArgs, ServerArgs},
+    args::{EngineArgs, LogArgs, ModelArgs, ServerArgs, ServerTlsArgs},
     backends,
-    catalog::{Extrapolation, Layers, Source},
-    functions::StoreKind,
+    catalog::{Extrapolation, Layers, ResponseBody, Source},
+    functions::Places,
     machine::Machine,
     telemetry,
-    wire::transport::{
-        MessageLimits, ServerLimits,
-        addresses::{self, Listen},
+    tls::ServerFiles,
+    wire::{
+        instance,
+        transport::{
+            MessageLimits, ServerLimits,
+            addresses::{self, Listen},
+        },
     },
     worker,
 };
@@ -27,6 +33,10 @@ pub struct Config {
     pub listen: Listen,
     /// The time from the start of one worker to the next one's.
     pub stagger: Duration,
+    /// Where instances have addresses of their own.
+    pub instances: instance::Listen,
+    /// What becomes of the calls there when an instance is stopped.
+    pub on_stop: instance::OnStop,
     /// What the server is held to.
     pub server: ServerLimits,
     /// Where random numbers come from, if that was chosen.
@@ -38,9 +48,13 @@ pub struct Config {
     /// How inputs outside a model's trained range are handled.
     pub extrapolation: Extrapolation,
     /// Where functions are looked up.
-    pub database: Database,
+    pub places: Places,
+    /// Where it is kept which instances live.
+    pub state_file: Option<PathBuf>,
     /// The log warns when 1 sleep in 100 ends later than this.
     pub lateness_warn: Duration,
+    /// The files of TLS, if it is served.
+    pub tls: Option<ServerFiles>,
     /// Where the page of metrics is served, as `host:port`.
     pub metrics: Option<String>,
     /// How long calls may go on after the signal to stop.
@@ -98,21 +112,18 @@ pub fn choice(args: &EngineArgs) -> backends::Choice {
     backends::Choice { onnx_engine: args.onnx_engine, ort_library: args.ort_lib.clone() }
 }
 
-fn store_kind(kind: DatabaseType) -> StoreKind {
-    match kind {
-        DatabaseType::Auto => StoreKind::Auto,
-        DatabaseType::Embedded => StoreKind::Embedded,
-        DatabaseType::Http => StoreKind::Http,
+fn tls(args: ServerTlsArgs) -> Result<Option<ServerFiles>> {
+    let ServerTlsArgs { tls_cert, tls_key, tls_client_ca: client_ca, .. } = args;
+    let alone = |flag, missing| {
+        Err(Error::invalid(format!("expected {missing} as well, found none")).at(flag))
+    };
+    match (tls_cert, tls_key) {
+        (Some(cert), Some(key)) => Ok(Some(ServerFiles { cert, key, client_ca })),
+        (Some(_), None) => alone("--tls-cert", "--tls-key"),
+        (None, Some(_)) => alone("--tls-key", "--tls-cert"),
+        (None, None) if client_ca.is_some() => alone("--tls-client-ca", "--tls-cert and --tls-key"),
+        (None, None) => Ok(None),
     }
-}
-
-/// Where functions are looked up.
-#[derive(Debug, Clone)]
-pub struct Database {
-    /// Whether an existing store is used.
-    pub kind: StoreKind,
-    /// Its address.
-    pub url: Url,
 }
 
 impl Config {
@@ -122,11 +133,7 @@ impl Config {
     ///
     /// When a value is not valid; the error names its flag.
     pub fn new(args: ServerArgs, machine: &Machine) -> Result<Self> {
-        let database_address = args.database_address.as_deref().unwrap_or(if args.containerized {
-            "http://database:8999"
-        } else {
-            "http://localhost:8999"
-        });
+        let places = stores::places(&args)?;
         let Machine { cores, memory } = *machine;
         let max_partial_bytes = max_partial_bytes(&args, memory)?;
         let threads = args.workers.map_or(cores, |workers| cores.min(workers as usize));
@@ -137,6 +144,12 @@ impl Config {
                 range: args.fleet_addresses,
             },
             stagger: args.fleet_stagger,
+            instances: instance::Listen {
+                range: args.instance_addresses,
+                ports: args.instance_ports,
+                advertise: args.advertise_host,
+            },
+            on_stop: args.on_stop,
             server: ServerLimits {
                 threads,
                 messages: MessageLimits {
@@ -162,9 +175,12 @@ impl Config {
                 runtime: args.runtime,
                 cold_start: args.cold_start,
                 start_answers: args.start_answers,
+                after_stop: args.event_after_stop,
+                orphan_timeout: args.orphan_timeout,
                 idle_timeout: args.idle_timeout,
                 auto_remove: args.auto_remove,
-                response: args.response,
+                instance_response: args.response.clone().unwrap_or(ResponseBody::Empty),
+                response: args.response.unwrap_or(ResponseBody::Random(10)),
                 layers: Layers {
                     limits: Limits { max_runtime: args.max_runtime },
                     time_scale: args.time_scale,
@@ -175,11 +191,10 @@ impl Config {
             },
             models: Models::new(args.models)?,
             extrapolation: args.extrapolation,
-            database: Database {
-                kind: store_kind(args.database_type),
-                url: store_url(database_address)?,
-            },
+            places,
+            state_file: args.state_file,
             lateness_warn: args.lateness_warn,
+            tls: tls(args.tls)?,
             metrics: args.metrics_address,
             shutdown_grace: args.shutdown_grace,
         })
@@ -219,27 +234,8 @@ pub fn log(args: &LogArgs) -> telemetry::Config {
     }
 }
 
-/// The address of a function store.
-///
-/// # Errors
-///
-/// When it is not an `http://` URL with a host.
-pub fn store_url(text: &str) -> Result<Url> {
-    let invalid = |reason: String| {
-        let message =
-            format!("found '{text}', expected a URL such as http://localhost:8999{reason}");
-        Error::invalid(message).at("--database-address")
-    };
-    let url: Url = text.parse().map_err(|error| invalid(format!(": {error}")))?;
-    match (url.scheme(), url.host_str()) {
-        ("http", Some(_)) => Ok(url),
-        ("http", None) => Err(invalid(" with a host".into())),
-        (other, _) => Err(invalid(format!(": unsupported scheme '{other}'"))),
-    }
-}
-
-/// The most bytes of requests that have not arrived whole, of a process that may use this much
-/// memory.
+/// The most bytes of requests that have not arrived whole and of answers that were not read, of a
+/// process that may use this much memory.
 ///
 /// # Errors
 ///
@@ -260,9 +256,10 @@ fn max_partial_bytes(args: &ServerArgs, memory: u64) -> Result<usize> {
     }
 }
 
-/// The most bytes of requests that have not arrived whole, unless the command line says: 1 GiB.
+/// The most bytes of requests that have not arrived whole and of answers that were not read, unless
+/// the command line says: 256 MiB.
 /// Where that is more than a quarter of the memory that the process may use, it is that quarter.
-const MAX_PARTIAL_BYTES: u64 = 1 << 30;
+const MAX_PARTIAL_BYTES: u64 = 256 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -289,7 +286,7 @@ mod tests {
         assert_eq!(config.addresses().unwrap(), ["[::]:50051".parse().unwrap()]);
         assert_eq!(config.metrics_address().unwrap(), None);
         assert_eq!(config.models.folder, Some("./models".into()));
-        assert_eq!(config.database.url.as_str(), "http://localhost:8999/");
+        assert_eq!(config.places.url.as_str(), "http://localhost:8999/");
         assert_eq!(config.worker.max_calls, None);
         assert_eq!((config.worker.cpus, config.worker.memory_bytes), (4, 64 << 30));
         assert_eq!(config.worker.listener_timeout, Duration::from_secs(20));
@@ -300,7 +297,7 @@ mod tests {
         let partial = |line, memory| {
             config_on(&Machine { memory, ..MACHINE }, line).unwrap().server.max_inflight_bytes
         };
-        assert_eq!(partial("", 64 << 30), 1 << 30);
+        assert_eq!(partial("", 64 << 30), 256 << 20);
         assert_eq!(partial("", 512 << 20), 128 << 20);
         // One message of the largest size always has room.
         assert_eq!(partial("--max-message-size 1GiB", 512 << 20), 1 << 30);
@@ -315,7 +312,7 @@ mod tests {
 
     #[test]
     fn containerized_changes_the_default_address_of_the_function_store() {
-        let url = |line| config(line).unwrap().database.url.to_string();
+        let url = |line| config(line).unwrap().places.url.to_string();
         assert_eq!(url("--containerized"), "http://database:8999/");
         assert_eq!(url("--containerized --database-address http://a:1"), "http://a:1/");
     }
@@ -332,9 +329,12 @@ mod tests {
     fn an_invalid_value_is_refused_with_its_flag() {
         for (line, expected) in [
             ("--memory 0", "--memory: found 0, expected a size"),
-            ("--database-address https://a", "unsupported scheme 'https'"),
+            ("--database-address ftp://a", "unsupported scheme 'ftp'"),
             ("--database-address 8999", "--database-address: found '8999', expected a URL"),
             ("--max-message-size 0", "--max-message-size: found 0, expected a size"),
+            ("--tls-cert a", "--tls-cert: expected --tls-key as well, found none"),
+            ("--tls-key a", "--tls-key: expected --tls-cert as well, found none"),
+            ("--tls-client-ca a", "--tls-client-ca: expected --tls-cert and --tls-key as well"),
             ("-m a.onnx b//c", "--model: 'b//c' is not the name of an image"),
         ] {
             let error = config(line).unwrap_err().to_string();

@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` for the request path.
 
 pub mod admin;
+pub mod answers;
 pub mod app;
 pub mod args;
 pub mod backends;
@@ -15,10 +16,13 @@ pub mod commands;
 pub mod config;
 pub mod duration;
 pub mod functions;
+pub mod http_server;
 pub mod machine;
 pub mod record;
 pub mod report;
 pub mod scenario;
+pub mod state_file;
 pub mod telemetry;
+pub mod tls;
 pub mod wire;
 pub mod worker;

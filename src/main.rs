@@ -9,9 +9,10 @@ use hyperfake_predictor::{Error, Result};
 use hyperfake_worker::{
     args::{Cli, Command},
     backends,
-    commands::{Output, call, completions, doctor, load, models, predict, server},
+    commands::{Output, call, completions, doctor, function, load, models, predict, server},
     telemetry,
 };
+use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     backends::turn_off_telemetry();
@@ -30,12 +31,20 @@ fn run(command: Command) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Error::internal("cannot start the runtime").with_source(error))?;
+    let ended = dispatch(command, &runtime);
+    // A name that the system still looks up must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+fn dispatch(command: Command, runtime: &Runtime) -> Result<ExitCode> {
     let Output { text, succeeded } = match command {
         Command::Server(args) => {
             return runtime.block_on(server::run(*args, print)).map(|()| ExitCode::SUCCESS);
         }
         Command::Call(args) => runtime.block_on(call::run(args))?,
         Command::Load(args) => runtime.block_on(load::run(args))?,
+        Command::Function(args) => runtime.block_on(function::run(args))?,
         Command::Predict(args) => predict::run(&args)?,
         Command::Models(args) => models::run(args)?,
         Command::Doctor(args) => runtime.block_on(doctor::run(&args)),

@@ -14,7 +14,11 @@ use hyperfake_predictor::{Error, Result};
 use parking_lot::Mutex;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
-    Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    Layer,
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
 
 /// What is logged, how, and where.
@@ -74,8 +78,21 @@ pub fn start(config: &Config) -> Result<Log> {
         Format::Json => lines.json().flatten_event(true).boxed(),
     };
     // A second log in one process, as in tests, is the first one.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(config.level.clone())).try_init();
+    let lines = lines.with_filter(levels(config.level.clone()));
+    let _ = tracing_subscriber::registry().with(lines).try_init();
     Ok(Log { file, _guard: guard })
+}
+
+/// The levels, and that of the HTTP/2 library where none is stated for it: it warns of each fault of a
+/// client, which could fill the log.
+fn levels(stated: Targets) -> Targets {
+    let names_it = stated.iter().any(|(target, _)| target.starts_with("h2"));
+    match stated.default_level() {
+        Some(level) if !names_it && level <= LevelFilter::INFO => {
+            stated.with_target("h2", level.min(LevelFilter::ERROR))
+        }
+        _ => stated,
+    }
 }
 
 impl Log {
@@ -136,4 +153,26 @@ const LINES: usize = 4096;
 /// A slow reader of the log does not stop the worker: lines are left out.
 fn non_blocking(writer: impl io::Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
     NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES).finish(writer)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn warnings_of_the_http_library_are_logged_only_when_asked_for() {
+        for (stated, expected) in [
+            ("info", [false, true]),
+            ("warn,hyperfake=debug", [false, true]),
+            ("off", [false, false]),
+            ("debug", [true, true]),
+            ("info,h2=warn", [true, true]),
+        ] {
+            let levels = levels(stated.parse().unwrap());
+            let enabled = |level| levels.would_enable("h2::proto::streams", &level);
+            assert_eq!([enabled(Level::WARN), enabled(Level::ERROR)], expected, "{stated}");
+        }
+    }
 }

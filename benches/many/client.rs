@@ -3,10 +3,13 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_proto::controller::{
-    MetricsRequest,
-    common::{CallRequest, FunctionId, InstanceId},
-    controller_client::ControllerClient,
+use hyperfake_proto::{
+    controller::{
+        MetricsRequest,
+        common::{CallRequest, FunctionId, InstanceId},
+        controller_client::ControllerClient,
+    },
+    worker::{StartRequest, worker_client::WorkerClient},
 };
 use hyperfake_worker::functions::http::HttpStore;
 use tokio::task::JoinSet;
@@ -54,6 +57,8 @@ async fn connect(address: SocketAddr) -> Result<Channel, Error> {
 /// Connections to a worker, and a function that it can be told to start.
 pub struct Client {
     connections: Vec<ControllerClient<Channel>>,
+    /// The same connections, for the API of today.
+    today: Vec<WorkerClient<Channel>>,
     function: String,
 }
 
@@ -62,9 +67,10 @@ impl Client {
     pub async fn new(worker: &Worker, connections: usize, image: &str) -> Self {
         let registry = HttpStore::new(worker.registry.parse().unwrap()).unwrap();
         let function = registry.register(image).await.unwrap();
-        let mut client = Self { connections: Vec::new(), function };
+        let mut client = Self { connections: Vec::new(), today: Vec::new(), function };
         for _ in 0..connections {
             let connection = connect(worker.address).await.unwrap();
+            client.today.push(WorkerClient::new(connection.clone()));
             client.connections.push(ControllerClient::new(connection));
             client.used_ram().await;
         }
@@ -90,6 +96,25 @@ impl Client {
             tasks.spawn(async move {
                 for _ in 0..share {
                     connection.start(request.clone()).await.unwrap();
+                }
+            });
+        }
+        tasks.join_all().await;
+    }
+
+    /// Starts so many instances that have addresses of their own.
+    pub async fn start_with_addresses(&self, instances: usize) {
+        let mut tasks = JoinSet::new();
+        let starters = (self.today.len() * STARTS).min(instances);
+        let connections = self.today.iter().cycle().take(starters);
+        for (number, connection) in connections.enumerate() {
+            let mut connection = connection.clone();
+            let request = StartRequest { function_id: self.function.clone() };
+            let share = instances / starters + usize::from(number < instances % starters);
+            tasks.spawn(async move {
+                for _ in 0..share {
+                    let started = connection.start(request.clone()).await.unwrap().into_inner();
+                    assert!(!started.instance_internal_ip.is_empty());
                 }
             });
         }

@@ -71,9 +71,9 @@ pub async fn idle(sizes: &Sizes) -> Vec<Row> {
 /// Many instances without calls.
 pub async fn instances(sizes: &Sizes) -> Vec<Row> {
     let count = sizes.instances;
-    let [mut each, mut time] = [const { Vec::new() }; 2];
+    let [mut each, mut time, mut addressed] = [const { Vec::new() }; 3];
+    let model = Constant { runtime: Duration::ZERO, ram_bytes: 0 };
     for _ in 0..sizes.rounds {
-        let model = Constant { runtime: Duration::ZERO, ram_bytes: 0 };
         let mut worker = Worker::with(&model, "--cold-start 0s --idle-timeout 1h");
         let client = client(&mut worker, 4).await;
         client.start(1).await;
@@ -84,8 +84,19 @@ pub async fn instances(sizes: &Sizes) -> Vec<Row> {
         sleep(SETTLED).await;
         each.push((worker.memory().resident - before) / count as f64 / KIB);
     }
+    for _ in 0..sizes.rounds {
+        let mut worker = Worker::with(&model, "--cold-start 0s");
+        let client = client(&mut worker, 4).await;
+        client.start_with_addresses(1).await;
+        let before = worker.memory().resident;
+        client.start_with_addresses(count).await;
+        sleep(SETTLED).await;
+        addressed.push((worker.memory().resident - before) / count as f64 / KIB);
+    }
+    let with_address = format!("an idle instance with an address of its own, of {count}");
     vec![
         Row::new(format!("an idle instance, of {count}"), "KiB", each).at_most(1.0),
+        Row::new(with_address, "KiB", addressed).at_most(1.0),
         Row::new(format!("the time that {count} Starts took"), "s", time),
     ]
 }

@@ -1,6 +1,6 @@
 //! The page of metrics that a monitoring system reads: every name, unit and label is defined here.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{Router, http::header, routing::get};
 use prometheus_client::{
@@ -11,7 +11,12 @@ use prometheus_client::{
 };
 use tokio::net::TcpListener;
 
-use crate::{clock::Lateness, worker::Usage};
+use crate::{
+    clock::Lateness,
+    http_server::{self, Limits},
+    tls::ServerTls,
+    worker::Usage,
+};
 
 /// What the page shows, at one moment.
 #[derive(Debug)]
@@ -74,11 +79,17 @@ const GAUGES: [Gauge; 4] = [
 ];
 
 const PAGE: &str = "/metrics";
+/// The most connections: a few monitoring systems read the page, which is large for a large fleet.
+const MAX_CONNECTIONS: usize = 64;
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Serves the page at `/metrics` on this listener until the runtime ends. `read` is called for
+/// Serves the page at `/metrics` on this listener, with TLS if it is given, until the runtime ends. `read` is called for
 /// every request.
-pub fn serve(listener: TcpListener, read: impl Fn() -> Snapshot + Send + Sync + 'static) {
+pub fn serve(
+    listener: TcpListener,
+    tls: Option<&ServerTls>,
+    read: impl Fn() -> Snapshot + Send + Sync + 'static,
+) {
     let mut registry = Registry::with_prefix("hyperfake");
     registry.register_collector(Box::new(Page(Box::new(read))));
     let registry = Arc::new(registry);
@@ -88,13 +99,14 @@ pub fn serve(listener: TcpListener, read: impl Fn() -> Snapshot + Send + Sync + 
         let _ = text::encode(&mut page, &registry);
         std::future::ready(([(header::CONTENT_TYPE, CONTENT_TYPE)], page))
     };
-    tokio::spawn(async move {
-        let served: io::Result<()> =
-            axum::serve(listener, Router::new().route(PAGE, get(show))).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the page of metrics ended");
-        }
-    });
+    let router = Router::new().route(PAGE, get(show));
+    http_server::serve(
+        "the page of metrics",
+        vec![listener],
+        router,
+        Limits::new(MAX_CONNECTIONS, 0),
+        tls,
+    );
 }
 
 struct Page(Box<dyn Fn() -> Snapshot + Send + Sync>);

@@ -2,9 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use bytesize::ByteSize;
 use clap::{Args, value_parser};
 
-use super::read::rate;
+use super::{
+    ClientTlsArgs,
+    read::{rate, size},
+};
 use crate::duration;
 
 /// The options of `hyperfake call`.
@@ -35,7 +39,8 @@ pub struct CallArgs {
           value_parser = value_parser!(u32).range(1..=100_000))]
     pub concurrency: u32,
 
-    /// The longest that the instance's start, and then each call, may take
+    /// The longest that registering, the instance's start, and then each call may take; connecting
+    /// and stopping take 5 s at most
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     pub deadline: Duration,
 
@@ -80,7 +85,8 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N", default_value = "0")]
     pub data_bytes: usize,
 
-    /// The longest that an instance's start, and then each call, may take
+    /// The longest that registering, an instance's start, and then each call may take; connecting
+    /// and stopping take 5 s at most
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     pub deadline: Duration,
 
@@ -101,7 +107,7 @@ pub struct LoadArgs {
 /// Which worker is called, and where its functions are registered.
 #[derive(Debug, Clone, Args)]
 pub struct TargetArgs {
-    /// The worker
+    /// The worker; with https:// in front, TLS is spoken
     #[arg(
         long,
         env = "HYPERFAKE_ADDRESS",
@@ -118,4 +124,12 @@ pub struct TargetArgs {
         default_value = "http://localhost:8999"
     )]
     pub database_address: String,
+
+    /// The largest answer to a call that is taken; a larger one counts as an error
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    pub max_message_size: ByteSize,
+
+    /// TLS.
+    #[command(flatten)]
+    pub tls: ClientTlsArgs,
 }

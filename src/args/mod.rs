@@ -2,21 +2,25 @@
 
 mod client;
 mod environment;
+mod functions;
 mod models;
 mod named;
 mod read;
 mod server;
+mod tls;
 
 use clap::{Parser, Subcommand};
 
 pub use self::{
     client::{CallArgs, LoadArgs, TargetArgs},
     environment::Environment,
+    functions::{EtcdArgs, FunctionArgs, FunctionCommand, FunctionLimitArgs, FunctionTargetArgs},
     models::{
         CheckArgs, DoctorArgs, EngineArgs, ModelArgs, ModelsArgs, ModelsCommand, PredictArgs,
     },
     read::parser,
-    server::{DatabaseType, LogArgs, ServerArgs},
+    server::{ContainerArgs, DatabaseType, LogArgs, ServerArgs},
+    tls::{ClientTlsArgs, ServerTlsArgs},
 };
 
 /// A FaaS worker that predicts what its functions would do instead of running them.
@@ -44,6 +48,8 @@ pub enum Command {
     Call(CallArgs),
     /// Send calls to a running worker on a schedule, and show how exact it was
     Load(LoadArgs),
+    /// Register, list, change and delete functions, as the platform's own command line does
+    Function(FunctionArgs),
     /// Ask a model for one prediction, without a server
     Predict(PredictArgs),
     /// List the models that a server would load, or check model files

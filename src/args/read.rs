@@ -15,7 +15,7 @@ impl Cli {
     ///
     /// What clap prints, `--help` and `--version` included.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let args = server_first(args.into_iter().collect());
+        let args = server_first(with_two_hyphens(args.into_iter().collect()));
         let read = |mut parser: Parser| parser.try_get_matches_from_mut(&args);
         let mut parser = environment::without_empty(parser());
         let matches = match read(parser.clone()) {
@@ -71,6 +71,30 @@ pub fn parser() -> Parser {
             .mut_subcommands(with_values)
     }
     with_values(Cli::command())
+}
+
+/// The server's options may have one hyphen, as Go's programs take them: `-address=:50051`.
+fn with_two_hyphens(mut args: Vec<OsString>) -> Vec<OsString> {
+    let begins = args.get(1).map(|first| first.to_string_lossy());
+    if !begins.is_some_and(|first| first == "server" || first.starts_with('-')) {
+        return args;
+    }
+    let command = parser();
+    let known = |name: &str| {
+        let server = command.find_subcommand("server");
+        let mut options = server.into_iter().flat_map(Parser::get_arguments);
+        options.any(|option| option.get_long() == Some(name))
+    };
+    for arg in args.iter_mut().skip(1).take_while(|arg| *arg != "--") {
+        let text = arg.to_string_lossy().into_owned();
+        let name = text.strip_prefix('-').and_then(|text| text.split('=').next());
+        if name.is_some_and(known) {
+            let mut long = OsString::from("-");
+            long.push(&arg);
+            *arg = long;
+        }
+    }
+    args
 }
 
 /// Moves the word `server` to the front: its options may precede it, as in the prototype.
@@ -198,6 +222,21 @@ mod tests {
             );
         }
         assert_eq!(server("--log-file server server").log.log_file, Some("server".into()));
+    }
+
+    #[test]
+    fn options_of_the_server_may_have_one_hyphen() {
+        let line = "-address=0.0.0.0:50051 -runtime=docker -timeout=20 -auto-remove=true \
+                    -update-buffer-size=10000 -log-level info -containerized -w 2";
+        for line in [format!("server {line}"), format!("{line} server")] {
+            let args = server(&line);
+            assert_eq!(args.address, "0.0.0.0:50051", "{line}");
+            assert_eq!(args.timeout, std::time::Duration::from_secs(20));
+            assert_eq!((args.auto_remove, args.containerized), (true, true));
+            assert_eq!((args.update_buffer_size, args.workers), (10_000, Some(2)));
+        }
+        assert!(read("server -adress=:1").is_err());
+        assert!(read("load -timeout=1").is_err(), "another command's options are as they were");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "these texts are help: brackets are brackets")]
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 use clap::{
@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use super::{
-    ModelArgs,
+    EtcdArgs, ModelArgs, ServerTlsArgs,
     read::{buffer_size, log_level, size},
 };
 use crate::{
@@ -20,8 +20,11 @@ use crate::{
     duration,
     scenario::{ContainerRuntime, TimeScale},
     telemetry::Format,
-    wire::transport::addresses::MAX_WORKERS,
-    worker::{FeatureScope, StartAnswers},
+    wire::{
+        instance::{self, OnStop, Range},
+        transport::addresses::MAX_WORKERS,
+    },
+    worker::{AfterStop, FeatureScope, StartAnswers},
 };
 
 /// The options of `hyperfake server`.
@@ -47,8 +50,47 @@ pub struct ServerArgs {
           value_parser = duration::parse)]
     pub fleet_stagger: Duration,
 
-    /// Where functions are looked up: ask the key-value store at --database-address if one
-    /// answers and else be one (auto), always be one (embedded), or always ask (http)
+    /// The addresses of instances that a leaf of today starts, within 127.0.0.0/8, and perhaps
+    /// their port [default: 127.64.0.0/10, and the first free port from 50052 on; where the system
+    /// does not allow it, the default of --instance-ports]
+    #[arg(long, env = "HYPERFAKE_INSTANCE_ADDRESSES", value_name = "RANGE[:PORT]",
+          conflicts_with_all = ["instance_ports", "advertise_host"])]
+    pub instance_addresses: Option<Range>,
+
+    /// A port for each of these instances instead of an address, for a leaf on another network
+    /// [default with --advertise-host: 20000-29999]
+    #[arg(long, env = "HYPERFAKE_INSTANCE_PORTS", value_name = "FIRST-LAST",
+          value_parser = instance::ports)]
+    pub instance_ports: Option<RangeInclusive<u16>>,
+
+    /// The name or address at which a leaf reaches those ports; with it, they are served where
+    /// --address is [default: 127.0.0.1]
+    #[arg(long, env = "HYPERFAKE_ADVERTISE_HOST", value_name = "HOST")]
+    pub advertise_host: Option<String>,
+
+    /// What becomes of the calls at an instance's own address when it is stopped: they end as they
+    /// would have (finish), or their connections are cut (cut)
+    #[arg(long, env = "HYPERFAKE_ON_STOP", value_name = "WHAT", default_value = "finish")]
+    pub on_stop: OnStop,
+
+    /// The event that follows STOP, for leaves that listen only to this one: none, down or timeout
+    #[arg(long, env = "HYPERFAKE_EVENT_AFTER_STOP", value_name = "EVENT", default_value = "none")]
+    pub event_after_stop: AfterStop,
+
+    /// Instances that only a leaf ends are ended when the leaves that listened to events when they
+    /// were started have been gone for this long
+    #[arg(long, env = "HYPERFAKE_ORPHAN_TIMEOUT", value_name = "DURATION", default_value = "10m",
+          value_parser = duration::parse)]
+    pub orphan_timeout: Duration,
+
+    /// A file in which it is kept which instances live, so that a worker that was killed and starts
+    /// again tells leaves that those of its former life are gone; it is not kept unless this is given
+    #[arg(long, env = "HYPERFAKE_STATE_FILE", value_name = "FILE")]
+    pub state_file: Option<PathBuf>,
+
+    /// Where functions are looked up: ask the stores that answer at --database-address and
+    /// --etcd-endpoint, and else be one (auto), always be one (embedded), always ask the one that
+    /// speaks HTTP (http), or always ask etcd (etcd)
     #[arg(long, env = "HYPERFAKE_DATABASE_TYPE", value_name = "TYPE", default_value = "auto")]
     pub database_type: DatabaseType,
 
@@ -56,6 +98,26 @@ pub struct ServerArgs {
     /// with --containerized]
     #[arg(long, env = "HYPERFAKE_DATABASE_ADDRESS", value_name = "URL")]
     pub database_address: Option<String>,
+
+    /// etcd.
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+
+    /// Where this worker serves an etcd of its own: at HOST:PORT, nowhere (off), or at
+    /// 127.0.0.1:2379 if --database-type is auto, no --etcd-endpoint is given and no etcd answers
+    /// (auto)
+    #[arg(
+        long,
+        env = "HYPERFAKE_ETCD_LISTEN",
+        value_name = "HOST:PORT|auto|off",
+        default_value = "auto"
+    )]
+    pub etcd_listen: String,
+
+    /// A file in which the functions that are registered here are kept, so that they survive a
+    /// restart; without it they are lost with the process
+    #[arg(long, env = "HYPERFAKE_FUNCTIONS_FILE", value_name = "FILE")]
+    pub functions_file: Option<PathBuf>,
 
     /// The worker runs in a container next to the platform's other parts
     #[arg(long, env = "HYPERFAKE_CONTAINERIZED", value_parser = BoolishValueParser::new())]
@@ -94,7 +156,8 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_START_ANSWERS", value_name = "WHEN", default_value = "ready")]
     pub start_answers: StartAnswers,
 
-    /// How long an instance without calls lives [default: what its function says, else 60s]
+    /// How long an instance without calls lives [default: what its function says, else 60s; those
+    /// that a leaf of today starts live until they are stopped]
     #[arg(long, env = "HYPERFAKE_IDLE_TIMEOUT", value_name = "DURATION", value_parser = duration::parse)]
     pub idle_timeout: Option<Duration>,
 
@@ -103,9 +166,10 @@ pub struct ServerArgs {
     pub auto_remove: bool,
 
     /// The answers' data, when the model does not say: random:N with N bytes, echo, empty, or
-    /// always the same: text:TEXT, hex:DIGITS, or file:PATH, which is read once
-    #[arg(long, env = "HYPERFAKE_RESPONSE", value_name = "KIND", default_value = "random:10")]
-    pub response: ResponseBody,
+    /// always the same: text:TEXT, hex:DIGITS, or file:PATH, which is read once. At an instance's
+    /// own address it is the whole message [default: random:10, and empty there]
+    #[arg(long, env = "HYPERFAKE_RESPONSE", value_name = "KIND")]
+    pub response: Option<ResponseBody>,
 
     /// The longest run time; a longer prediction is reduced to it
     #[arg(long, env = "HYPERFAKE_MAX_RUNTIME", value_name = "DURATION", default_value = "15m",
@@ -141,7 +205,8 @@ pub struct ServerArgs {
           value_parser = value_parser!(u32).range(1..))]
     pub max_streams: u32,
 
-    /// The most connections of a worker; one more is closed at once
+    /// The most connections of a worker, of which one address has three quarters; one more is
+    /// closed at once
     #[arg(long, env = "HYPERFAKE_MAX_CONNECTIONS", value_name = "N", default_value = "1024",
           value_parser = value_parser!(u32).range(1..))]
     pub max_connections: u32,
@@ -151,9 +216,10 @@ pub struct ServerArgs {
           value_parser = size)]
     pub max_message_size: ByteSize,
 
-    /// The most bytes of requests that have not arrived whole, all together; more are
-    /// refused [default: 1GiB, or a quarter of the memory that this process may use if that is
-    /// less]
+    /// The most bytes of requests that have not arrived whole and of answers that were not read, all
+    /// together; more are refused; one connection has a half of them and the connections of one
+    /// address three quarters [default: 256MiB, or a quarter of the memory that this process may
+    /// use if that is less]
     #[arg(long, env = "HYPERFAKE_MAX_PARTIAL_SIZE", value_name = "SIZE", value_parser = size)]
     pub max_partial_size: Option<ByteSize>,
 
@@ -178,7 +244,7 @@ pub struct ServerArgs {
           value_parser = duration::parse)]
     pub timeout: Duration,
 
-    /// The events that wait for a slow listener before its CALL and RESPONSE events are dropped;
+    /// The CALL and RESPONSE events that wait for a slow listener, beyond which it loses the oldest;
     /// -1 is no limit
     #[arg(long, env = "HYPERFAKE_UPDATE_BUFFER_SIZE", value_name = "N", default_value = "10000",
           value_parser = buffer_size, allow_negative_numbers = true)]
@@ -189,9 +255,42 @@ pub struct ServerArgs {
           value_parser = duration::parse)]
     pub shutdown_grace: Duration,
 
+    /// TLS.
+    #[command(flatten)]
+    pub tls: ServerTlsArgs,
+
+    /// What the platform's own worker is told of its containers.
+    #[command(flatten)]
+    pub containers: ContainerArgs,
+
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// Options of the platform's own worker that concern its containers. They are accepted, so that its
+/// command lines work, and the log says that they have no effect.
+#[derive(Debug, Clone, Args)]
+pub struct ContainerArgs {
+    #[arg(long, hide = true, value_name = "NAME")]
+    service_name: Option<String>,
+    #[arg(long, hide = true, value_name = "NAME")]
+    network_name: Option<String>,
+    #[arg(long, hide = true, value_name = "NAME")]
+    node_id: Option<String>,
+}
+
+impl ContainerArgs {
+    /// Those that were given.
+    #[must_use]
+    pub fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("--service-name", &self.service_name),
+            ("--network-name", &self.network_name),
+            ("--node-id", &self.node_id),
+        ];
+        all.into_iter().filter(|(_, value)| value.is_some()).map(|(flag, _)| flag).collect()
+    }
 }
 
 /// What is logged, how, and where.
@@ -221,10 +320,12 @@ fn log_formats() -> [PossibleValue; 2] {
 /// Where functions are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DatabaseType {
-    /// Ask the store if one answers, and else be one.
+    /// Ask the stores that answer, and else be one.
     Auto,
     /// Be one.
     Embedded,
-    /// Ask the store.
+    /// Ask the store that speaks HTTP.
     Http,
+    /// Ask etcd.
+    Etcd,
 }

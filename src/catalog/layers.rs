@@ -13,6 +13,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
 use hyperfake_predictor::{Error, Features, Limits, Prediction, RawPrediction, Result, Session};
@@ -27,6 +28,14 @@ pub struct Layers {
     pub limits: Limits,
     /// A factor for run times.
     pub time_scale: TimeScale,
+}
+
+impl Layers {
+    /// A run time that was stated, within the limit and scaled.
+    #[must_use]
+    pub fn run_time(&self, stated: Duration) -> Duration {
+        self.time_scale.apply(stated.min(self.limits.max_runtime))
+    }
 }
 
 /// What a model answers for a call.

@@ -4,6 +4,7 @@ mod extrapolation;
 mod image;
 mod layers;
 mod load;
+mod message;
 mod model;
 mod response;
 mod scan;
@@ -140,8 +141,8 @@ impl Catalog {
             );
             return Err(Error::conflict(message));
         }
-        let model =
-            Model::new(self.models.len(), image.clone(), opened.predictor, self.extrapolation);
+        let index = self.models.len();
+        let model = Model::new(index, image.clone(), uri, opened.predictor, self.extrapolation);
         let model = Arc::new(model.map_err(|error| error.at(uri))?);
         self.models.push(Arc::clone(&model));
         self.by_image.insert(image, model);

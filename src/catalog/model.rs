@@ -1,4 +1,5 @@
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -6,11 +7,12 @@ use std::{
     time::Duration,
 };
 
-use hyperfake_predictor::{Checked, Error, Feature, Predictor, Result};
+use hyperfake_predictor::{Checked, Error, Feature, ModelUri, Predictor, Result};
 use parking_lot::Mutex;
 
 use super::{Extrapolation, Image, ResponseBody, extrapolation::RangeGuard};
 use crate::{
+    answers::Answers,
     clock::{Moment, Throttle},
     duration,
 };
@@ -26,6 +28,8 @@ pub struct Model {
     pub predictor: Arc<dyn Predictor>,
     /// The answers' bodies, if the model says.
     pub response: Option<ResponseBody>,
+    /// What each gRPC method answers at an instance's address, if the model says.
+    pub answers: Option<Answers>,
     /// The cold start of its instances, if the model says.
     pub cold_start: Option<Duration>,
     pub(super) range: Option<RangeGuard>,
@@ -33,10 +37,13 @@ pub struct Model {
     /// What was last reported of inputs outside the trained range.
     range_reported: Mutex<String>,
     range_reports: Throttle,
+    failure_reports: Throttle,
 }
 
 /// How often one thing about a model is reported.
 const REPORTS: Duration = Duration::from_secs(60);
+/// How often it is reported that a model failed.
+const FAILURE_REPORTS: Duration = Duration::from_secs(1);
 
 impl Model {
     /// A model that was opened, with what its settings say about how it is served.
@@ -47,23 +54,30 @@ impl Model {
     pub(super) fn new(
         index: usize,
         image: Image,
+        uri: &ModelUri,
         predictor: Arc<dyn Predictor>,
         extrapolation: Extrapolation,
     ) -> Result<Self> {
         let setting = |name: &str| predictor.info().settings.get(name);
         let invalid = |name, message| Error::invalid(message).at(name);
+        let answers = setting("answers")
+            .map(|named| Answers::open(&uri.locate("answers", Path::new(named))?))
+            .transpose()
+            .map_err(|error| error.at("answers"))?;
         let response = setting("response").map(|text| text.parse());
         let cold_start = setting("cold_start")
             .map(|text| duration::parse(text).map_err(|error| format!("found '{text}', {error}")));
         Ok(Self {
             index,
             image,
+            answers,
             response: response.transpose().map_err(|message| invalid("response", message))?,
             cold_start: cold_start.transpose().map_err(|message| invalid("cold_start", message))?,
             range: RangeGuard::new(predictor.info(), extrapolation),
             corrections: Corrections::default(),
             range_reported: Mutex::default(),
             range_reports: Throttle::every(REPORTS),
+            failure_reports: Throttle::every(FAILURE_REPORTS),
             predictor,
         })
     }
@@ -79,6 +93,18 @@ impl Model {
     pub fn outside(&self) -> Vec<(Feature, u64)> {
         let counts = self.range.iter().flat_map(RangeGuard::counts);
         counts.map(|(feature, _, count)| (feature, count)).collect()
+    }
+
+    /// What a client is told when the model failed: no more than that. The reason may name files of
+    /// this machine, and is for the log, at most once a second.
+    #[cold]
+    #[must_use]
+    pub fn failed(&self, reason: &Error, now: Moment) -> Error {
+        if self.failure_reports.is_due(now) {
+            tracing::warn!(image = %self.image, %reason, "a model failed");
+        }
+        let message = "the model failed; the worker's log has the reason";
+        Error::new(reason.kind(), message).at(&self.image)
     }
 
     /// Reports what came since the last report: predictions that had to be corrected, and inputs

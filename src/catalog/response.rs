@@ -2,6 +2,8 @@ use std::{fmt, fs::File, io::Read, str::FromStr, sync::LazyLock};
 
 use bytes::Bytes;
 
+use super::message;
+
 /// What the body of an answer is.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ResponseBody {
@@ -19,6 +21,12 @@ pub enum ResponseBody {
 const MAX_BYTES: usize = 64 << 20;
 
 impl ResponseBody {
+    /// Whether an answer is made of its request.
+    #[must_use]
+    pub fn needs_request(&self) -> bool {
+        matches!(self, Self::Echo)
+    }
+
     /// The answer to a request with this body; `random` draws the random bits of this answer.
     #[must_use]
     pub fn body(&self, request: Bytes, random: impl FnOnce() -> u64) -> Bytes {
@@ -27,6 +35,15 @@ impl ResponseBody {
             Self::Echo => request,
             Self::Empty => Bytes::new(),
             Self::Fixed(bytes) => bytes.clone(),
+        }
+    }
+
+    /// The same as a protobuf message that every type of message accepts, if it is random.
+    #[must_use]
+    pub fn message(&self, request: Bytes, random: impl FnOnce() -> u64) -> Bytes {
+        match self {
+            Self::Random(length) => message::of(*length, |length| bytes(length, random())),
+            _ => self.body(request, random),
         }
     }
 }

@@ -10,8 +10,9 @@ use std::{
 use bytes::Bytes;
 use hyperfake_predictor::{Error, Result};
 use parking_lot::Mutex;
+use tonic::Status;
 
-use super::{Connection, Sample};
+use super::{Connection, Sample, connection::describe};
 
 /// A call that is repeated.
 #[derive(Debug, Clone)]
@@ -39,6 +40,19 @@ pub struct Repeated {
     pub took: Duration,
 }
 
+/// The most kinds of errors that are told apart: a server can invent any number.
+const MAX_ERRORS: usize = 100;
+
+impl Repeated {
+    fn count(&mut self, error: &Status) {
+        let mut text = describe(error);
+        if self.errors.len() >= MAX_ERRORS && !self.errors.contains_key(&text) {
+            text = "other errors".to_owned();
+        }
+        *self.errors.entry(text).or_default() += 1;
+    }
+}
+
 /// Makes the calls: each caller sends its next one when the one before has ended.
 ///
 /// # Errors
@@ -61,10 +75,7 @@ pub async fn repeat(connection: &Connection, repetition: &Repetition) -> Result<
                     let mut repeated = repeated.lock();
                     match ended {
                         Ok(sample) => repeated.samples.push(sample),
-                        Err(status) => {
-                            let text = format!("{:?}: {}", status.code(), status.message());
-                            *repeated.errors.entry(text).or_default() += 1;
-                        }
+                        Err(status) => repeated.count(&status),
                     }
                 }
             })
@@ -81,4 +92,21 @@ pub async fn repeat(connection: &Connection, repetition: &Repetition) -> Result<
 /// A number for the next call, unless all were made.
 fn take(left: &AtomicU32) -> Option<u32> {
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_that_a_server_invents_are_counted_together_at_some_point() {
+        let mut repeated = Repeated::default();
+        for number in 0..1000 {
+            repeated.count(&Status::internal(format!("error {number}")));
+            repeated.count(&Status::internal("error 1"));
+        }
+        assert_eq!(repeated.errors.len(), MAX_ERRORS + 1);
+        assert_eq!(repeated.errors["Internal: error 1"], 1001);
+        assert_eq!(repeated.errors["other errors"], 1000 - MAX_ERRORS as u64);
+    }
 }

@@ -1,7 +1,7 @@
 use std::{error::Error as _, fmt, time::Duration};
 
 use bytes::Bytes;
-use hyperfake_predictor::{Error, Result};
+use hyperfake_predictor::{Error, ErrorKind, Result};
 use hyperfake_proto::controller::{
     common::{CallRequest, FunctionId, InstanceId},
     controller_client::ControllerClient,
@@ -11,15 +11,37 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::{clock::Clock, report::format, wire::controller::trailers::Trailers};
+use super::tls_connector::TlsConnector;
+use crate::{clock::Clock, report::format, tls::ClientTls, wire::controller::trailers::Trailers};
+
+/// How a worker is reached, and what is taken from it: a server may mean harm.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// `host:port`, with `http://` or `https://` in front if that is to be said; without a host it is
+    /// on this machine.
+    pub address: String,
+    /// TLS, if it is spoken.
+    pub tls: Option<ClientTls>,
+    /// The largest answer to a call, in bytes.
+    pub max_message_bytes: usize,
+    /// The longest that anything may take: to connect, to start, to call, to stop.
+    pub deadline: Duration,
+}
 
 /// A connection to a worker, and the clock that its calls are measured with. A clone is the same
 /// connection.
 #[derive(Clone)]
 pub struct Connection {
     client: ControllerClient<Channel>,
+    max_message_bytes: usize,
     clock: Clock,
 }
+
+/// To connect and to stop an instance take no longer, even when the deadline is.
+const BRIEF: Duration = Duration::from_secs(5);
+/// The most bytes of a header and of an answer that carries no data.
+const MAX_HEADER_BYTES: u32 = 16 << 10;
+const MAX_PLAIN_ANSWER: usize = 64 << 10;
 
 /// An instance that was started.
 #[derive(Debug, Clone)]
@@ -53,31 +75,49 @@ pub struct Sample {
 }
 
 impl Connection {
-    /// Connects to a worker at `host:port`; without a host it is on this machine.
+    /// Connects to a worker.
     ///
     /// # Errors
     ///
-    /// When nothing answers there.
-    pub async fn open(address: &str, clock: &Clock) -> Result<Self> {
+    /// When nothing answers there in time, or not as TLS.
+    pub async fn open(target: &Target, clock: &Clock) -> Result<Self> {
+        let shown = &target.address;
         let failed = |error: tonic::transport::Error| {
             let message =
-                format!("no worker answers at {address}; start one with 'hyperfake server'");
+                format!("no worker answers at {shown}; start one with 'hyperfake server'");
             Error::unavailable(message).with_source(error)
         };
-        let address = address.strip_prefix("http://").unwrap_or(address);
+        let address = shown.strip_prefix("http://").unwrap_or(shown);
+        let address = address.strip_prefix("https://").unwrap_or(address);
         // A server's ":50051" and "[::]:50051" are this machine to a client.
         let port = address.strip_prefix("[::]").unwrap_or(address).strip_prefix(':');
         let address = port.map_or_else(|| address.to_owned(), |port| format!("localhost:{port}"));
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
-        let channel = endpoint
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(failed)?
             .initial_connection_window_size(16 << 20)
-            .connect_timeout(Duration::from_secs(5))
-            .tcp_nodelay(true)
-            .connect()
-            .await
-            .map_err(failed)?;
-        let client = ControllerClient::new(channel).max_decoding_message_size(usize::MAX);
-        Ok(Self { client, clock: clock.clone() })
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .tcp_nodelay(true);
+        let connecting = async {
+            match &target.tls {
+                None => endpoint.connect().await,
+                Some(tls) => {
+                    let origin = format!("https://{address}").parse();
+                    let endpoint = origin.into_iter().fold(endpoint, Endpoint::origin);
+                    endpoint.connect_with_connector(TlsConnector::new(tls)).await
+                }
+            }
+        };
+        let limit = BRIEF.min(target.deadline);
+        let channel = tokio::select! {
+            connected = connecting => connected.map_err(failed)?,
+            () = clock.sleep_until(clock.now() + limit) => {
+                let limit = format::duration(limit);
+                let message = format!("no worker answers at {shown} within {limit}");
+                return Err(Error::new(ErrorKind::Timeout, message));
+            }
+        };
+        let (client, clock) = (ControllerClient::new(channel), clock.clone());
+        Ok(Self { client, max_message_bytes: target.max_message_bytes, clock })
     }
 
     /// The clock that calls are measured with.
@@ -95,9 +135,9 @@ impl Connection {
         let mut request = Request::new(FunctionId { id: function.clone() });
         request.set_timeout(deadline);
         let asked = self.clock.now();
-        let started = self.client.clone().start(request).await;
-        let started = started.map_err(|status| refused("Start", &timed_out(status, deadline)))?;
-        let started = started.into_inner();
+        let mut client = self.client.clone().max_decoding_message_size(MAX_PLAIN_ANSWER);
+        let started = self.within(deadline, client.start(request)).await;
+        let started = started.map_err(|status| refused("Start", &status))?.into_inner();
         Ok(Instance {
             function,
             id: started.instance_id.unwrap_or_default().id,
@@ -127,11 +167,10 @@ impl Connection {
         });
         request.set_timeout(deadline);
         let sent = self.clock.now();
-        let answer = self.client.clone().call(request).await;
-        let answer = answer.map_err(|status| timed_out(status, deadline))?;
+        let mut client = self.client.clone().max_decoding_message_size(self.max_message_bytes);
+        let answer = self.within(deadline, client.call(request)).await?;
         let took = self.clock.now() - sent;
-        let trailers = Trailers::read(answer.metadata())
-            .ok_or_else(|| Status::internal("an answer without the platform's trailers"))?;
+        let trailers = Trailers::read(answer.metadata())?;
         Ok(Sample {
             waited: trailers.cold_start,
             predicted: trailers.runtime,
@@ -144,15 +183,51 @@ impl Connection {
 
     /// Stops an instance. A failure changes nothing: an instance that is left over becomes idle and
     /// ends by itself.
-    pub async fn stop(&self, instance: &Instance) {
-        let _ = self.client.clone().stop(InstanceId { id: instance.id.clone() }).await;
+    pub async fn stop(&self, instance: &Instance, deadline: Duration) {
+        let mut client = self.client.clone().max_decoding_message_size(MAX_PLAIN_ANSWER);
+        let stopping = client.stop(InstanceId { id: instance.id.clone() });
+        let _ = self.within(deadline.min(BRIEF), stopping).await;
+    }
+
+    /// The answer, if it is complete in time. tonic's own timer stops when the headers of an answer
+    /// are there, and a server need not send the rest.
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        answer: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let end = self.clock.now() + deadline;
+        tokio::select! {
+            biased;
+            answer = answer => answer.map_err(|status| timed_out(status, deadline)),
+            () = self.clock.sleep_until(end) => Err(no_answer(deadline)),
+        }
     }
 }
 
-/// The error for an answer other than the one that was asked for.
+/// The error for an answer other than the one that was asked for, or for none.
 pub(super) fn refused(what: &str, status: &Status) -> Error {
-    let message = format!("the worker refused {what}: {:?}: {}", status.code(), status.message());
-    Error::unavailable(message)
+    if status.source().is_none() {
+        return Error::unavailable(format!("the worker refused {what}: {}", describe(status)));
+    }
+    // tonic's own: there was no answer. A worker with TLS ends such connections at once, and so does
+    // one that asks for a certificate.
+    let message = format!(
+        "the connection ended without an answer to {what}; if the worker speaks TLS, it needs https:// in \
+         front of its address, and perhaps a certificate (--tls-cert)"
+    );
+    let causes = std::iter::successors(status.source(), |cause| (*cause).source());
+    let causes: Vec<_> = causes.map(|cause| format::foreign(&cause.to_string())).collect();
+    Error::unavailable(message).with_source(causes.join(": "))
+}
+
+/// The code and the text of an answer that is an error.
+pub(super) fn describe(status: &Status) -> String {
+    format!("{:?}: {}", status.code(), format::foreign(status.message()))
+}
+
+fn no_answer(deadline: Duration) -> Status {
+    Status::deadline_exceeded(format!("no answer within {}", format::duration(deadline)))
 }
 
 /// tonic says `Cancelled` when its timer ends a call.
@@ -160,8 +235,7 @@ fn timed_out(status: Status, deadline: Duration) -> Status {
     let mut cause = status.source();
     while let Some(error) = cause {
         if error.is::<TimeoutExpired>() {
-            let message = format!("no answer within {}", format::duration(deadline));
-            return Status::deadline_exceeded(message);
+            return no_answer(deadline);
         }
         cause = error.source();
     }

@@ -5,10 +5,11 @@ mod closed_loop;
 mod connection;
 mod open_loop;
 mod schedule;
+mod tls_connector;
 
 pub use self::{
     closed_loop::{Repeated, Repetition, repeat},
-    connection::{Connection, Instance, Sample},
+    connection::{Connection, Instance, Sample, Target},
     open_loop::{Driver, Progress, Sent},
     schedule::{Arrival, Schedule},
 };

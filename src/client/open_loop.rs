@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hyperfake_predictor::Result;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use tonic::{Code, Status};
+use tonic::Code;
 
 use super::{Arrival, Connection, Instance, Sample, connection::refused};
 
@@ -30,8 +30,9 @@ pub struct Sent {
     pub at: Duration,
     /// When it ended.
     pub ended: Duration,
-    /// What came of it.
-    pub outcome: Result<Sample, Status>,
+    /// What came of it: a sample, or the gRPC code that it ended with. The text of an error is not
+    /// kept, because a server decides how long it is.
+    pub outcome: Result<Sample, Code>,
 }
 
 /// How far a run is.
@@ -49,7 +50,7 @@ impl Sent {
     /// The gRPC code that the call ended with.
     #[must_use]
     pub fn code(&self) -> Code {
-        self.outcome.as_ref().map_or_else(Status::code, |_| Code::Ok)
+        self.outcome.as_ref().map_or_else(|code| *code, |_| Code::Ok)
     }
 }
 
@@ -99,6 +100,7 @@ impl Driver {
                 let at = connection.clock().now() - began;
                 let outcome = connection.call(&function, number as i64, data, deadline).await;
                 let end = connection.clock().now() - began;
+                let outcome = outcome.map_err(|status| status.code());
                 ended.lock().push(Sent { intended, at, ended: end, outcome });
             });
             // Frees the tasks of calls that have ended.
@@ -110,12 +112,15 @@ impl Driver {
         (ended, took)
     }
 
-    /// Stops the instances.
+    /// Stops the instances, all at once.
     pub async fn stop(&self) {
-        if let Some(connection) = self.connections.first() {
-            for instance in &self.instances {
-                connection.stop(instance).await;
-            }
+        let Some(connection) = self.connections.first() else { return };
+        let mut stopping = JoinSet::new();
+        for instance in &self.instances {
+            let (connection, instance, deadline) =
+                (connection.clone(), instance.clone(), self.deadline);
+            stopping.spawn(async move { connection.stop(&instance, deadline).await });
         }
+        stopping.join_all().await;
     }
 }

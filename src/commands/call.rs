@@ -10,7 +10,7 @@ use crate::{
     args::CallArgs,
     client::{self, Instance, Repeated, Repetition, Sample},
     clock::precise,
-    report::{CallReport, Percentiles},
+    report::{CallReport, Percentiles, format},
 };
 
 /// Makes the calls. Calls that fail are a part of what is shown.
@@ -27,7 +27,8 @@ pub async fn run(args: CallArgs) -> Result<Output> {
                 .at(format!("--data-file {}", path.display()))
         })?,
     };
-    let connection = target::connect(&args.target, &precise::start()).await?;
+    let target = target::of(&args.target, args.deadline)?;
+    let connection = target::connect(&target, &precise::start()).await?;
     let instance = target::start(&args.target, &connection, &args.image, args.deadline).await?;
     let repetition = Repetition {
         function: instance.function.clone(),
@@ -37,7 +38,7 @@ pub async fn run(args: CallArgs) -> Result<Output> {
         deadline: args.deadline,
     };
     let repeated = client::repeat(&connection, &repetition).await?;
-    connection.stop(&instance).await;
+    connection.stop(&instance, args.deadline).await;
     let report = report(args.image, instance, repeated);
     let text = if args.json { report.json() } else { report.text() };
     Ok(Output { text, succeeded: report.succeeded() })
@@ -51,13 +52,14 @@ fn report(image: String, instance: Instance, repeated: Repeated) -> CallReport {
         |value: fn(&Sample) -> Option<f64>| Percentiles::of(samples.iter().filter_map(value));
     CallReport {
         image,
-        function_id: instance.function,
-        instance_id: instance.id,
-        instance_name: instance.name,
+        function_id: format::foreign(&instance.function),
+        instance_id: format::foreign(&instance.id),
+        instance_name: format::foreign(&instance.name),
         calls: samples.len(),
         errors,
         seconds: took.as_secs_f64(),
-        cold_start_ns: (instance.start + waited).as_nanos() as u64,
+        // A worker may claim to have waited for longer than a number holds.
+        cold_start_ns: u64::try_from((instance.start + waited).as_nanos()).unwrap_or(u64::MAX),
         predicted_ns: percentiles(|sample| Some(nanoseconds(sample.predicted))),
         observed_ns: percentiles(|sample| Some(nanoseconds(sample.observed))),
         difference_ns: percentiles(|sample| {

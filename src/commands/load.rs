@@ -31,9 +31,10 @@ const LATE: Duration = Duration::from_millis(10);
 /// When the store or the worker cannot be reached or refuses, or the CSV file cannot be written.
 pub async fn run(args: LoadArgs) -> Result<Output> {
     let clock = precise::start();
+    let target = target::of(&args.target, args.deadline)?;
     let mut connections = Vec::new();
     for _ in 0..args.connections {
-        connections.push(target::connect(&args.target, &clock).await?);
+        connections.push(target::connect(&target, &clock).await?);
     }
     let instances = start_all(&args, &connections[0]).await?;
     let csv = args.csv.as_deref().map(|path| Ok((path, create(path)?))).transpose()?;
@@ -112,7 +113,7 @@ fn report(args: &LoadArgs, took: Duration, cold_starts: &[Duration], calls: &[Se
     let functions = args.functions.iter().zip(cold_starts).enumerate();
     let functions = functions.map(|(index, (image, cold_start))| FunctionLoad {
         image: image.clone(),
-        cold_start_ns: cold_start.as_nanos() as u64,
+        cold_start_ns: nanoseconds(*cold_start),
         ..function(calls.iter().filter(|call| call.intended.function == index), took)
     });
     LoadReport {
@@ -134,7 +135,7 @@ fn function<'a>(calls: impl Iterator<Item = &'a Sent>, took: Duration) -> Functi
                 latencies.push(call.ended.saturating_sub(call.intended.at));
                 samples.push(*sample);
             }
-            Err(status) => *errors.entry(format!("{:?}", status.code())).or_default() += 1,
+            Err(code) => *errors.entry(format!("{code:?}")).or_default() += 1,
         }
     }
     let early = samples.iter().filter(|sample| sample.observed < sample.predicted).count();
@@ -154,8 +155,13 @@ fn function<'a>(calls: impl Iterator<Item = &'a Sent>, took: Duration) -> Functi
 
 /// In nanoseconds; zeros without durations.
 fn percentiles(durations: impl IntoIterator<Item = Duration>) -> Percentiles<u64> {
-    let numbers = durations.into_iter().map(|duration| duration.as_nanos() as u64);
+    let numbers = durations.into_iter().map(nanoseconds);
     Percentiles::of(numbers).unwrap_or_default()
+}
+
+/// A worker may claim to have taken longer than a number holds.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>> {

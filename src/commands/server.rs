@@ -21,9 +21,14 @@ use crate::{
 pub async fn run(args: ServerArgs, show: impl Fn(&str) -> Result<()>) -> Result<()> {
     let log = telemetry::start(&config::log(&args.log));
     let log = log.map_err(|error| error.at("--log-file"))?;
-    let signals = Signals::watch(&log);
+    let reloads = log.has_file() || args.tls.tls_cert.is_some();
+    let signals = Signals::watch(reloads);
     let mut signals =
         signals.map_err(|error| Error::internal("cannot watch signals").with_source(error))?;
+    let without_effect = args.containers.given();
+    if !without_effect.is_empty() {
+        tracing::info!("of no effect, as there are no containers: {}", without_effect.join(", "));
+    }
     let config = Config::new(args, &Machine::detect())?;
     let threshold = config.lateness_warn;
     let app = App::start(config).await?;
@@ -32,9 +37,9 @@ pub async fn run(args: ServerArgs, show: impl Fn(&str) -> Result<()>) -> Result<
         tracing::warn!(%error, "the summary of what is served was not shown");
     }
     tracing::info!(address = %app.address(), workers = app.workers().len(), "serving");
-    signals.until_stop(&log).await;
+    signals.until_stop(|| reload(&log, &app)).await;
     tracing::info!("stopping: no new calls are taken");
-    let lateness = app.shut_down(signals.until_stop(&log)).await;
+    let lateness = app.shut_down(signals.until_stop(|| reload_log(&log))).await;
     let (sleeps, median, p99) = (lateness.count(), lateness.quantile(0.5), lateness.quantile(0.99));
     tracing::info!(sleeps, ?median, ?p99, max = ?lateness.max(), "stopped; how late sleeps ended");
     if p99 > threshold {
@@ -43,8 +48,31 @@ pub async fn run(args: ServerArgs, show: impl Fn(&str) -> Result<()>) -> Result<
     Ok(())
 }
 
+/// Opens the log file and reads the files of TLS again. What cannot be used is logged, and what was
+/// there before stays.
+fn reload(log: &Log, app: &App) {
+    reload_log(log);
+    match app.reload_tls() {
+        Ok(false) => {}
+        Ok(true) => tracing::info!("reloaded the files of TLS"),
+        Err(error) => tracing::error!(%error, "TLS stays as it was"),
+    }
+}
+
+fn reload_log(log: &Log) {
+    if !log.has_file() {
+        return;
+    }
+    match log.reopen() {
+        Ok(()) => tracing::info!("reopened the log file"),
+        Err(error) => tracing::error!(%error, "logging continues in the old file"),
+    }
+}
+
 /// The signals that a server obeys.
 struct Signals {
+    /// Whether SIGHUP reloads files instead of stopping.
+    reloads: bool,
     interrupt: Signal,
     terminate: Signal,
     /// Nothing when this process was started with SIGHUP ignored, as `nohup` does.
@@ -52,17 +80,17 @@ struct Signals {
 }
 
 impl Signals {
-    fn watch(log: &Log) -> io::Result<Self> {
-        let hangup = match log.has_file() || !ignores_hangup() {
+    fn watch(reloads: bool) -> io::Result<Self> {
+        let hangup = match reloads || !ignores_hangup() {
             true => Some(signal(SignalKind::hangup())?),
             false => None,
         };
         let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())?, hangup })
+        Ok(Self { reloads, interrupt, terminate: signal(SignalKind::terminate())?, hangup })
     }
 
-    /// Waits for a signal to stop. SIGHUP is one, unless there is a log file to open again.
-    async fn until_stop(&mut self, log: &Log) {
+    /// Waits for a signal to stop. SIGHUP is one, unless there are files to reload.
+    async fn until_stop(&mut self, reload: impl Fn()) {
         loop {
             let hangup = async {
                 match &mut self.hangup {
@@ -75,13 +103,10 @@ impl Signals {
                 _ = self.terminate.recv() => return,
                 () = hangup => {}
             }
-            if !log.has_file() {
+            if !self.reloads {
                 return;
             }
-            match log.reopen() {
-                Ok(()) => tracing::info!("reopened the log file"),
-                Err(error) => tracing::error!(%error, "logging continues in the old file"),
-            }
+            reload();
         }
     }
 }

@@ -2,22 +2,61 @@
 
 use std::time::Duration;
 
-use hyperfake_predictor::{Error, Result};
+use hyperfake_predictor::{Error, ErrorKind, Result};
 
 use crate::{
-    args::TargetArgs,
-    client::{Connection, Instance},
+    args::{ClientTlsArgs, TargetArgs},
+    client::{Connection, Instance, Target},
     clock::Clock,
     config,
     functions::http::HttpStore,
+    report::format,
+    tls::{ClientFiles, ClientTls},
 };
 
-/// Connects to the worker.
-pub(super) async fn connect(target: &TargetArgs, clock: &Clock) -> Result<Connection> {
-    Connection::open(&target.address, clock).await.map_err(|error| error.at("--address"))
+/// What the options say.
+pub(super) fn of(args: &TargetArgs, deadline: Duration) -> Result<Target> {
+    Ok(Target {
+        address: args.address.clone(),
+        tls: tls(args)?,
+        max_message_bytes: args.max_message_size.as_u64() as usize,
+        deadline,
+    })
 }
 
-/// Registers a function with this image and starts an instance of it.
+/// TLS, if the worker's address begins with `https://`.
+fn tls(args: &TargetArgs) -> Result<Option<ClientTls>> {
+    let is_https = |address: &str| address.starts_with("https://");
+    let files = files(args);
+    if is_https(&args.address) {
+        return ClientTls::load(&files).map(Some);
+    }
+    // The authorities may be a variable of the environment, meant for other commands.
+    let asked = [
+        ("--tls-cert", files.identity.is_some()),
+        ("--tls-server-name", files.server_name.is_some()),
+    ];
+    match asked.into_iter().find(|(_, is_given)| *is_given && !is_https(&args.database_address)) {
+        None => Ok(None),
+        Some((flag, _)) => {
+            let found = &args.address;
+            let message = format!("found '{found}', expected https:// in front of it for {flag}");
+            Err(Error::invalid(message).at("--address"))
+        }
+    }
+}
+
+fn files(args: &TargetArgs) -> ClientFiles {
+    let ClientTlsArgs { tls_ca, tls_cert, tls_key, tls_server_name } = args.tls.clone();
+    ClientFiles { ca: tls_ca, identity: tls_cert.zip(tls_key), server_name: tls_server_name }
+}
+
+/// Connects to the worker.
+pub(super) async fn connect(target: &Target, clock: &Clock) -> Result<Connection> {
+    Connection::open(target, clock).await.map_err(|error| error.at("--address"))
+}
+
+/// Registers a function with this image and starts an instance of it, each within the deadline.
 pub(super) async fn start(
     target: &TargetArgs,
     connection: &Connection,
@@ -30,7 +69,18 @@ pub(super) async fn start(
             .at("--database-address")
     };
     let store = config::store_url(&target.database_address)?;
-    let store = HttpStore::new(store).map_err(unregistered)?;
-    let function = store.register(image).await.map_err(unregistered)?;
+    let store = match store.scheme() {
+        "https" => HttpStore::with_tls(store, &ClientTls::load(&files(target))?),
+        _ => HttpStore::new(store).map_err(unregistered)?,
+    };
+    let clock = connection.clock();
+    let function = tokio::select! {
+        registered = store.register(image) => registered.map_err(unregistered)?,
+        () = clock.sleep_until(clock.now() + deadline) => {
+            let deadline = format::duration(deadline);
+            let message = format!("the function registry does not answer within {deadline}");
+            return Err(Error::new(ErrorKind::Timeout, message).at("--database-address"));
+        }
+    };
     connection.start(function, deadline).await
 }

@@ -7,6 +7,9 @@
 //! | `POST /` with a function as JSON | 201 and `{"function_id": "<uuid>"}`; 400 when it is none |
 //! | `GET /` with a function id as its *body* | 200 and the JSON that was posted; 404 |
 //! | any other method | 405 |
+//!
+//! A request of a web page is refused in one line: 403 for what only browsers send, 421 for a host
+//! that is not this one, 415 for a content type that no program sends with JSON.
 
 use std::{
     fmt, io,
@@ -20,96 +23,207 @@ use std::{
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 
-use super::{FunctionSpec, FunctionStore, Lookup, stored::Stored};
+use super::{
+    Deletion, Deletions, FunctionSpec, FunctionStore, Lookup, StoreError,
+    etcd::{PREFIX, key},
+    kv::{Keys, Limits, Refusal, Store, Write},
+    metadata::Metadata,
+    stored::Stored,
+};
+use crate::{
+    http_server::{self, Hosts, refuse_browsers},
+    tls::ServerTls,
+};
 
-/// Functions in memory; a clone is the same store.
+/// The functions in a store of our own; a clone is the same store.
 #[derive(Clone)]
 pub struct EmbeddedStore(Arc<Shared>);
 
 struct Shared {
-    functions: papaya::HashMap<String, Registered>,
+    store: Store,
+    /// Functions have the keys `<prefix>/<id>`.
+    prefix: String,
     /// The functions that were registered so far; any thread may register one.
     count: AtomicU64,
     ids: Box<dyn Fn(u64) -> u128 + Send + Sync>,
 }
 
-#[derive(Debug, Clone)]
-struct Registered {
-    function: FunctionSpec,
-    /// As it was posted.
-    json: Bytes,
+/// Why a function is not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// What was posted is none.
+    #[error("not a function: {0}")]
+    NotAFunction(#[from] serde_json::Error),
+    /// The store does not take it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
 }
 
-/// The most functions that are kept, so that no client can fill the memory.
-const MAX_FUNCTIONS: usize = 100_000;
 /// The most bytes that a function may have.
 const MAX_FUNCTION: usize = 4 * 1024;
+/// The most connections: a platform has a few leaves and workers.
+const MAX_CONNECTIONS: usize = 256;
+/// Deletions that may wait for a slow reader before the store's history has to keep them.
+const WAITING: usize = 64;
 
 impl EmbeddedStore {
-    /// A store without functions; `ids` gives the random bits of the id of the function that is
-    /// registered with this number.
+    /// The functions below this prefix of a store; `ids` gives the random bits of the id of the function
+    /// that is registered with this number.
     #[must_use]
-    pub fn new(ids: impl Fn(u64) -> u128 + Send + Sync + 'static) -> Self {
-        let (functions, count) = (papaya::HashMap::new(), AtomicU64::new(0));
-        Self(Arc::new(Shared { functions, count, ids: Box::new(ids) }))
+    pub fn new(
+        store: Store,
+        prefix: impl Into<String>,
+        ids: impl Fn(u64) -> u128 + Send + Sync + 'static,
+    ) -> Self {
+        let (prefix, count) = (prefix.into(), AtomicU64::new(0));
+        Self(Arc::new(Shared { store, prefix, count, ids: Box::new(ids) }))
     }
 
-    /// Answers requests on these listeners until the runtime ends.
-    pub fn serve(&self, listeners: Vec<TcpListener>) {
-        let router = Router::new()
-            .route("/", get(look_up).post(register))
-            .layer(DefaultBodyLimit::max(MAX_FUNCTION))
-            .with_state(self.clone());
-        for listener in listeners {
-            let router = router.clone();
-            tokio::spawn(async move {
-                if let Err(error) = axum::serve(listener, router).await {
-                    tracing::error!(%error, "the function registry ended");
-                }
-            });
-        }
+    /// The store in which the functions are.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Answers requests on these listeners, as this host and with TLS if it is given, until the
+    /// runtime ends.
+    pub fn serve(&self, listeners: Vec<TcpListener>, host: &str, tls: Option<&ServerTls>) {
+        let router = Router::new().route("/", get(look_up).post(register)).with_state(self.clone());
+        let machine = sysinfo::System::host_name().ok();
+        let router = refuse_browsers(router, Hosts { configured: host.to_owned(), machine });
+        let limits = http_server::Limits::new(MAX_CONNECTIONS, MAX_FUNCTION);
+        http_server::serve("the function registry", listeners, router, limits, tls);
     }
 
     /// Registers a function, given as JSON, and returns its new id.
     ///
     /// # Errors
     ///
-    /// When it is not JSON, or not a function.
-    pub fn register(&self, json: Bytes) -> Result<String, serde_json::Error> {
-        let function = serde_json::from_slice::<Stored>(&json)?.into();
-        let number = self.0.count.fetch_add(1, Ordering::Relaxed);
-        let bits = (self.0.ids)(number).to_be_bytes();
-        let id = uuid::Builder::from_random_bytes(bits).into_uuid().to_string();
-        self.0.functions.pin().insert(id.clone(), Registered { function, json });
+    /// When it is not JSON, not a function, or when there is no room for it.
+    pub async fn create(&self, json: Bytes) -> Result<String, RegisterError> {
+        let (id, post) = self.post(&json)?;
+        self.0.store.write(post).await?;
         Ok(id)
+    }
+
+    /// The same, for a store in memory, which needs no waiting.
+    ///
+    /// # Errors
+    ///
+    /// Also when the store is in a file.
+    pub fn register(&self, json: Bytes) -> Result<String, RegisterError> {
+        let (id, post) = self.post(&json)?;
+        self.0.store.write_now(post)?;
+        Ok(id)
+    }
+
+    /// What adds a function, and its new id.
+    fn post(&self, json: &[u8]) -> Result<(String, Write), RegisterError> {
+        let function = Metadata::from(serde_json::from_slice::<Stored>(json)?);
+        let id = self.new_id();
+        let (key, value) = (key(&self.0.prefix, &id), Some(Bytes::from(function.json())));
+        // A request's bytes are a part of a larger buffer.
+        let posted = Some(Bytes::copy_from_slice(json));
+        Ok((id, Write::Put { key, value, posted, must_exist: false }))
+    }
+
+    /// An id that no function has: those of a seed begin again when a worker with a file restarts.
+    fn new_id(&self) -> String {
+        loop {
+            let number = self.0.count.fetch_add(1, Ordering::Relaxed);
+            let bits = (self.0.ids)(number).to_be_bytes();
+            let id = uuid::Builder::from_random_bytes(bits).into_uuid().to_string();
+            if self.0.store.look_up(&key(&self.0.prefix, &id)).is_none() {
+                return id;
+            }
+        }
+    }
+
+    /// What a `GET` with this id answers: what was posted, or what was put into etcd in the form of
+    /// this registry.
+    fn json(&self, id: &str) -> Option<Bytes> {
+        let (posted, value) = self.0.store.posted(&key(&self.0.prefix, id))?;
+        posted.or_else(|| {
+            let metadata = Metadata::read(id, &value).ok()?;
+            serde_json::to_vec(&Stored::from(metadata)).ok().map(Bytes::from)
+        })
     }
 }
 
-/// The ids are those of the numbers themselves, the same in every run.
+/// In memory; the ids are those of the numbers themselves, the same in every run.
 impl Default for EmbeddedStore {
     fn default() -> Self {
-        Self::new(u128::from)
+        Self::new(Store::in_memory(1, Limits::default()), PREFIX, u128::from)
     }
 }
 
 impl fmt::Debug for EmbeddedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let functions = self.0.functions.len();
-        f.debug_struct("EmbeddedStore").field("functions", &functions).finish_non_exhaustive()
+        f.debug_tuple("EmbeddedStore").field(&self.0.store).finish()
     }
 }
 
 impl FunctionStore for EmbeddedStore {
     fn lookup<'a>(&'a self, id: &'a str) -> Lookup<'a> {
-        let found = self.0.functions.pin().get(id).map(|stored| stored.function.clone());
-        Box::pin(async move { Ok(found) })
+        let key = key(&self.0.prefix, id);
+        let found = self.0.store.look_up(&key).map(|value| Metadata::read(id, &value));
+        let found = found.transpose().map_err(|error| StoreError {
+            address: format!("{}, in this worker,", String::from_utf8_lossy(&key)),
+            reason: format!("holds something that is no function: {error}"),
+        });
+        Box::pin(async move { Ok(found?.map(FunctionSpec::from)) })
+    }
+
+    fn deletions(&self) -> Deletions {
+        let (sender, deletions) = mpsc::channel(WAITING);
+        let (store, below) = (self.0.store.clone(), format!("{}/", self.0.prefix));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = send_deletions(&store, &below, &sender) => {}
+                () = sender.closed() => {}
+            }
+        });
+        deletions
+    }
+}
+
+/// Sends the deletions of functions until the store is closed.
+async fn send_deletions(store: &Store, below: &str, sender: &mpsc::Sender<Deletion>) {
+    let mut from = None;
+    loop {
+        let watcher = store.watch(Keys::below(below), from);
+        let mut watcher = match watcher {
+            Ok(watcher) => watcher,
+            Err(error) => return tracing::error!(%error, "deleted functions go unnoticed"),
+        };
+        loop {
+            match watcher.changed().await {
+                Ok(batch) => {
+                    for event in &batch.events {
+                        if let Some(id) = super::etcd::deleted(event, below)
+                            && sender.send(Deletion::Function(id)).await.is_err()
+                        {
+                            return;
+                        }
+                    }
+                }
+                Err(Refusal::Compacted(oldest)) => {
+                    from = Some(oldest);
+                    if sender.send(Deletion::Missed).await.is_err() {
+                        return;
+                    }
+                    break;
+                }
+                Err(_) => return,
+            }
+        }
     }
 }
 
@@ -138,23 +252,22 @@ pub async fn bind(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
 }
 
 async fn register(State(registry): State<EmbeddedStore>, json: Bytes) -> Response {
-    if registry.0.functions.len() >= MAX_FUNCTIONS {
-        let text = format!("{MAX_FUNCTIONS} functions are registered, and no more are kept");
-        return (StatusCode::INSUFFICIENT_STORAGE, text).into_response();
-    }
-    match registry.register(json) {
+    match registry.create(json).await {
         Ok(id) => {
             let answer = serde_json::json!({ "function_id": id }).to_string();
             (StatusCode::CREATED, [JSON], answer).into_response()
         }
-        Err(error) => (StatusCode::BAD_REQUEST, format!("not a function: {error}")).into_response(),
+        Err(error @ RegisterError::NotAFunction(_)) => {
+            (StatusCode::BAD_REQUEST, error.to_string()).into_response()
+        }
+        Err(error @ RegisterError::Refused(_)) => {
+            (StatusCode::INSUFFICIENT_STORAGE, error.to_string()).into_response()
+        }
     }
 }
 
 async fn look_up(State(registry): State<EmbeddedStore>, id: Bytes) -> Response {
-    let found = std::str::from_utf8(&id)
-        .ok()
-        .and_then(|id| registry.0.functions.pin().get(id.trim()).map(|stored| stored.json.clone()));
+    let found = std::str::from_utf8(&id).ok().and_then(|id| registry.json(id.trim()));
     match found {
         Some(json) => ([JSON], json).into_response(),
         None => (StatusCode::NOT_FOUND, "no such function").into_response(),
@@ -172,7 +285,7 @@ mod tests {
         let listeners = bind("127.0.0.1", 0).await.unwrap();
         let address = format!("http://{}", listeners[0].local_addr().unwrap());
         let registry = EmbeddedStore::default();
-        registry.serve(listeners);
+        registry.serve(listeners, "127.0.0.1", None);
         (registry, address)
     }
 

@@ -2,15 +2,26 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use url::Url;
 
-use super::{FunctionSpec, FunctionStore, Lookup, StoreError, stored::Stored};
+use super::{
+    FunctionSpec, FunctionStore, Lookup, StoreError, back_off, metadata::Metadata, stored::Stored,
+};
+use crate::tls::{ClientTls, Protocol};
 
 /// Asks a key-value store, and asks again when it does not answer.
 #[derive(Debug, Clone)]
 pub struct HttpStore {
     address: Url,
-    client: Client,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 /// The longest that one attempt may take.
@@ -22,32 +33,37 @@ const BACK_OFF: [Duration; 3] =
 const MAX_ANSWER: usize = 64 * 1024;
 
 impl HttpStore {
-    /// A client of the store at this address. Nothing is sent yet.
+    /// A client of the store at this address, in plain text. Nothing is sent yet.
     ///
     /// # Errors
     ///
     /// When the HTTP client cannot be set up.
     pub fn new(address: Url) -> Result<Self, StoreError> {
-        // The address is meant as it stands: a proxy of the environment is for other things.
-        match Client::builder().no_proxy().timeout(ATTEMPT).build() {
-            Ok(client) => Ok(Self { address, client }),
+        match ClientTls::none() {
+            Ok(tls) => Ok(Self::with_tls(address, &tls)),
             Err(error) => {
-                let reason = format!("cannot be asked: {}", root_cause(&error));
+                let reason = format!("cannot be asked: {error}");
                 Err(StoreError { address: address.into(), reason })
             }
         }
     }
 
-    /// Registers a function and returns its new id.
+    /// The same, which may be an `https://` address. A proxy of the environment is not used: the
+    /// address is meant as it stands.
+    #[must_use]
+    pub fn with_tls(address: Url, tls: &ClientTls) -> Self {
+        let connector = tls.for_any_host().connector(Protocol::Http1);
+        let mut builder = Client::builder(TokioExecutor::new());
+        let client = builder.pool_timer(TokioTimer::new()).build(connector);
+        Self { address, client }
+    }
+
+    /// Registers a function with this image and common limits, and returns its new id.
     ///
     /// # Errors
     ///
     /// When the store does not answer as the protocol says. There is no second attempt.
     pub async fn register(&self, image_tag: &str) -> Result<String, StoreError> {
-        #[derive(serde::Deserialize)]
-        struct Registered {
-            function_id: String,
-        }
         let body = serde_json::json!({
             "image_tag": image_tag,
             "config": {
@@ -58,8 +74,26 @@ impl HttpStore {
                 "max_concurrency": 500,
             },
         });
-        let request = self.client.post(self.address.clone()).body(body.to_string());
-        let (status, answer) = self.send(request).await.map_err(|reason| self.error(reason))?;
+        self.post(body.to_string()).await
+    }
+
+    /// Registers a function and returns its new id.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer as the protocol says. There is no second attempt.
+    pub async fn create(&self, function: Metadata) -> Result<String, StoreError> {
+        let body = serde_json::to_string(&Stored::from(function));
+        self.post(body.map_err(|error| self.error(error.to_string()))?).await
+    }
+
+    async fn post(&self, function: String) -> Result<String, StoreError> {
+        #[derive(serde::Deserialize)]
+        struct Registered {
+            function_id: String,
+        }
+        let answered = self.send(Method::POST, function).await;
+        let (status, answer) = answered.map_err(|reason| self.error(reason))?;
         if status != StatusCode::CREATED {
             return Err(self.error(format!("answered {status} to a new function, expected 201")));
         }
@@ -70,12 +104,11 @@ impl HttpStore {
 
     /// Whether something that speaks HTTP is there.
     pub async fn answers(&self) -> bool {
-        self.send(self.client.get(self.address.clone())).await.is_ok()
+        self.send(Method::GET, String::new()).await.is_ok()
     }
 
     async fn ask(&self, id: &str) -> Result<Option<FunctionSpec>, String> {
-        let request = self.client.get(self.address.clone()).body(id.to_owned());
-        let (status, answer) = self.send(request).await?;
+        let (status, answer) = self.send(Method::GET, id.to_owned()).await?;
         match status {
             StatusCode::OK => serde_json::from_slice::<Stored>(&answer)
                 .map(|stored| Some(stored.into()))
@@ -85,20 +118,26 @@ impl HttpStore {
         }
     }
 
-    async fn send(
-        &self,
-        request: reqwest::RequestBuilder,
-    ) -> Result<(StatusCode, Vec<u8>), String> {
-        let failed = |error| format!("does not answer: {}", root_cause(&error));
-        let mut response = request.send().await.map_err(failed)?;
-        let mut answer = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if answer.len() + chunk.len() > MAX_ANSWER {
-                return Err(format!("sent more than {MAX_ANSWER} bytes for one function"));
-            }
-            answer.extend_from_slice(&chunk);
-        }
-        Ok((response.status(), answer))
+    async fn send(&self, method: Method, body: String) -> Result<(StatusCode, Bytes), String> {
+        let request = Request::builder()
+            .method(method)
+            .uri(self.address.as_str())
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::from(body))
+            .map_err(|error| format!("cannot be asked: {error}"))?;
+        let answer = async {
+            let answer = self.client.request(request).await;
+            let answer = answer.map_err(|error| failed(&error))?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+            let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+                true => format!("sent more than {MAX_ANSWER} bytes for one function"),
+                false => failed(&*error),
+            })?;
+            Ok((status, body.to_bytes()))
+        };
+        let limit = "does not answer: nothing came within 1 s";
+        tokio::time::timeout(ATTEMPT, answer).await.unwrap_or_else(|_| Err(limit.to_owned()))
     }
 
     fn error(&self, reason: String) -> StoreError {
@@ -123,9 +162,8 @@ impl FunctionStore for HttpStore {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a whole millisecond is exact enough here")]
-async fn back_off(wait: Duration) {
-    tokio::time::sleep(wait).await;
+fn failed(error: &(dyn std::error::Error + 'static)) -> String {
+    format!("does not answer: {}", root_cause(error))
 }
 
 /// What the operating system said: the last error of a chain that otherwise names itself twice.

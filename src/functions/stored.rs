@@ -1,13 +1,15 @@
 //! The JSON in which HyperFaaS's key-value store of 2025 holds a function.
 
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
-use serde::Deserialize;
-
-use super::FunctionSpec;
+use super::{
+    FunctionSpec,
+    metadata::{self, Cpu, Image, Metadata},
+};
 
 /// A function.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stored {
     image_tag: String,
     #[serde(default)]
@@ -15,7 +17,7 @@ pub(super) struct Stored {
 }
 
 /// What a function may use; zero is "not stated".
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Config {
     /// Bytes.
@@ -28,29 +30,47 @@ struct Config {
     max_concurrency: i64,
 }
 
-/// An instance that may be idle for longer is as good as one that may be for ever: ten years.
-const LONGEST_IDLE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
 impl From<Stored> for FunctionSpec {
     fn from(stored: Stored) -> Self {
+        Metadata::from(stored).into()
+    }
+}
+
+impl From<Stored> for Metadata {
+    fn from(stored: Stored) -> Self {
         let Config { mem_limit, cpu_quota, cpu_period, timeout, max_concurrency } = stored.config;
-        let stated = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);
-        let quota = stated(cpu_quota).zip(stated(cpu_period));
-        Self {
-            image: stored.image_tag,
-            memory_limit: stated(mem_limit),
-            cpu_limit: quota.map(|(quota, period)| quota as f64 / period as f64),
-            max_concurrency: stated(max_concurrency)
-                .map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
-            idle_timeout: stated(timeout)
-                .map(|seconds| Duration::from_secs(seconds).min(LONGEST_IDLE)),
-        }
+        let cpu = Cpu { period: cpu_period, quota: cpu_quota, ..Cpu::default() };
+        let cpu = (cpu != Cpu::default()).then_some(cpu);
+        let unknown = Map::new();
+        let config = metadata::Config { memory: mem_limit, cpu, timeout, max_concurrency, unknown };
+        let config = (config != metadata::Config::default()).then_some(config);
+        let image = Image { tag: stored.image_tag, ..Image::default() };
+        Self { image: Some(image), config, ..Self::default() }
+    }
+}
+
+impl From<Metadata> for Stored {
+    fn from(metadata: Metadata) -> Self {
+        let config = metadata.config.unwrap_or_default();
+        let cpu = config.cpu.unwrap_or_default();
+        let image_tag = metadata.image.unwrap_or_default().tag;
+        let config = Config {
+            mem_limit: config.memory,
+            cpu_quota: cpu.quota,
+            cpu_period: cpu.period,
+            timeout: config.timeout,
+            max_concurrency: config.max_concurrency,
+        };
+        Self { image_tag, config }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::functions::LONGEST_IDLE;
 
     fn spec(json: &str) -> FunctionSpec {
         serde_json::from_str::<Stored>(json).unwrap().into()

@@ -39,6 +39,25 @@ pub fn prediction(prediction: &Prediction) -> String {
     )
 }
 
+/// Text that another program sent, for a terminal: one line of at most 1,000 characters, in which what
+/// would not be seen (control characters, those that change the direction of text) is escaped.
+#[must_use]
+pub fn foreign(text: &str) -> String {
+    /// The most characters that are shown.
+    const LONGEST: usize = 1000;
+    let mut shown = String::new();
+    for character in text.chars().take(LONGEST) {
+        match character {
+            '"' | '\'' | '\\' => shown.push(character),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    if text.chars().nth(LONGEST).is_some() {
+        shown += "… (cut)";
+    }
+    shown
+}
+
 fn scaled(value: f64, step: f64, units: &[&str]) -> String {
     let mut value = value;
     let mut units = units.iter();
@@ -62,6 +81,21 @@ fn scaled(value: f64, step: f64, units: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn foreign_text_is_one_line_without_anything_that_steers_a_terminal() {
+        for (text, shown) in [
+            ("it's \"so\" \\o/", "it's \"so\" \\o/"),
+            ("für 東京 🚀", "für 東京 🚀"),
+            ("\x1b[31mred\x07\r\nforged: line\t\0", "\\u{1b}[31mred\\u{7}\\r\\nforged: line\\t\\0"),
+            // The single character that some terminals take for the beginning of a sequence, and
+            // one that reverses what follows.
+            ("\u{9b}2J\u{202e}dlrow\u{7f}", "\\u{9b}2J\\u{202e}dlrow\\u{7f}"),
+        ] {
+            assert_eq!(foreign(text), shown);
+        }
+        assert_eq!(foreign(&"x".repeat(1001)), "x".repeat(1000) + "… (cut)");
+    }
 
     #[test]
     fn numbers_have_a_few_digits_and_a_fitting_unit() {

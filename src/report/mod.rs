@@ -5,6 +5,7 @@ mod call;
 mod check;
 mod doctor;
 pub mod format;
+mod function;
 mod load;
 mod models;
 mod percentiles;
@@ -17,6 +18,7 @@ pub(crate) use self::{
     call::CallReport,
     check::{BackendRun, CheckedFile, CheckedModel, Input, Sample, check_json, check_text},
     doctor::{DoctorReport, OnnxRuntime},
+    function::{FunctionChange, FunctionList},
     load::{FunctionLoad, LoadReport},
     models::ModelList,
     percentiles::Percentiles,

@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{ModelList, format};
+use crate::{functions::Place, tls::ServerFiles};
 
 /// What `hyperfake server` shows when it serves.
 #[derive(Debug)]
@@ -16,10 +17,17 @@ pub(crate) struct ServerSummary<'a> {
     pub(crate) cold_start: Duration,
     /// The factor for all times, if there is one.
     pub(crate) time_scale: Option<String>,
-    pub(crate) store: &'a str,
-    /// Whether this process is the function store.
-    pub(crate) store_is_here: bool,
+    /// The registry of functions that speaks HTTP.
+    pub(crate) registry: Option<&'a Place>,
+    /// Whether it is here for other machines, in plain text.
+    pub(crate) store_is_exposed: bool,
+    /// etcd, and below which prefix functions are there.
+    pub(crate) etcd: Option<(&'a Place, &'a str)>,
+    /// The addresses that instances have.
+    pub(crate) instances: String,
     pub(crate) metrics: Option<SocketAddr>,
+    /// The files of TLS, if it is served.
+    pub(crate) tls: Option<&'a ServerFiles>,
 }
 
 impl ServerSummary<'_> {
@@ -38,15 +46,53 @@ impl ServerSummary<'_> {
         if let Some(scale) = &self.time_scale {
             text += &format!(", time scale {scale}");
         }
-        text += match self.store_is_here {
-            true => "\nfunctions are registered here, at ",
-            false => "\nfunctions are looked up at ",
-        };
-        text += self.store;
+        if let Some((place, prefix)) = self.etcd {
+            let role = if place.is_here { "an etcd is served here" } else { "etcd is asked" };
+            text += &format!("\n{role}, at {}; functions below {prefix}/", place.address);
+        }
+        if let Some(place) = self.registry {
+            text += match place.is_here {
+                true => "\nfunctions are registered here, at ",
+                false => "\nfunctions are looked up at ",
+            };
+            text += &place.address;
+        }
+        text += &format!("\ninstances that `worker.Worker` starts are at {}", self.instances);
         if let Some(address) = self.metrics {
-            text += &format!("\nmetrics are at http://{address}/metrics");
+            let scheme = if self.tls.is_some() { "https" } else { "http" };
+            text += &format!("\nmetrics are at {scheme}://{address}/metrics");
+        }
+        if let Some(security) = self.security() {
+            text += &format!("\n{security}");
         }
         text
+    }
+
+    /// How clients are served, unless it is in plain text on this machine alone.
+    fn security(&self) -> Option<String> {
+        let mut addresses = self.addresses.iter().copied().chain(self.metrics);
+        match self.tls {
+            Some(files) => {
+                let mut text = format!("TLS with the certificate in {}", files.cert.display());
+                if let Some(ca) = &files.client_ca {
+                    text += &format!(", for clients with a certificate of {}", ca.display());
+                }
+                if self.store_is_exposed {
+                    text += "; the function registry in plain text, as its address says";
+                }
+                Some(text)
+            }
+            None if !self.store_is_exposed
+                && addresses.all(|address| address.ip().to_canonical().is_loopback()) =>
+            {
+                None
+            }
+            None => Some(
+                "in plain text: others on the network can read and change what is sent; for TLS, \
+                 see --tls-cert"
+                    .to_owned(),
+            ),
+        }
     }
 
     /// Such as `serving 3 workers on [::]:50051 to [::]:50053`.

@@ -13,7 +13,7 @@
 pub struct Seed(u64);
 
 /// The random numbers of one function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Draws(u64);
 
 /// What a random number is for.

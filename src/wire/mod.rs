@@ -2,10 +2,15 @@
 //! requests, asks the worker and encodes its responses.
 
 pub mod controller;
+mod endpoint;
+mod etcd;
+mod events;
+pub mod instance;
 pub mod server;
 mod standard;
 mod status;
 mod thread;
 pub mod transport;
+mod worker_api;
 
 pub(crate) use self::thread::ThreadContext;

@@ -2,16 +2,24 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use hyperfake_proto::controller::FILE_DESCRIPTOR_SET;
+use hyperfake_proto::{controller, worker};
+use tokio::net::TcpListener;
 
 use super::{
     ThreadContext,
-    controller::ControllerEndpoint,
+    endpoint::WorkerEndpoint,
+    etcd::EtcdEndpoint,
+    instance::{InstanceEndpoint, OnStop, Opened},
     standard::{Health, Reflection, reflection},
-    transport::{Acceptor, Handle, ServerLimits, sockets::Bound},
+    transport::{
+        Acceptor, Handle, MessageLimits, PerThread, ServerLimits,
+        sockets::{self, Bound},
+    },
 };
 use crate::{
     clock::{Clock, Lateness, precise},
+    functions::kv::Store,
+    tls::ServerTls,
     worker::Worker,
 };
 
@@ -19,8 +27,11 @@ use crate::{
 #[derive(Debug)]
 pub struct Server {
     members: Vec<Member>,
+    _instances: Handle,
     clock: Clock,
     acceptor: Acceptor<ThreadContext>,
+    /// A store that is served as an etcd, and where.
+    etcd: Option<(Store, Vec<Handle>)>,
 }
 
 #[derive(Debug)]
@@ -41,12 +52,15 @@ impl Server {
     /// Begins with what takes long.
     #[must_use]
     pub fn prepare(limits: &ServerLimits) -> Preparation {
-        let build = |messages| reflection(FILE_DESCRIPTOR_SET, messages);
+        let build = |messages| {
+            reflection(&[controller::FILE_DESCRIPTOR_SET, worker::FILE_DESCRIPTOR_SET], messages)
+        };
         Preparation(Reflection::begin(build, limits.messages))
     }
 
     /// Serves each worker on its address: all of them at once, or one after the other with this
-    /// time between them. All of them have the same catalog.
+    /// time between them. All of them have the same catalog. Their instances are served where
+    /// `instances` gives them addresses.
     ///
     /// # Errors
     ///
@@ -56,19 +70,35 @@ impl Server {
     pub async fn start(
         preparation: Preparation,
         workers: Vec<(Arc<Worker>, Bound)>,
+        instances: Opened,
+        on_stop: OnStop,
         limits: &ServerLimits,
+        tls: Option<ServerTls>,
         stagger: Duration,
     ) -> io::Result<Self> {
-        let acceptor = Acceptor::start(limits, ThreadContext::new).await?;
+        let acceptor = Acceptor::start(limits, ThreadContext::new).await?.with_tls(tls);
+        warn_of_few_descriptors(&acceptor, workers.len(), limits.max_connections);
         let reflection = preparation.0.finish();
+        let Opened { addresses, sockets } = instances;
+        addresses.serve(workers.iter().map(|(worker, _)| Arc::downgrade(worker)));
+        let messages = limits.messages;
+        let endpoint = InstanceEndpoint { addresses: Arc::clone(&addresses), messages, on_stop };
+        // They may all share one socket.
+        let max_connections = limits.max_connections.max(sockets::descriptors() / 2);
+        let instances = acceptor.add_all(sockets, endpoint, max_connections);
         let clock = precise::start();
         let mut moment = clock.now();
         let mut members = Vec::with_capacity(workers.len());
         for (worker, socket) in workers {
             let health = Health::serving();
-            let (service, reflection) = (health.service(), reflection.clone());
-            let endpoint =
-                ControllerEndpoint::new(Arc::clone(&worker), service, reflection, limits.messages);
+            let endpoint = WorkerEndpoint {
+                worker: Arc::clone(&worker),
+                instances: Arc::clone(&addresses),
+                health: health.service(),
+                reflection: reflection.clone(),
+                messages: limits.messages,
+                services: PerThread::default(),
+            };
             let endpoint = if stagger.is_zero() || members.is_empty() {
                 acceptor.add(socket.listen()?, endpoint)
             } else {
@@ -77,7 +107,15 @@ impl Server {
             };
             members.push(Member { worker, health, _endpoint: endpoint });
         }
-        Ok(Self { members, clock, acceptor })
+        Ok(Self { members, _instances: instances, clock, acceptor, etcd: None })
+    }
+
+    /// Serves a store as an etcd as well.
+    pub fn serve_etcd(&mut self, store: Store, at: Vec<TcpListener>, messages: MessageLimits) {
+        let serve =
+            |listener| self.acceptor.add(listener, EtcdEndpoint::new(store.clone(), messages));
+        let handles = at.into_iter().map(serve).collect();
+        self.etcd = Some((store, handles));
     }
 
     /// The clocks of the call threads.
@@ -90,10 +128,14 @@ impl Server {
     /// until `hurry` ends, and returns how late the sleeps of calls ended. Calls that are still in
     /// flight then are aborted.
     pub async fn shut_down(mut self, grace: Duration, hurry: impl Future<Output = ()>) -> Lateness {
-        for member in &self.members {
-            member.health.not_serving();
-            member.worker.close();
+        let now = self.clock.now();
+        self.members.iter().for_each(|member| member.health.not_serving());
+        let announced = self.members.iter().filter_map(|member| member.worker.announce_end(now));
+        // Until leaves have stopped sending calls to the instances.
+        if let Some(serves_on) = announced.max() {
+            self.clock.sleep_until(now + serves_on).await;
         }
+        self.members.iter().for_each(|member| member.worker.close());
         self.acceptor.stop();
         let deadline = self.clock.now() + grace;
         let ended = async {
@@ -105,6 +147,13 @@ impl Server {
                 // Its watchers have the last state; their streams would keep connections open.
                 member.health.end();
             }
+            if let Some((store, _)) = &self.etcd {
+                // Watches have no end of their own.
+                store.close();
+            }
+            // No call runs. What is still sent is waited for, but not a client that reads nothing or
+            // does not finish its request.
+            self.acceptor.close_quiet();
             self.acceptor.ended().await;
         };
         tokio::select! {
@@ -120,5 +169,19 @@ impl Server {
         // Time for the last events to be sent.
         self.clock.sleep_until(self.clock.now() + LINGER).await;
         Lateness::of(&self.acceptor.clocks())
+    }
+}
+
+/// Says so if not every connection that the workers' limits allow can be had.
+fn warn_of_few_descriptors(acceptor: &Acceptor<ThreadContext>, workers: usize, each: usize) {
+    let (possible, allowed) = (acceptor.connections().saturating_sub(workers), workers * each);
+    if possible < allowed {
+        tracing::warn!(
+            workers,
+            each,
+            allowed,
+            possible,
+            "the limit on open files allows fewer connections than --max-connections for all workers"
+        );
     }
 }

@@ -20,9 +20,9 @@ use tonic_health::pb::{
 
 use super::transport::MessageLimits;
 
-/// The known names: the whole server, the name that a leaf asks for, and the service. All of them
+/// The known names: the whole server, the name that a leaf asks for, and the services. All of them
 /// have the same state.
-const NAMES: [&str; 3] = ["", "worker", "controller.Controller"];
+const NAMES: [&str; 4] = ["", "worker", "controller.Controller", "worker.Worker"];
 
 /// The health of a worker, as the worker sets it.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Stream for HealthUpdates {
     }
 }
 
-/// Server reflection for an API, which is built on a thread of its own: that takes a fifth of the
+/// Server reflection for APIs, which is built on a thread of its own: that takes a fifth of the
 /// start of a worker with small models.
 #[derive(Debug)]
 pub(crate) struct Reflection {
@@ -146,12 +146,12 @@ impl Reflection {
     }
 }
 
-/// Server reflection for an API, in both versions of the protocol that are in use.
-pub(crate) fn reflection(api: &'static [u8], messages: MessageLimits) -> RoutesBuilder {
+/// Server reflection for APIs, in both versions of the protocol that are in use.
+pub(crate) fn reflection(apis: &[&[u8]], messages: MessageLimits) -> RoutesBuilder {
     let builder = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(api)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        let builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        apis.iter().fold(builder, |builder, api| builder.register_encoded_file_descriptor_set(api))
     };
     let mut routes = RoutesBuilder::default();
     match (builder().build_v1(), builder().build_v1alpha()) {

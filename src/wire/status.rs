@@ -28,20 +28,24 @@ pub(crate) fn status(error: &Error) -> Status {
 pub(crate) enum Limit {
     /// The size of one message.
     MessageBytes,
-    /// The size of all requests that have not arrived completely.
+    /// What clients hold of requests that have not arrived completely and of answers that are not
+    /// sent.
     InflightBytes,
     /// Open connections of one endpoint.
     Connections,
+    /// Open connections of the process.
+    Descriptors,
 }
 
 impl Limit {
-    /// The option that sets the limit. Only this table names options: the code that checks a limit
+    /// The option, or the limit of the system, that sets the limit. Only this table names options: the code that checks a limit
     /// does not know how it was set.
     const fn flag(self) -> &'static str {
         match self {
             Self::MessageBytes => "--max-message-size",
             Self::InflightBytes => "--max-partial-size",
             Self::Connections => "--max-connections",
+            Self::Descriptors => "the number of connections by the limit on open files (ulimit -n)",
         }
     }
 
@@ -53,6 +57,11 @@ impl Limit {
     /// For the log, when there is no room for more.
     pub(crate) fn reached(self, limit: usize) -> String {
         format!("{} is {limit}", self.flag())
+    }
+
+    /// For the log, when there is no room for more from a peer.
+    pub(crate) fn reached_by(self, peer: impl Display, share: usize) -> String {
+        format!("{} has a share of {share} for {peer}", self.flag())
     }
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{FeatureScope, StartAnswers};
+use super::{AfterStop, FeatureScope, StartAnswers};
 use crate::{
     catalog::{Layers, ResponseBody},
     scenario::ContainerRuntime,
@@ -21,12 +21,18 @@ pub struct Config {
     pub cold_start: Option<Duration>,
     /// When a request to start an instance is answered.
     pub start_answers: StartAnswers,
-    /// How long an instance may be idle, regardless of its function.
+    /// Which event follows STOP.
+    pub after_stop: AfterStop,
+    /// Instances that are ended by the leaf end after their leaf has been gone for this long.
+    pub orphan_timeout: Duration,
+    /// How long an instance may be idle, regardless of its function and of how it was started.
     pub idle_timeout: Option<Duration>,
     /// Whether a stopped instance is forgotten at once.
     pub auto_remove: bool,
     /// The answers' bodies, when the model does not say.
     pub response: ResponseBody,
+    /// The answers' messages at an instance's own address, when the model does not say.
+    pub instance_response: ResponseBody,
     /// What predictions are held to, and the factor for all run times and cold starts.
     pub layers: Layers,
     /// Whose instances and calls the models are told of.

@@ -8,7 +8,8 @@ use hyperfake_predictor::{Error, Result};
 use parking_lot::Mutex;
 
 use super::{
-    Instance, InstanceId,
+    Instance, InstanceId, Lifetime,
+    forgetting::{Forgetting, Kept},
     function::{Function, FunctionInfo, Load},
 };
 use crate::{clock::Moment, scenario::Purpose};
@@ -18,19 +19,23 @@ pub const STOPPED_INSTANCES_STAY: Duration = Duration::from_secs(300);
 
 /// The most instances that are listed, and the most of them that have stopped: no client can fill
 /// the memory by starting them.
-const MAX_INSTANCES: usize = 1_000_000;
+const MAX_INSTANCES: usize = 250_000;
 const MAX_STOPPED: usize = 10_000;
 
 /// The functions and instances of a worker. Calls look them up without a lock.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    /// The functions that were started here, by id. They stay, so that each is looked up once.
-    functions: papaya::HashMap<Arc<str>, Arc<Function>, foldhash::fast::RandomState>,
+    /// The functions that were started here, by id. They stay for a while without instances, so that
+    /// each is looked up once.
+    functions: Functions,
     /// Every instance that is listed, stopped ones included.
     instances: papaya::HashMap<InstanceId, Arc<Instance>>,
     /// The stopped instances that are still listed, oldest first, and when they stopped.
     stopped: Mutex<VecDeque<(Moment, InstanceId)>>,
+    forgetting: Forgetting,
 }
+
+type Functions = papaya::HashMap<Arc<str>, Arc<Function>, foldhash::fast::RandomState>;
 
 impl Directory {
     /// The function of this id, if it was started here.
@@ -38,11 +43,36 @@ impl Directory {
         self.functions.pin().get(id).cloned()
     }
 
-    /// Adds a function, and returns the one of this id, which another thread may have added before.
-    pub(super) fn add_function(&self, info: FunctionInfo, load: Arc<Load>) -> Arc<Function> {
-        let functions = self.functions.pin();
-        let id = Arc::clone(&info.id);
-        Arc::clone(functions.get_or_insert(id, Arc::new(Function::new(info, load))))
+    /// The ids of the functions that were started here.
+    pub(super) fn function_ids(&self) -> Vec<Arc<str>> {
+        self.functions.pin().keys().cloned().collect()
+    }
+
+    /// Adds a function, and returns the one of this id: that which was there if it is the same, as
+    /// another thread may have added it. Otherwise the instances of that one go on, without calls
+    /// that do not name them.
+    pub(super) fn add_function(
+        &self,
+        info: FunctionInfo,
+        load: Arc<Load>,
+        now: Moment,
+    ) -> Arc<Function> {
+        let function = self.forgetting.add(info, load, &self.functions, now);
+        self.forgetting.forget_surplus(&self.functions, now);
+        function
+    }
+
+    /// Lists the function if it was forgotten since it was found, and lets none be forgotten before
+    /// the guard is dropped: its instance is in the list of the function by then. Returns the one that is
+    /// listed.
+    pub(super) fn keep(&self, function: &Arc<Function>) -> (Kept<'_>, Arc<Function>) {
+        self.forgetting.keep(function, &self.functions)
+    }
+
+    /// Forgets the functions that had no instance for too long. One that comes back is looked up
+    /// anew and goes on with its numbers: see [`Forgetting`].
+    pub(super) fn forget_idle(&self, now: Moment) {
+        self.forgetting.forget(&self.functions, now);
     }
 
     /// The instance of this id, if it is listed.
@@ -57,7 +87,8 @@ impl Directory {
     /// `Exhausted` when too many are listed.
     pub(super) fn add_instance(
         &self,
-        function: &Function,
+        function: &Arc<Function>,
+        lifetime: Lifetime,
         now: Moment,
         cold_start: Duration,
     ) -> Result<Arc<Instance>> {
@@ -69,7 +100,7 @@ impl Directory {
             let number = function.number_instance();
             let bits = function.info.draws.bits(number, Purpose::InstanceId);
             let id = InstanceId::from_bits(bits);
-            let new = Arc::new(Instance::new(id, Arc::clone(&function.info), now, cold_start));
+            let new = Arc::new(Instance::new(id, Arc::clone(function), lifetime, now, cold_start));
             if self.instances.pin().try_insert(id, Arc::clone(&new)).is_ok() {
                 return Ok(new);
             }
@@ -88,22 +119,19 @@ impl Directory {
 
     /// Lets an instance that is ready take calls before those that are not.
     pub(super) fn set_ready(&self, instance: &Instance) {
-        if let Some(function) = self.function(&instance.function.id) {
-            function.instances.set_ready(instance);
-        }
+        instance.home.instances.set_ready(instance);
     }
 
     /// Takes an instance out of turn; a second time does nothing.
     pub(super) fn delist(&self, instance: &Instance) {
-        if let Some(function) = self.function(&instance.function.id)
-            && function.instances.remove(instance)
-        {
-            function.load.instances.fetch_sub(1, Ordering::Relaxed);
+        if instance.home.instances.remove(instance) {
+            instance.home.load.instances.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     /// Lists an instance as stopped for a while, or removes it at once.
     pub(super) fn retire(&self, instance: &Instance, now: Moment, remove: bool) {
+        self.forgetting.instance_ended(&instance.home, now);
         if remove {
             self.instances.pin().remove(&instance.id);
         } else {

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use super::{Instance, InstanceId};
+use super::{Instance, InstanceId, gate::Reason};
 use crate::clock::Moment;
 
 /// What can happen to an instance.
@@ -20,6 +20,19 @@ pub enum EventKind {
     Timeout,
     /// It ended with the worker.
     Down,
+    /// It crashed, or its container would have died of the signal to stop it: a DOWN that went wrong.
+    Killed,
+}
+
+impl From<Reason> for EventKind {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Stop => Self::Stop,
+            Reason::Timeout => Self::Timeout,
+            Reason::Down => Self::Down,
+            Reason::Crash => Self::Killed,
+        }
+    }
 }
 
 impl EventKind {
@@ -35,7 +48,8 @@ impl EventKind {
 pub struct Event {
     /// What.
     pub kind: EventKind,
-    /// Whether it went wrong: a call that was given up or that could not be predicted.
+    /// Whether it went wrong: a call that was given up or that could not be predicted, or an
+    /// instance that was killed.
     pub failed: bool,
     /// The instance.
     pub instance: InstanceId,

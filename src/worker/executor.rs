@@ -4,9 +4,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyperfake_predictor::{ErrorKind, Features, Prediction, RawPrediction, Result};
+use hyperfake_predictor::{Error, ErrorKind, Features, Prediction, RawPrediction, Result};
 
-use super::{EventKind, Instance, InstanceId, Sessions, Worker, instance::InstancePermit};
+use super::{
+    EventKind, Instance, InstanceId, Sessions, Worker,
+    answers::{Answering, Method},
+    instance::InstancePermit,
+};
 use crate::{
     catalog::Answer,
     clock::{Clock, Moment},
@@ -31,6 +35,14 @@ pub struct Call<'a> {
     pub instance: Option<InstanceId>,
     /// The request's body.
     pub data: Bytes,
+}
+
+/// What a call came to.
+enum Target<'a> {
+    /// A function, and the instance that should run the call.
+    Function(&'a str, Option<InstanceId>),
+    /// An instance, which runs the call of this method or no other one does.
+    Instance(&'a Arc<Instance>, &'a str),
 }
 
 /// The answer to a call.
@@ -78,12 +90,50 @@ impl Executor {
     /// `Exhausted` beyond the most calls at once, `NotFound` for a function that was not started
     /// here or has no live instance, `Unavailable` when the worker shuts down, and whatever the
     /// model fails with.
-    pub async fn call(&self, call: Call<'_>) -> Result<Outcome> {
+    pub fn call<'a>(&'a self, call: Call<'a>) -> impl Future<Output = Result<Outcome>> + Send + 'a {
+        self.run(Target::Function(call.function, call.instance), call.data)
+    }
+
+    /// Runs a call of a method, `package.Service/Method`, that came to an instance's own address, on
+    /// that instance.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Executor::call`], and `Unavailable` when the instance takes no more calls.
+    pub fn call_on<'a>(
+        &'a self,
+        instance: &'a Arc<Instance>,
+        method: &'a str,
+        message: Bytes,
+    ) -> impl Future<Output = Result<Outcome>> + Send + 'a {
+        self.run(Target::Instance(instance, method), message)
+    }
+
+    /// One future for both: a future inside of another one is moved into it for each call.
+    async fn run(&self, target: Target<'_>, mut request: Bytes) -> Result<Outcome> {
         let (worker, clock) = (&*self.worker, &self.clock);
         let arrived = clock.now();
         let _admitted = worker.admit()?;
-        let function = worker.function(call.function)?;
-        let instance = worker.place(&function, call.instance, clock)?;
+        let (function, instance, method) = match target {
+            Target::Function(id, asked) => {
+                let function = worker.function(id)?;
+                let instance = worker.place(&function, asked, clock)?;
+                (function, instance, Method::Call)
+            }
+            Target::Instance(instance, method) => {
+                let permit = instance.enter(clock).ok_or_else(|| {
+                    Error::unavailable(format!("the instance '{}' has ended", instance.id))
+                })?;
+                (Arc::clone(&instance.home), permit, Method::OfFunction(method))
+            }
+        };
+        let info = &*function.info;
+        let request_bytes = request.len();
+        // A call may run for minutes: what its answer does not need is dropped now.
+        let answering = worker.answering(method, &info.model);
+        if !answering.needs_request() {
+            request = Bytes::new();
+        }
         let mut running =
             InFlightCall::new(worker, clock, instance, arrived, function.number_call());
 
@@ -96,16 +146,29 @@ impl Executor {
         running.begin(began);
 
         let features = Features {
-            request_bytes: call.data.len() as f64,
+            request_bytes: request_bytes as f64,
             function_instances: function.load.instances.load(Ordering::Relaxed) as f64,
             active_calls: active.others as f64,
             worker_cpu_cores: worker.ledger.cpu_cores(),
             worker_ram_bytes: worker.ledger.ram_bytes() as f64,
         };
         running.features = Some(features);
-        let info = &*function.info;
         let asked = self.sessions.predict(&info.model, &features, &worker.config.layers);
-        let Answer { raw, prediction } = asked.inspect_err(|error| running.fail(error.kind()))?;
+        let Answer { raw, mut prediction } = match asked {
+            Ok(answer) => answer,
+            Err(error) => {
+                running.fail(error.kind());
+                return Err(info.model.failed(&error, clock.now()));
+            }
+        };
+        let number = running.number;
+        let random = || info.draws.bits(number, Purpose::Response);
+        if let Answering::Stated(stated) = answering {
+            let run_time = stated.run_time(&request, random());
+            if let Some(run_time) = run_time.inspect_err(|error| running.fail(error.kind()))? {
+                prediction.runtime = worker.config.layers.run_time(run_time);
+            }
+        }
         let plan = scenario::plan(&info.spec, &features, &prediction, info.draws, running.number);
         let planned = Prediction {
             runtime: plan.run_time,
@@ -123,8 +186,19 @@ impl Executor {
         }
 
         drop((held, active));
-        let random = || info.draws.bits(running.number, Purpose::Response);
-        let data = worker.response(&info.model).body(call.data, random);
+        let data = match answering {
+            Answering::Bytes(response) => response.body(request, random),
+            Answering::Message(response) => response.message(request, random),
+            Answering::Stated(stated) if stated.crashes() => {
+                running.fail(ErrorKind::Unavailable);
+                worker.crash(&running.instance, ended);
+                return Err(Error::unavailable("the instance crashed"));
+            }
+            Answering::Stated(stated) => {
+                let answer = stated.answer(&request, random());
+                answer.inspect_err(|error| running.fail(error.kind()))?
+            }
+        };
         let instance = running.instance.id;
         running.succeed(ended);
         Ok(Outcome {

@@ -2,7 +2,7 @@ use std::{
     str::FromStr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -30,17 +30,53 @@ pub(super) struct Function {
     pub(super) instances: RoundRobin,
     /// What its model is told of instances and calls.
     pub(super) load: Arc<Load>,
+    /// Set when it was deleted where it was registered, by any thread.
+    deleted: AtomicBool,
     /// The number of the next instance; starts on any thread take one.
     next_instance: AtomicU64,
     /// The number of the next call; calls on any thread take one.
     next_call: AtomicU64,
+    /// Whether it is among those that are looked at to be forgotten, which changes with their list.
+    pub(super) waits: AtomicBool,
+}
+
+/// The numbers of the next instance and of the next call of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Numbers {
+    instance: u64,
+    call: u64,
+}
+
+impl Numbers {
+    #[cfg(test)]
+    pub(super) fn new(instance: u64, call: u64) -> Self {
+        Self { instance, call }
+    }
 }
 
 impl Function {
-    pub(super) fn new(info: FunctionInfo, load: Arc<Load>) -> Self {
-        let (next_instance, next_call) = (AtomicU64::new(0), AtomicU64::new(0));
+    /// A function whose next instance and call have these numbers.
+    pub(super) fn new(info: FunctionInfo, load: Arc<Load>, numbers: Numbers) -> Self {
+        let Numbers { instance, call } = numbers;
+        let (next_instance, next_call) = (AtomicU64::new(instance), AtomicU64::new(call));
         let instances = RoundRobin::default();
-        Self { info: Arc::new(info), instances, load, next_instance, next_call }
+        let (deleted, waits) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { info: Arc::new(info), instances, load, deleted, next_instance, next_call, waits }
+    }
+
+    pub(super) fn delete(&self) {
+        self.deleted.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers {
+            instance: self.next_instance.load(Ordering::Relaxed),
+            call: self.next_call.load(Ordering::Relaxed),
+        }
     }
 
     pub(super) fn number_instance(&self) -> u64 {

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 /// it is closed.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// The calls inside and, in the two highest bits, the reason for which it was closed: one
+    /// The calls inside and, in the three highest bits, the reason for which it was closed: one
     /// number, so that entering and closing cannot overlap and only one reason can win. Every
     /// thread that runs calls changes it.
     state: AtomicU32,
@@ -25,6 +25,8 @@ pub(super) enum Reason {
     Timeout,
     /// The worker shuts down.
     Down,
+    /// It crashed.
+    Crash,
 }
 
 /// Why a call was not let in.
@@ -40,7 +42,7 @@ pub(super) enum Refusal {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct State(u32);
 
-const REASON: u32 = 3 << 30;
+const REASON: u32 = 7 << 29;
 
 impl State {
     /// The calls inside.
@@ -50,11 +52,12 @@ impl State {
 
     /// Why it is closed, if it is.
     pub(super) fn closed(self) -> Option<Reason> {
-        match self.0 >> 30 {
+        match self.0 >> 29 {
             0 => None,
             1 => Some(Reason::Stop),
             2 => Some(Reason::Timeout),
-            _ => Some(Reason::Down),
+            3 => Some(Reason::Down),
+            _ => Some(Reason::Crash),
         }
     }
 
@@ -67,9 +70,10 @@ impl State {
 impl Reason {
     fn bits(self) -> u32 {
         match self {
-            Self::Stop => 1 << 30,
-            Self::Timeout => 2 << 30,
-            Self::Down => 3 << 30,
+            Self::Stop => 1 << 29,
+            Self::Timeout => 2 << 29,
+            Self::Down => 3 << 29,
+            Self::Crash => 4 << 29,
         }
     }
 }

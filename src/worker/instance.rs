@@ -2,13 +2,14 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use super::{
-    FunctionInfo, InstanceId,
+    EventKind, FunctionInfo, InstanceId, Lifetime,
+    function::Function,
     gate::{Gate, Reason, State},
 };
 use crate::clock::{Clock, Moment};
@@ -31,7 +32,20 @@ pub struct Instance {
     last_work: AtomicU64,
     /// Its place in the list of its function, which changes with the list.
     pub(super) slot: AtomicUsize,
+    /// Whose list that is.
+    pub(super) home: Arc<Function>,
+    /// What ends it.
+    pub lifetime: Lifetime,
+    /// The number of its address; set before it is known to any other thread.
+    address: AtomicU32,
+    /// Set by the first thread that ends it with notice.
+    leaving: AtomicBool,
+    /// Set by the first thread that tells the observers of its end.
+    told: AtomicBool,
 }
+
+/// An instance without an address.
+const NO_ADDRESS: u32 = u32::MAX;
 
 /// What an instance is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,21 +65,52 @@ pub enum InstanceState {
 impl Instance {
     pub(super) fn new(
         id: InstanceId,
-        function: Arc<FunctionInfo>,
+        home: Arc<Function>,
+        lifetime: Lifetime,
         created: Moment,
         cold_start: Duration,
     ) -> Self {
         let ready_at = created + cold_start;
         Self {
             id,
-            function,
+            function: Arc::clone(&home.info),
             created,
             ready_at,
             gate: Gate::new(None),
             announced: OnceLock::new(),
             last_work: AtomicU64::new(ready_at.as_nanos()),
             slot: AtomicUsize::new(usize::MAX),
+            home,
+            lifetime,
+            address: AtomicU32::new(NO_ADDRESS),
+            leaving: AtomicBool::new(false),
+            told: AtomicBool::new(false),
         }
+    }
+
+    /// The number of its own address, if it has one.
+    pub fn address(&self) -> Option<u32> {
+        Some(self.address.load(Ordering::Acquire)).filter(|address| *address != NO_ADDRESS)
+    }
+
+    pub(super) fn set_address(&self, address: u32) {
+        self.address.store(address, Ordering::Release);
+    }
+
+    /// Takes its address, which is to be released.
+    pub(super) fn take_address(&self) -> Option<u32> {
+        let address = self.address.swap(NO_ADDRESS, Ordering::AcqRel);
+        Some(address).filter(|address| *address != NO_ADDRESS)
+    }
+
+    /// Whether the caller is the first that ends it with notice.
+    pub(super) fn begins_to_leave(&self) -> bool {
+        !self.leaving.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether the observers were told of its end before.
+    pub(super) fn is_told_of(&self) -> bool {
+        self.told.swap(true, Ordering::AcqRel)
     }
 
     /// What it is doing at this moment.
@@ -99,6 +144,16 @@ impl Instance {
     /// Lets no more calls in, for this reason, unless it was closed before.
     pub(super) fn close(&self, reason: Reason) {
         self.gate.close(reason);
+    }
+
+    /// Whether no call is inside and none has been for that long. Returns `Err` with the time of the
+    /// next look when that is not so.
+    pub(super) fn is_idle(&self, now: Moment, idle: Duration) -> Result<(), Moment> {
+        match self.last_work() + idle {
+            due if now < due => Err(due),
+            _ if self.gate.state().inside() > 0 => Err(now + idle),
+            _ => Ok(()),
+        }
     }
 
     /// Closes it if no call is inside and none has been for that long. Returns `Err` with the time
@@ -145,6 +200,11 @@ impl Instance {
     /// Waits until it is closed and the last call has left.
     pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send {
         self.gate.until(|state| state.is_over().then_some(()))
+    }
+
+    /// Waits until no more calls are let in, and returns the event of this end.
+    pub fn ends(&self) -> impl Future<Output = EventKind> + Send {
+        self.gate.until(|state| state.closed().map(EventKind::from))
     }
 
     /// Waits until no more calls are let in, and returns why.

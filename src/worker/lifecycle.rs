@@ -1,6 +1,6 @@
 use std::{str::FromStr, sync::Arc};
 
-use super::{EventKind, Instance, Worker, gate::Reason};
+use super::{Instance, Worker, gate::Reason};
 use crate::clock::Clock;
 
 /// When a request to start an instance is answered.
@@ -31,6 +31,16 @@ impl FromStr for StartAnswers {
     }
 }
 
+/// What ends an instance, other than the worker's own end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// A request, or the lack of calls.
+    UntilIdle,
+    /// A request. It has an address of its own, of whose calls only the worker and the client know,
+    /// so that it takes calls for a moment longer whatever ends it.
+    UntilStopped,
+}
+
 /// Runs an instance from its start to its end. No client has to wait for it, but the worker does
 /// when it shuts down: whatever ends an instance, its last event is sent here and only here.
 #[expect(
@@ -48,28 +58,34 @@ pub(super) fn run_instance(
             () = run_until_idle(&worker, &instance, &clock) => instance.closed().await,
         };
         worker.directory.delist(&instance);
-        if reason != Reason::Down {
+        if !matches!(reason, Reason::Down | Reason::Crash) {
             tokio::select! {
                 () = instance.stopped() => {}
                 () = worker.drain_aborted() => {}
             }
         }
-        let kind = match reason {
-            Reason::Stop => EventKind::Stop,
-            Reason::Timeout => EventKind::Timeout,
-            Reason::Down => EventKind::Down,
-        };
-        worker.changed(kind, &instance, || clock.now());
+        worker.tell(&instance, reason, clock.now());
+        worker.release(&instance);
         worker.directory.retire(&instance, clock.now(), worker.config.auto_remove);
     }
 }
 
 /// Ends when the instance has been idle for too long, or is closed.
-async fn run_until_idle(worker: &Worker, instance: &Arc<Instance>, clock: &Clock) {
+async fn run_until_idle(worker: &Arc<Worker>, instance: &Arc<Instance>, clock: &Clock) {
     clock.sleep_until(instance.ready_at).await;
     worker.announce(instance);
-    let idle = worker.idle_timeout(&instance.function);
-    while let Err(next_look) = instance.close_if_idle(clock.now(), idle) {
-        clock.sleep_until(next_look).await;
+    let Some(idle) = worker.idle_timeout(instance) else { return };
+    match instance.lifetime {
+        Lifetime::UntilIdle => {
+            while let Err(next_look) = instance.close_if_idle(clock.now(), idle) {
+                clock.sleep_until(next_look).await;
+            }
+        }
+        Lifetime::UntilStopped => {
+            while let Err(next_look) = instance.is_idle(clock.now(), idle) {
+                clock.sleep_until(next_look).await;
+            }
+            worker.leave(instance, Reason::Timeout, clock);
+        }
     }
 }

@@ -3,34 +3,43 @@
 //! A call's way is in [`Executor::call`], an instance's in `lifecycle`. Nothing here knows how a
 //! call came in (gRPC) or who predicts it (a backend).
 
+mod addresses;
+mod answers;
 mod config;
 mod directory;
+mod ending;
+mod event_log;
 mod events;
 mod executor;
+mod forgetting;
 mod function;
 mod gate;
 mod instance;
 mod ledger;
 mod lifecycle;
 mod listeners;
+mod nodes;
 mod placement;
 mod sessions;
+mod start;
 mod usage;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
+    addresses::Addresses,
     config::{Config, DEFAULT_IDLE_TIMEOUT},
     directory::STOPPED_INSTANCES_STAY,
+    ending::AfterStop,
     events::{Event, EventKind, Observer},
     executor::{Call, Executor, Outcome},
     function::{FeatureScope, FunctionInfo},
     instance::{Instance, InstanceState},
     ledger::{Ledger, Reservation},
-    lifecycle::StartAnswers,
+    lifecycle::{Lifetime, StartAnswers},
     listeners::{Subscription, SubscriptionEnd},
     sessions::Sessions,
     usage::Usage,
@@ -41,10 +50,11 @@ use self::{
     gate::{Gate, Reason, Refusal},
     instance::InstancePermit,
     listeners::Listeners,
+    nodes::Nodes,
 };
 pub use crate::record::{InstanceId, NotAnId};
 use crate::{
-    catalog::{Catalog, Model, ResponseBody},
+    catalog::Catalog,
     clock::{Clock, Moment},
     functions::FunctionStore,
     record::{CallRecord, Sink},
@@ -67,6 +77,11 @@ pub struct Worker {
     load: Arc<Load>,
     gate: Gate,
     listeners: Arc<Listeners>,
+    nodes: Nodes,
+    /// The instances of a former life of this worker, of whose end listeners are to be told.
+    former: Vec<(InstanceId, Arc<str>)>,
+    /// Where instances get addresses of their own, if they can.
+    addresses: Option<Arc<dyn Addresses>>,
     /// Told of every call that ended; the listeners among them.
     sinks: Vec<Arc<dyn Sink>>,
     /// Told of every change of an instance; the listeners among them.
@@ -95,6 +110,9 @@ impl Worker {
             sinks: vec![Arc::clone(&listeners) as _],
             observers: vec![Arc::clone(&listeners) as _],
             listeners,
+            nodes: Nodes::default(),
+            former: Vec::new(),
+            addresses: None,
             config,
             catalog,
             store,
@@ -105,6 +123,20 @@ impl Worker {
             instance_tasks: TaskTracker::new(),
             abort: CancellationToken::new(),
         }
+    }
+
+    /// The same worker, whose instances can have addresses of their own.
+    #[must_use]
+    pub fn with_addresses(mut self, addresses: Arc<dyn Addresses>) -> Self {
+        self.addresses = Some(addresses);
+        self
+    }
+
+    /// The same worker, which had these instances in a former life: their ids and their functions.
+    #[must_use]
+    pub fn with_former(mut self, instances: impl Iterator<Item = (InstanceId, Arc<str>)>) -> Self {
+        self.former = instances.collect();
+        self
     }
 
     /// The same worker, which also tells this sink of every call that ended.
@@ -133,70 +165,6 @@ impl Worker {
         &self.catalog
     }
 
-    /// Starts an instance of a function. It exists from now on, and [`Worker::ready`] says when its
-    /// cold start is over; a call that comes earlier waits for what is left of it.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` when the registry does not know the function or no model has its image,
-    /// `Unavailable` when the registry does not answer or the worker shuts down, `Invalid` for
-    /// an id that cannot be one.
-    pub async fn start(
-        self: &Arc<Self>,
-        function_id: &str,
-        clock: &Clock,
-    ) -> Result<Arc<Instance>> {
-        let function = match self.function(function_id) {
-            Err(error) if error.kind() == ErrorKind::NotFound => self.look_up(function_id).await?,
-            found => found?,
-        };
-        self.check_open()?;
-        let cold_start = self.config.cold_start.or(function.info.model.cold_start);
-        let cold_start = cold_start.unwrap_or(self.config.runtime.cold_start());
-        let cold_start = self.config.layers.time_scale.apply(cold_start);
-        let instance = self.directory.add_instance(&function, clock.now(), cold_start)?;
-        self.changed(EventKind::Start, &instance, || instance.created);
-        self.directory.enlist(&function, &instance);
-        let task = lifecycle::run_instance(Arc::clone(self), Arc::clone(&instance), clock.clone());
-        self.instance_tasks.spawn(task);
-        Ok(instance)
-    }
-
-    /// Waits until the cold start of an instance is over and its RUNNING event was sent. When the
-    /// wait is given up, the instance goes on all the same.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable` when the instance ended before it was ready, and when the worker shuts down.
-    pub async fn ready(&self, instance: &Instance) -> Result<()> {
-        let was_ready = instance.ready().await;
-        self.check_open()?;
-        if was_ready {
-            return Ok(());
-        }
-        let message = format!("the instance '{}' was stopped before it was ready", instance.id);
-        Err(Error::unavailable(message))
-    }
-
-    /// Ends an instance, once the calls that run on it have ended.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` when no live instance has this id.
-    pub async fn stop(&self, instance_id: &str) -> Result<()> {
-        check_id("instance", instance_id)?;
-        let id = instance_id.parse().ok();
-        let found = id.and_then(|id| self.directory.instance(id));
-        let Some(instance) = found.filter(|instance| !instance.is_stopped()) else {
-            let message = format!("no live instance has the id '{instance_id}'");
-            return Err(Error::not_found(message));
-        };
-        instance.close(Reason::Stop);
-        self.directory.delist(&instance);
-        instance.stopped().await;
-        Ok(())
-    }
-
     /// Listens to what happens to the instances, as this node: from now on or, for one that comes
     /// back in time, from where its last subscription ended.
     ///
@@ -205,13 +173,30 @@ impl Worker {
     /// `Exhausted` when there are too many listeners, `Invalid` for a name that is too long.
     pub fn subscribe(&self, node: &str, clock: &Clock) -> Result<Subscription> {
         check_id("node", node)?;
-        self.listeners.subscribe(node, clock)
+        self.listeners.subscribe(node, self.ended_unnoticed(clock.now()), &self.nodes, clock)
     }
 
-    /// Reports what is due to be reported, and evicts what has expired. Call it every few seconds.
-    pub fn housekeeping(&self, now: Moment) {
+    /// The ends of the instances of a former life, which nobody could be told of then.
+    fn ended_unnoticed(&self, now: Moment) -> VecDeque<Event> {
+        // The same seed gives the same ids again.
+        let gone = self.former.iter().filter(|(id, _)| self.directory.instance(*id).is_none());
+        gone.map(|(instance, function)| Event {
+            kind: EventKind::Killed,
+            failed: true,
+            instance: *instance,
+            function: Arc::clone(function),
+            at: now,
+        })
+        .collect()
+    }
+
+    /// Reports what is due to be reported, and ends and evicts what has expired. Call it every few
+    /// seconds.
+    pub fn housekeeping(self: &Arc<Self>, now: Moment, clock: &Clock) {
         self.listeners.housekeeping(now);
         self.directory.evict_stopped(now);
+        self.directory.forget_idle(now);
+        self.end_orphans(clock);
     }
 
     /// What is in use at this moment.
@@ -235,6 +220,12 @@ impl Worker {
     pub fn instances(&self, now: Moment) -> Vec<Arc<Instance>> {
         self.directory.evict_stopped(now);
         self.directory.instances()
+    }
+
+    /// The instance of this id, if it is listed.
+    #[must_use]
+    pub fn instance(&self, id: InstanceId) -> Option<Arc<Instance>> {
+        self.directory.instance(id)
     }
 
     /// Takes no more calls and starts.
@@ -283,23 +274,6 @@ impl Worker {
         check_id("function", id)?;
         let message = format!("no function with the id '{id}' was started on this worker");
         Err(Error::not_found(message))
-    }
-
-    async fn look_up(&self, id: &str) -> Result<Arc<Function>> {
-        let found = self.store.lookup(id).await.map_err(|error| {
-            Error::unavailable(format!("cannot look up the function '{id}'")).with_source(error)
-        })?;
-        let Some(spec) = found else {
-            let message = format!("the function registry knows no function with the id '{id}'");
-            return Err(Error::not_found(message));
-        };
-        let model = self.catalog.resolve(&spec.image)?;
-        let info = FunctionInfo { id: id.into(), spec, model, draws: self.seed.function(id) };
-        let load = match self.config.feature_scope {
-            FeatureScope::Function => Arc::default(),
-            FeatureScope::Worker => Arc::clone(&self.load),
-        };
-        Ok(self.directory.add_function(info, load))
     }
 
     /// Finds the instance that runs a call: the one asked for, or the next one in turn.
@@ -357,12 +331,22 @@ impl Worker {
         self.abort.cancelled().await;
     }
 
-    fn idle_timeout(&self, function: &FunctionInfo) -> Duration {
-        self.config.idle_timeout.or(function.spec.idle_timeout).unwrap_or(DEFAULT_IDLE_TIMEOUT)
+    /// How long an instance may be idle, if there is a limit.
+    fn idle_timeout(&self, instance: &Instance) -> Option<Duration> {
+        match (self.config.idle_timeout, instance.lifetime) {
+            (Some(asked), _) => Some(asked),
+            (None, Lifetime::UntilStopped) => None,
+            (None, Lifetime::UntilIdle) => {
+                Some(instance.function.spec.idle_timeout.unwrap_or(DEFAULT_IDLE_TIMEOUT))
+            }
+        }
     }
 
-    fn response<'a>(&'a self, model: &'a Model) -> &'a ResponseBody {
-        model.response.as_ref().unwrap_or(&self.config.response)
+    /// Gives the address of an instance back.
+    fn release(&self, instance: &Instance) {
+        if let (Some(addresses), Some(address)) = (&self.addresses, instance.take_address()) {
+            addresses.release(address);
+        }
     }
 }
 

@@ -64,6 +64,15 @@ impl RoundRobin {
         true
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.instances.read().list.is_empty()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Arc<Instance>> {
+        self.instances.read().list.clone()
+    }
+
     /// Lets a call into the instance whose turn it is, passing over those that just closed.
     pub(super) fn enter<'a>(&self, clock: &'a Clock) -> Option<InstancePermit<'a>> {
         let instances = self.instances.read();

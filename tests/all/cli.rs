@@ -302,9 +302,38 @@ fn ort_lib_is_the_first_place_that_is_searched_for_onnx_runtime() {
 fn plugins_in_the_folder_are_loaded_only_with_allow_plugins() {
     let source = repository("plugins/examples/queueing/queueing.c");
     let plugin = hyperfake_plugin_fixtures::c(&source);
-    let line = format!("models --models-dir {}", plugin.folder().display());
+    // Below folders that only root and this user can write to, as this repository's are expected to be.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    std::fs::copy(plugin.path(), folder.path().join("libqueueing.so")).unwrap();
+    let line = format!("models --models-dir {}", folder.path().display());
     run(&line).failure().stderr(predicate::str::contains("found no model"));
     run(&format!("{line} --allow-plugins")).success().stdout(predicate::str::contains("plugin"));
+}
+
+#[test]
+fn a_folder_to_which_others_may_add_files_offers_no_plugins() {
+    use std::os::unix::fs::PermissionsExt;
+    let source = repository("plugins/examples/queueing/queueing.c");
+    let plugin = hyperfake_plugin_fixtures::c(&source);
+    let folder = plugin.folder();
+    let echo = repository("models/hyperfaas-echo.onnx");
+    std::fs::copy(echo, folder.join("hyperfaas-echo.onnx")).unwrap();
+    // Sticky, as the system's folder for temporary files above it.
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o1777)).unwrap();
+    let line = format!("models --allow-plugins --models-dir {}", folder.display());
+    let expected = format!(
+        "error: --models-dir: {}: no plugin of this folder is loaded, because others could add \
+         theirs: '{}' has mode 1777, so that others can write to it: expected no more than 0755; \
+         change that, or name each library with -m instead of --allow-plugins\n",
+        folder.display(),
+        folder.canonicalize().unwrap().display()
+    );
+    run(&line).failure().stderr(expected);
+    let listed = run(&format!("{line} --skip-bad-models")).success();
+    listed.stdout(predicate::str::contains("echo").and(predicate::str::contains("plugin").not()));
+    run(&format!("models -m {}", plugin.path().display())).success();
+    std::fs::remove_file(plugin.path()).unwrap();
+    run(&line).success();
 }
 
 #[test]

@@ -1,6 +1,14 @@
 //! The transport by itself: endpoints are added and removed while it runs.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
 
 use hyperfake_worker::{
     clock::{Clock, precise::now},
@@ -28,6 +36,9 @@ const LIMITS: ServerLimits = ServerLimits {
 struct Whoami {
     /// Ends the wait of a request for `/wait`.
     release: Arc<Notify>,
+    /// A request for `/hold` holds its thread until the other end of this is dropped.
+    end_of_hold: Arc<Mutex<mpsc::Receiver<()>>>,
+    holds: Arc<AtomicBool>,
     /// Counts the copies of this endpoint: each connection and each open request has one.
     copies: Arc<()>,
 }
@@ -46,8 +57,13 @@ impl Service for WhoamiService {
     fn respond<B: RequestBody>(&self, request: http::Request<B>) -> ResponseFuture {
         let (whoami, address) = (self.0.clone(), self.1.to_string());
         Box::pin(async move {
-            if request.uri().path() == "/wait" {
-                whoami.release.notified().await;
+            match request.uri().path() {
+                "/wait" => whoami.release.notified().await,
+                "/hold" => {
+                    whoami.holds.store(true, Ordering::Relaxed);
+                    let _ = whoami.end_of_hold.lock().unwrap().recv();
+                }
+                _ => {}
             }
             drop(whoami.copies);
             Ok(http::Response::builder().header("address", address).body(Body::empty()).unwrap())
@@ -57,7 +73,19 @@ impl Service for WhoamiService {
 
 impl Whoami {
     fn new() -> Self {
-        Self { release: Arc::default(), copies: Arc::default() }
+        Self::with_hold().0
+    }
+
+    /// Also what ends the hold of a thread when it is dropped.
+    fn with_hold() -> (Self, mpsc::Sender<()>) {
+        let (end, end_of_hold) = mpsc::channel();
+        let whoami = Self {
+            release: Arc::default(),
+            end_of_hold: Arc::new(Mutex::new(end_of_hold)),
+            holds: Arc::default(),
+            copies: Arc::default(),
+        };
+        (whoami, end)
     }
 }
 
@@ -167,4 +195,22 @@ async fn stop_removes_all_endpoints_and_waits_for_their_requests() {
     endpoint.release.notify_one();
     acceptor.ended().await;
     assert_eq!(request.await.unwrap().unwrap(), second.to_string());
+}
+
+#[tokio::test]
+async fn a_held_thread_does_not_keep_new_connections() {
+    let limits = ServerLimits { max_connections: 1000, ..LIMITS };
+    let acceptor = Acceptor::start(&limits, |clock| clock).await.unwrap();
+    let (endpoint, end_of_hold) = Whoami::with_hold();
+    let (_handle, address) = add(&acceptor, &endpoint);
+    let held = tokio::spawn(async move { get(&client(), address, "/hold").await });
+    let holds = Arc::clone(&endpoint.holds);
+    eventually("a thread is held", || holds.load(Ordering::Relaxed)).await;
+    for _ in 0..20 {
+        let client = client();
+        let answer = tokio::time::timeout(Duration::from_secs(60), get(&client, address, "/"));
+        answer.await.expect("a connection waits for the held thread").unwrap();
+    }
+    drop(end_of_hold);
+    held.await.unwrap().unwrap();
 }

@@ -27,7 +27,7 @@ use crate::support::{config, constant};
 const MS: Duration = Duration::from_millis(1);
 
 /// Runs the body in each kind of time; it is told whether that time is exact.
-fn in_every_time(body: impl AsyncFn(Clock, bool)) {
+pub(crate) fn in_every_time(body: impl AsyncFn(Clock, bool)) {
     in_real_time(&body);
     virtual_time::run(async |clock| body(clock, true).await);
     let hand = ManualClock::new();
@@ -46,21 +46,21 @@ fn in_real_time(body: &impl AsyncFn(Clock, bool)) {
     runtime.block_on(async { body(precise::start(), false).await });
 }
 
-async fn pass(clock: &Clock, time: Duration) {
+pub(crate) async fn pass(clock: &Clock, time: Duration) {
     clock.sleep_until(clock.now() + time).await;
 }
 
 const FUNCTION: &str = r#"{"image_tag": "image"}"#;
 
-struct Bench {
-    worker: Arc<Worker>,
-    executor: Arc<Executor>,
-    clock: Clock,
-    function: String,
+pub(crate) struct Bench {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) executor: Arc<Executor>,
+    pub(crate) clock: Clock,
+    pub(crate) function: String,
 }
 
 impl Bench {
-    fn new(clock: &Clock, runtime: Duration, options: &str) -> Self {
+    pub(crate) fn new(clock: &Clock, runtime: Duration, options: &str) -> Self {
         Self::of(clock, runtime, options, FUNCTION, |worker| worker)
     }
 
@@ -118,7 +118,7 @@ impl Bench {
     }
 }
 
-async fn next(events: &mut Subscription) -> EventKind {
+pub(crate) async fn next(events: &mut Subscription) -> EventKind {
     std::future::poll_fn(|context| events.poll_next(context)).await.unwrap().kind
 }
 

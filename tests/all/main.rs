@@ -2,28 +2,38 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
+mod answers;
 mod architecture;
 mod backends;
 mod bad_input;
 mod cli;
 mod command_line;
 mod compression;
+mod ending;
 mod endpoints;
+mod etcd;
 mod events;
 mod fleet;
+mod forgetting;
 mod grpc;
+mod harmful_server;
 // What a process uses is read from /proc.
 #[cfg(target_os = "linux")]
 mod hostile;
+mod instances;
 mod leaf;
+mod leaf_of_today;
 mod lifecycle;
 mod load;
 mod metrics;
 mod models;
 mod operators;
 mod pages;
+mod platform_functions;
 mod program;
 mod seed;
 mod shutdown;
 mod starting;
 mod support;
+mod tls;
+mod today;

@@ -51,7 +51,8 @@ fn tables(before: &str, command: &Command) -> String {
         let about = command.get_about().unwrap();
         write!(text, "\n## `{name}`\n\n{about}.\n\n").unwrap();
         text += "| option | default | environment variable | meaning |\n|---|---|---|---|\n";
-        command.get_arguments().for_each(|arg| text += &row(arg));
+        let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+        shown.for_each(|arg| text += &row(arg));
     }
     let inner = command.get_subcommands();
     text.extend(inner.map(|command| tables(&format!("{name} "), command)));

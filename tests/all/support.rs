@@ -134,7 +134,7 @@ pub async fn call(
     request: impl tonic::IntoRequest<CallRequest>,
 ) -> Result<Answer, Status> {
     let (metadata, response, _) = client.call(request).await?.into_parts();
-    let trailers = Trailers::read(&metadata).ok_or_else(|| Status::internal("no trailers"))?;
+    let trailers = Trailers::read(&metadata)?;
     Ok(Answer { response, trailers, metadata })
 }
 

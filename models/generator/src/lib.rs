@@ -4,11 +4,14 @@
 //! what it holds. [`fit`] trains a [`Network`] on it, which [`onnx`] writes as the kind of file
 //! that such models usually are; [`table`] writes the law itself as JSON.
 //!
+//! A [`Function`] that HyperFaaS ships is a linear model.
+//!
 //! Everything is reproducible: the same program makes the same bytes on every machine.
 
 mod descent;
 mod domain;
 mod files;
+mod functions;
 mod law;
 mod network;
 mod onnx;
@@ -18,6 +21,7 @@ mod train;
 
 pub use domain::Domain;
 pub use files::{ModelFile, Sample};
+pub use functions::Function;
 pub use law::{BFS, CALM_CORES, CROWD, ECHO, GIB, Law, THUMBNAILER};
 pub use network::{Layer, Network, SOFTPLUS_THRESHOLD};
 pub use onnx::onnx;

@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use hyperfake_models::{ModelFile, Sample, report};
+use hyperfake_models::{Function, ModelFile, Sample, report};
 use hyperfake_predictor::{Error, Result};
 
 #[allow(clippy::print_stderr, reason = "a program without a log says here why it ends")]
@@ -36,10 +36,12 @@ fn run() -> Result<()> {
     let folder = folder.unwrap_or_else(|| "models".into());
     let samples = Sample::all();
     let files: Vec<_> = samples.iter().flat_map(Sample::files).collect();
+    let functions = Function::ALL.iter().flat_map(Function::files);
+    let all: Vec<_> = files.iter().cloned().chain(functions).collect();
     if is_check {
-        files.iter().try_for_each(|file| check(&folder, file))?;
+        all.iter().try_for_each(|file| check(&folder, file))?;
     } else {
-        files.iter().try_for_each(|file| write(&folder, file))?;
+        all.iter().try_for_each(|file| write(&folder, file))?;
     }
     print!("{}", report(&samples, &files));
     Ok(())

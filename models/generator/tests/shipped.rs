@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use hyperfake_models::{BFS, Domain, ECHO, FitError, Law, Sample, THUMBNAILER, report};
+use hyperfake_models::{BFS, Domain, ECHO, FitError, Function, Law, Sample, THUMBNAILER, report};
 use hyperfake_predictor::{Backend, Features, ModelUri, Predictor, Random, Result};
 use hyperfake_predictor_json::JsonBackend;
 use hyperfake_predictor_tract::TractBackend;
@@ -28,7 +28,8 @@ fn network_of(law: &Law) -> Result<Arc<dyn Predictor>> {
 
 #[test]
 fn the_shipped_files_are_reproduced_byte_for_byte() {
-    for file in SAMPLES.iter().flat_map(Sample::files) {
+    let functions = Function::ALL.iter().flat_map(Function::files);
+    for file in SAMPLES.iter().flat_map(Sample::files).chain(functions) {
         let shipped = fs::read(folder().join(&file.path)).unwrap();
         assert!(shipped == file.bytes, "{} differs: run the program again", file.path);
         assert!(file.bytes.len() < 200_000, "{}: {} bytes", file.path, file.bytes.len());

@@ -1,10 +1,6 @@
 //! A plugin's configuration: a file with one JSON object.
 
-use std::{
-    collections::BTreeMap,
-    ffi::CString,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, ffi::CString, path::Path};
 
 use hyperfake_predictor::{Error, ModelUri, Result, Settings, file};
 use serde::de::IgnoredAny;
@@ -15,26 +11,9 @@ pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// The text of the configuration that the settings name, or `{}`.
 pub(crate) fn read(uri: &ModelUri, settings: &Settings) -> Result<CString> {
     let Some(named) = settings.get("config") else { return Ok(c"{}".to_owned()) };
-    let path = locate(uri, Path::new(named)).map_err(|error| error.at("config"))?;
+    let path = uri.locate("config", Path::new(named)).map_err(|error| error.at("config"))?;
     let bytes = file::read(&path, MAX_CONFIG_BYTES).map_err(|error| error.at("config"))?;
     parse(bytes).map_err(|error| error.at(path.display()).at("config"))
-}
-
-/// A path in the sidecar is relative to the library's folder. A path in the URI is relative to the
-/// current folder, or else to the library's.
-fn locate(uri: &ModelUri, named: &Path) -> Result<PathBuf> {
-    let beside = uri.path().with_file_name(named);
-    if !uri.parameters().contains_key("config") {
-        return Ok(beside);
-    }
-    match [named.to_owned(), beside.clone()].into_iter().find(|path| path.exists()) {
-        Some(path) => Ok(path),
-        None => Err(Error::not_found(format!(
-            "found neither {} nor {}",
-            named.display(),
-            beside.display()
-        ))),
-    }
 }
 
 /// The contract promises the plugin one JSON object in UTF-8 without a zero byte.

@@ -28,6 +28,15 @@ pub(crate) fn check(file: &mut (impl Read + Seek), bytes: u64) -> Result<()> {
     Ok(())
 }
 
+/// Whether the class and the byte order in an ELF header are those of this process.
+pub(crate) fn is_native(header: &[u8]) -> bool {
+    let native = [
+        if cfg!(target_pointer_width = "64") { 2 } else { 1 },
+        if cfg!(target_endian = "little") { 1 } else { 2 },
+    ];
+    header.get(4..6) == Some(&native)
+}
+
 /// The length of a 64-bit file's header; a 32-bit one is shorter.
 const HEADER_64: u64 = 64;
 const HEADER_32: u64 = 52;
@@ -42,15 +51,12 @@ const PT_LOAD: u64 = 1;
 /// The least length of the file: the end of the last byte that a header points to. `bytes` is the
 /// actual length.
 fn end(header: &[u8], file: &mut (impl Read + Seek), bytes: u64) -> Result<u64> {
-    // The class and the byte order of this process: for others the loader has a message.
-    let native = [
-        if cfg!(target_pointer_width = "64") { 2 } else { 1 },
-        if cfg!(target_endian = "little") { 1 } else { 2 },
-    ];
-    match header.get(4..6) {
-        None => return Ok(HEADER_32),
-        Some(class_and_order) if class_and_order != native => return Ok(0),
-        Some(_) => {}
+    if header.len() < 6 {
+        return Ok(HEADER_32);
+    }
+    // For other kinds of machines the loader has a message.
+    if !is_native(header) {
+        return Ok(0);
     }
     let wide = cfg!(target_pointer_width = "64");
     let header_bytes = if wide { HEADER_64 } else { HEADER_32 };

@@ -12,14 +12,16 @@
 //! - The program that uses this crate decides if this backend is part of it, and which files it
 //!   opens.
 //! - A library is refused when others than its owner may write to it or to its folder.
-//! - A library is opened by its canonical path and never unloaded.
+//!   [`check_strictly`] asks more, for libraries that nobody named.
+//! - A library that does not export the plugin's symbol is refused before code of it runs.
+//! - What runs is a sealed copy of the file, which is never unloaded: changing the file changes nothing.
 //! - Its descriptor is checked before any function in it is called, and every answer is checked.
 //! - A panic that the plugin caught puts it in quarantine: from then on each of its calls is an error
 //!   of kind `Internal` with the plugin's name, and everything else goes on.
 //!
 //! # What has a limit
 //!
-//! Sizes have: a configuration 1 MiB, a plugin's name 64 bytes, an error's text 1,023 bytes. Time has
+//! Sizes have: a library 1 GiB, a configuration 1 MiB, a plugin's name 64 bytes, an error's text 1,023 bytes. Time has
 //! none: a plugin that does not return holds its thread, at start-up the start.
 
 mod config;
@@ -32,14 +34,17 @@ mod file;
 mod instance;
 mod library;
 mod plugin;
+mod sealed;
 mod session;
+mod symbols;
+mod trust;
 
 use std::sync::Arc;
 
 use hyperfake_plugin_abi::Descriptor;
 use hyperfake_predictor::{Backend, Error, Formats, ModelUri, Predictor, Result};
 
-pub use self::config::MAX_CONFIG_BYTES;
+pub use self::{config::MAX_CONFIG_BYTES, file::MAX_LIBRARY_BYTES, trust::check_strictly};
 use self::{plugin::Plugin, session::PluginPredictor};
 
 /// The name under which both backends are known.

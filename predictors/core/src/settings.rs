@@ -25,6 +25,7 @@ impl Settings {
     ///
     /// | name | value | meaning |
     /// |---|---|---|
+    /// | `answers` | a path | a file that says what each gRPC method answers; not taken from inside the model |
     /// | `cold_start` | `250ms` | how long an instance takes to be ready |
     /// | `config` | a path | a plugin's configuration |
     /// | `cpu_unit` | `cores`, `millicores`, `percent` | of the model's CPU output |
@@ -34,7 +35,8 @@ impl Settings {
     /// | `runtime_unit` | `ns`, `us`, `ms`, `s` | of its run time output |
     /// | `trained_max` | `1e6,100,500` | the largest input it was trained on, for each feature |
     /// | `trained_min` | `0,1,0` | the smallest |
-    pub const NAMES: [&str; 9] = [
+    pub const NAMES: [&str; 10] = [
+        "answers",
         "cold_start",
         "config",
         "cpu_unit",
@@ -182,15 +184,19 @@ impl Settings {
 }
 
 fn refuse_file(from_file: &BTreeMap<String, String>) -> Result<()> {
-    match from_file.get("response") {
-        Some(response) if response.starts_with("file:") => {
+    let names_file = |name| {
+        let value = from_file.get(name)?;
+        (name == "answers" || value.starts_with("file:")).then_some((name, value))
+    };
+    match ["answers", "response"].into_iter().find_map(names_file) {
+        Some((name, value)) => {
             let message = format!(
-                "found '{response}' inside the model, where no file can be named; name it in the \
-                 model's .settings file or as in 'PATH?response={response}'"
+                "found '{value}' inside the model, where no file can be named; name it in the \
+                 model's .settings file or as in 'PATH?{name}={value}'"
             );
-            Err(Error::invalid(message).at("response"))
+            Err(Error::invalid(message).at(name))
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -293,6 +299,9 @@ mod tests {
         let inside = BTreeMap::from([("response".to_owned(), "file:/etc/passwd".to_owned())]);
         let error = Settings::read(&uri, inside).unwrap_err().to_string();
         assert!(error.contains("response: found 'file:/etc/passwd' inside the model"), "{error}");
+        let inside = BTreeMap::from([("answers".to_owned(), "a.json".to_owned())]);
+        let error = Settings::read(&uri, inside).unwrap_err().to_string();
+        assert!(error.contains("answers: found 'a.json' inside the model"), "{error}");
     }
 
     #[test]
@@ -301,7 +310,7 @@ mod tests {
         let uri = ModelUri::from_path(folder.path().join("a.onnx"));
         for (text, expected) in [
             ("\nresponse", "a.onnx.settings: line 2: expected name = value"),
-            ("colour = red", "line 1: unknown setting 'colour'; there are cold_start, config"),
+            ("colour = red", "line 1: unknown setting 'colour'; there are answers, cold_start"),
             ("response=a\nresponse=b", "line 2: the setting is given twice"),
         ] {
             std::fs::write(folder.path().join("a.onnx.settings"), text).unwrap();

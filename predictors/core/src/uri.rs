@@ -45,6 +45,27 @@ impl ModelUri {
         Self { scheme: None, path: path.into(), parameters: BTreeMap::new(), name: None }
     }
 
+    /// The file that a setting of the model names: relative to the model's folder, or, when it is this
+    /// parameter of the URI that names it, to the current folder or else the model's.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when a parameter names a file that is in neither folder.
+    pub fn locate(&self, setting: &str, named: &Path) -> Result<PathBuf, Error> {
+        let beside = self.path.with_file_name(named);
+        if !self.parameters.contains_key(setting) {
+            return Ok(beside);
+        }
+        match [named.to_owned(), beside.clone()].into_iter().find(|path| path.exists()) {
+            Some(path) => Ok(path),
+            None => Err(Error::not_found(format!(
+                "found neither {} nor {}",
+                named.display(),
+                beside.display()
+            ))),
+        }
+    }
+
     /// The backend that was asked for.
     #[must_use]
     pub fn scheme(&self) -> Option<&str> {

@@ -1,12 +1,10 @@
 //! The worker's types as messages of this API.
 
-use std::time::Duration;
-
 use hyperfake_proto::controller::{self, StartResponse, StatusUpdate, common};
-use prost_types::Timestamp;
 
 use crate::{
     clock::Clock,
+    wire::events::timestamp,
     worker::{Event, EventKind, Instance, InstanceId, Usage},
 };
 
@@ -30,7 +28,7 @@ pub(crate) fn status_update(event: &Event, clock: &Clock) -> StatusUpdate {
         EventKind::Response => controller::Event::Response,
         EventKind::Stop => controller::Event::Stop,
         EventKind::Timeout => controller::Event::Timeout,
-        EventKind::Down => controller::Event::Down,
+        EventKind::Down | EventKind::Killed => controller::Event::Down,
     };
     let status =
         if event.failed { controller::Status::Failed } else { controller::Status::Success };
@@ -48,12 +46,5 @@ pub(crate) fn metrics_update(usage: &Usage, cpus: usize) -> controller::MetricsU
     controller::MetricsUpdate {
         used_ram_percent: usage.ram_percent,
         cpu_percent_percpu: vec![usage.cpu_percent; cpus],
-    }
-}
-
-fn timestamp(since_epoch: Duration) -> Timestamp {
-    Timestamp {
-        seconds: since_epoch.as_secs().try_into().unwrap_or(i64::MAX),
-        nanos: since_epoch.subsec_nanos() as i32,
     }
 }

@@ -73,12 +73,15 @@ impl<H: CallHandler> Service for CallFastPath<H> {
             grpc = grpc.send_compressed(encoding);
         }
         let handler = Arc::clone(&self.handler);
+        let account = request.body().account().clone();
         Box::pin(async move {
             // Taken from the response before tonic sees it: tonic would send them too early.
             let trailers = Mutex::new(None);
             let response = {
                 let (handler, trailers) = (&*handler, &trailers);
-                let unary = Unary(|request| async move {
+                let account = &account;
+                let unary = Unary(|mut request: CallRequest| async move {
+                    request.data = account.keep(request.data)?;
                     handler.call(request).await.map(|response| {
                         let (metadata, message, extensions) = response.into_parts();
                         *trailers.lock() = Some(metadata.into_headers());

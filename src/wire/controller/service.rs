@@ -1,7 +1,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use hyperfake_proto::controller::{
@@ -18,9 +18,8 @@ use super::{
     trailers,
 };
 use crate::{
-    clock::Clock,
-    wire::status::status,
-    worker::{Call, Executor, StartAnswers, Subscription, SubscriptionEnd},
+    wire::{events::Events, status::status},
+    worker::{Call, Executor, StartAnswers},
 };
 
 /// The service `controller.Controller` on one call thread.
@@ -95,11 +94,8 @@ impl controller_server::Controller for Controller {
         request: Request<StatusRequest>,
     ) -> Result<Response<StatusUpdates>, Status> {
         let node = request.into_inner().node_id;
-        let clock = self.0.clock();
-        let subscription =
-            self.0.worker().subscribe(&node, clock).map_err(|error| status(&error))?;
-        tracing::debug!(node, "a listener subscribed");
-        Ok(Response::new(StatusUpdates { subscription, clock: clock.clone(), ended: false }))
+        let events = Events::of(self.0.worker(), &node, self.0.clock())?;
+        Ok(Response::new(StatusUpdates(events)))
     }
 
     async fn metrics(
@@ -113,31 +109,12 @@ impl controller_server::Controller for Controller {
 
 /// The events of the instances, for one listener.
 #[derive(Debug)]
-pub struct StatusUpdates {
-    subscription: Subscription,
-    clock: Clock,
-    ended: bool,
-}
+pub struct StatusUpdates(Events);
 
 impl Stream for StatusUpdates {
     type Item = Result<StatusUpdate, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let next = ready!(self.subscription.poll_next(context));
-        Poll::Ready(match next {
-            Ok(event) => Some(Ok(convert::status_update(&event, &self.clock))),
-            Err(end) => {
-                self.ended = true;
-                match end {
-                    SubscriptionEnd::Closed => None,
-                    SubscriptionEnd::Lagged => {
-                        Some(Err(Status::resource_exhausted("too many events were left unread")))
-                    }
-                }
-            }
-        })
+        self.0.poll_next(context, convert::status_update)
     }
 }

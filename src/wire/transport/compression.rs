@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName};
 use http_body::Frame;
 use tonic::{Status, metadata::MetadataValue};
 
-use super::inflight::MeteredBody;
+use super::{account::Account, endpoint::RequestBody, inflight::MeteredBody};
 use crate::wire::status::message_too_large;
 
 /// The header that names the encoding of a request's or a response's messages.
@@ -141,6 +141,12 @@ impl Decompressed {
             }
             Err(error) => Err(Status::internal(format!("cannot decompress the message: {error}"))),
         }
+    }
+}
+
+impl RequestBody for Decompressed {
+    fn account(&self) -> &Account {
+        self.body.account()
     }
 }
 

@@ -12,7 +12,7 @@ use tonic::Status;
 use super::endpoint::ResponseFuture;
 use crate::clock::{Clock, Sleep};
 
-static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+pub(super) static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The timeout of a request with these headers (`grpc-timeout`: at most eight digits and a unit).
 /// A malformed one is ignored, as tonic does.

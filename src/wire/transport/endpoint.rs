@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tonic::{Status, body::Body, service::Routes};
 use tower_service::Service as _;
 
-use super::connection::Connection;
+use super::{account::Account, connection::Connection};
 use crate::wire::status::with_common_codes;
 
 /// An API at an address. `T` is what each call thread has for its endpoints, such as its clock.
@@ -30,15 +30,31 @@ pub trait Endpoint<T>: Send + Sync + 'static {
 pub trait Service: Send + 'static {
     /// Answers a request. The body is read from the connection as the service asks for it.
     fn respond<B: RequestBody>(&self, request: Request<B>) -> ResponseFuture;
+
+    /// Ends when the connection is to be closed before its endpoint is removed, and says how.
+    fn ending(&self) -> impl Future<Output = Ending> + Send + 'static {
+        std::future::pending()
+    }
+}
+
+/// How a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It takes no more requests, and is closed when those that it has have ended.
+    Finish,
+    /// At once.
+    Cut,
 }
 
 /// A response that is being made. Errors are gRPC statuses inside a response.
 pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// The body of a request that passed the limits of the transport.
-pub trait RequestBody: http_body::Body<Data = Bytes, Error = Status> + Send + 'static {}
-
-impl<B: http_body::Body<Data = Bytes, Error = Status> + Send + 'static> RequestBody for B {}
+pub trait RequestBody: http_body::Body<Data = Bytes, Error = Status> + Send + 'static {
+    /// The account of the connection, for a service that keeps a message's data: the message itself
+    /// is counted only until the body is dropped.
+    fn account(&self) -> &Account;
+}
 
 /// tonic's router, for methods that are called rarely.
 impl Service for Routes {

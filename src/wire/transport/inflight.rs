@@ -1,72 +1,109 @@
-//! A bound on the memory of requests that have not arrived completely.
+//! What a request holds until its service has it.
 //!
 //! A message is collected in memory before it is decoded. Its size is limited, but a client can
-//! begin as many messages as it can open streams, and never finish one. At the bound, a message that
-//! arrives in one piece is still accepted, so that most clients do not notice.
+//! begin as many messages as it can open streams, and never finish one.
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tonic::Status;
 
-use super::compression::{PREFIX_BYTES, prefix};
-use crate::wire::status::Limit;
+use super::{
+    account::{Account, Charge},
+    compression::{PREFIX_BYTES, prefix},
+    endpoint::RequestBody,
+};
 
-/// The bytes of all requests that have not arrived completely, and their limit.
-#[derive(Debug)]
-pub(super) struct InflightBytes {
-    limit: usize,
-    /// Shared by all threads, because the memory is. Changed once for each piece of a request.
-    bytes: AtomicUsize,
-}
-
-impl InflightBytes {
-    pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, bytes: AtomicUsize::new(0) })
-    }
-
-    fn exhausted(&self) -> Status {
-        let limit = self.limit;
-        let message = format!("too many bytes of requests in flight, at most {limit}");
-        Limit::InflightBytes.exceeded(message)
-    }
-}
-
-/// A request's body, whose bytes are in flight until it is dropped: a handler drops it when it has
+/// A request's body. What it holds is charged until it is dropped: a handler drops it when it has
 /// the message.
+///
+/// It holds the request itself, the first message and what has come of a later one. A later message
+/// that is complete is taken by the service before it asks for more.
 pub(super) struct MeteredBody {
     body: Incoming,
-    inflight: Arc<InflightBytes>,
-    bytes: usize,
+    charge: Charge,
+    messages: Messages,
+    /// Complete messages after the first one, until the service asks for more.
+    passing: usize,
+    /// The first compressed message was replaced.
+    keeps_first: bool,
+}
+
+/// Follows the messages of a body.
+#[derive(Debug, Default)]
+struct Messages {
+    /// The beginning of the message that is not complete.
+    prefix: [u8; PREFIX_BYTES],
+    /// How much of it has come, and how much of it is missing once the prefix has come.
+    come: usize,
+    missing: usize,
+    /// How many are complete.
+    complete: usize,
 }
 
 impl MeteredBody {
-    pub(super) fn new(body: Incoming, inflight: Arc<InflightBytes>) -> Self {
-        Self { body, inflight, bytes: 0 }
+    /// The body of a request for which something is charged.
+    pub(super) fn new(body: Incoming, charge: Charge) -> Self {
+        Self { body, charge, messages: Messages::default(), passing: 0, keeps_first: false }
     }
 
     /// Counts the bytes of a decompressed message instead of the compressed ones.
     ///
     /// # Errors
     ///
-    /// When that exceeds the limit, unless the request has arrived completely.
+    /// When the client holds too much.
     pub(super) fn replace(&mut self, compressed: usize, message: usize) -> Result<(), Status> {
-        self.bytes = self.bytes + message - compressed;
-        let all = self.inflight.bytes.fetch_add(message, Ordering::Relaxed) + message;
-        self.inflight.bytes.fetch_sub(compressed, Ordering::Relaxed);
-        if all - compressed > self.inflight.limit && !self.body.is_end_stream() {
-            return Err(self.inflight.exhausted());
+        self.charge.add(message)?;
+        if self.keeps_first {
+            self.passing += message;
+        } else {
+            self.keeps_first = true;
+            self.charge.remove(compressed);
         }
         Ok(())
+    }
+}
+
+impl Messages {
+    /// Goes through the next bytes; returns how many belong to messages after the first one that
+    /// are complete now, from their beginning.
+    fn advance(&mut self, mut bytes: &[u8]) -> usize {
+        let mut completed = 0;
+        while !bytes.is_empty() {
+            let next = if self.come < PREFIX_BYTES {
+                let next = bytes.len().min(PREFIX_BYTES - self.come);
+                self.prefix[self.come..][..next].copy_from_slice(&bytes[..next]);
+                if self.come + next == PREFIX_BYTES {
+                    self.missing = prefix(&self.prefix).map_or(0, |(_, length)| length);
+                }
+                next
+            } else {
+                let next = bytes.len().min(self.missing);
+                self.missing -= next;
+                next
+            };
+            self.come += next;
+            bytes = &bytes[next..];
+            if self.come >= PREFIX_BYTES && self.missing == 0 {
+                if self.complete > 0 {
+                    completed += self.come;
+                }
+                self.complete += 1;
+                self.come = 0;
+            }
+        }
+        completed
+    }
+}
+
+impl RequestBody for MeteredBody {
+    fn account(&self) -> &Account {
+        self.charge.account()
     }
 }
 
@@ -78,19 +115,18 @@ impl http_body::Body for MeteredBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.passing > 0 {
+            let passed = std::mem::take(&mut self.passing);
+            self.charge.remove(passed);
+        }
         let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
             None => return Poll::Ready(None),
             Some(Err(error)) => return Poll::Ready(Some(Err(Status::from_error(error.into())))),
             Some(Ok(frame)) => frame,
         };
-        let Some(data) = frame.data_ref() else {
-            return Poll::Ready(Some(Ok(frame)));
-        };
-        let all = self.inflight.bytes.fetch_add(data.len(), Ordering::Relaxed) + data.len();
-        let is_first = self.bytes == 0;
-        self.bytes += data.len();
-        if all > self.inflight.limit && !(is_first && is_complete(data)) {
-            return Poll::Ready(Some(Err(self.inflight.exhausted())));
+        if let Some(data) = frame.data_ref() {
+            self.charge.add(data.len())?;
+            self.passing = self.messages.advance(data);
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -104,13 +140,33 @@ impl http_body::Body for MeteredBody {
     }
 }
 
-/// Whether this is a complete message with its prefix.
-fn is_complete(data: &[u8]) -> bool {
-    prefix(data).is_some_and(|(_, length)| data.len() - PREFIX_BYTES >= length)
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-impl Drop for MeteredBody {
-    fn drop(&mut self) {
-        self.inflight.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn messages_after_the_first_one_are_complete_at_their_last_byte(
+            lengths in prop::collection::vec(0..100usize, 1..10),
+            cut in 1..50usize,
+        ) {
+            let framed = |length: usize| [&[0][..], &(length as u32).to_be_bytes(), &vec![9; length]].concat();
+            let bytes: Vec<u8> = lengths.iter().copied().flat_map(framed).collect();
+            let (mut messages, mut completed, mut come) = (Messages::default(), 0, 0);
+            for part in bytes.chunks(cut) {
+                completed += messages.advance(part);
+                come += part.len();
+                let ends = lengths.iter().scan(0, |end, length| {
+                    *end += PREFIX_BYTES + length;
+                    Some(*end)
+                });
+                let complete = ends.filter(|end| *end <= come).last().unwrap_or(0);
+                let first = (PREFIX_BYTES + lengths[0]).min(complete);
+                prop_assert_eq!(completed, complete - first);
+            }
+            prop_assert_eq!(messages.complete, lengths.len());
+        }
     }
 }

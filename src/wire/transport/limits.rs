@@ -7,11 +7,14 @@ pub struct ServerLimits {
     pub threads: usize,
     /// The limits of each message.
     pub messages: MessageLimits,
-    /// The most bytes of all requests that have not arrived completely; more are refused.
+    /// The most bytes that all clients hold of requests that have not arrived completely and of
+    /// answers that are not sent; more are refused. A connection has a half of them and a peer three
+    /// quarters.
     pub max_inflight_bytes: usize,
     /// The most concurrent requests on one connection; a client delays further ones.
     pub max_streams: u32,
-    /// The most connections of one endpoint; further ones are closed at once.
+    /// The most connections of one endpoint; further ones are closed at once. A peer has three
+    /// quarters of them, and of those for which the process has descriptors.
     pub max_connections: usize,
 }
 

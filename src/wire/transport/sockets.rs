@@ -14,6 +14,9 @@ use tokio::net::TcpListener;
 #[derive(Debug)]
 pub struct Bound(Socket);
 
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4096;
+
 /// Raises the limit on open files to the most that the system allows: a fleet has many sockets.
 pub fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
@@ -21,6 +24,12 @@ pub fn raise_limit() {
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::debug!(%error, "the limit on open files stays as it is");
     }
+}
+
+/// How many descriptors the process may have.
+pub(crate) fn descriptors() -> usize {
+    let most = getrlimit(Resource::Nofile).current;
+    most.and_then(|most| most.try_into().ok()).unwrap_or(usize::MAX)
 }
 
 /// Binds an address. `[::]` accepts IPv4 as well, and means `0.0.0.0` on a machine without IPv6.
@@ -34,6 +43,29 @@ pub fn bind(address: SocketAddr) -> io::Result<Bound> {
             bind_exactly((Ipv4Addr::UNSPECIFIED, address.port()).into())
         }
         bound => bound,
+    }
+}
+
+/// Binds a port of every address of the loopback network: connections from elsewhere do not reach
+/// it.
+///
+/// # Errors
+///
+/// When the port is in use, and when the system cannot bind to a device or has no such network.
+pub fn bind_to_loopback(port: u16) -> io::Result<Bound> {
+    #[cfg(target_os = "linux")]
+    {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        socket.bind_device(Some(b"lo"))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
+        Ok(Bound(socket))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let message = format!("only Linux has all of 127.0.0.0/8, for port {port}");
+        Err(io::Error::new(io::ErrorKind::Unsupported, message))
     }
 }
 
@@ -67,6 +99,15 @@ impl Bound {
         address.as_socket().ok_or_else(|| io::Error::other("found a socket without an IP address"))
     }
 
+    /// Starts to accept connections, which wait until [`Bound::listen`] is called as well.
+    ///
+    /// # Errors
+    ///
+    /// When another socket listens on this address.
+    pub(crate) fn accept_connections(&self) -> io::Result<()> {
+        self.0.listen(BACKLOG)
+    }
+
     /// Starts to accept connections.
     ///
     /// # Errors
@@ -74,7 +115,7 @@ impl Bound {
     /// When another socket listens on this address by now.
     pub fn listen(self) -> io::Result<TcpListener> {
         let address = self.address()?;
-        let listening = self.0.listen(4096).and_then(|()| TcpListener::from_std(self.0.into()));
+        let listening = self.0.listen(BACKLOG).and_then(|()| TcpListener::from_std(self.0.into()));
         listening.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
     }
 }

@@ -7,7 +7,7 @@ use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -15,26 +15,32 @@ use tokio_util::{
 
 use super::{
     connection::{AcceptedConnection, Connection},
-    endpoint::{Endpoint, Service},
-    inflight::InflightBytes,
+    endpoint::{Ending, Endpoint, Service},
+    inbox::Inboxes,
     limits::ServerLimits,
+    paced::{Activity, Paced},
     request::{LimitedService, RequestLimits},
 };
-use crate::clock::{Clock, precise};
+use crate::{
+    clock::{Clock, precise},
+    tls::ServerTls,
+};
 
 /// The call threads. They end when this is dropped.
 #[derive(Debug)]
 pub(super) struct CallThreads<T> {
-    threads: Vec<CallThread<T>>,
+    threads: Vec<CallThread>,
     /// Lets the threads finish their connections and end.
     stop: CancellationToken,
+    /// Lets connections end, after a stop, to which nothing can be written.
+    quiet: CancellationToken,
+    inboxes: Arc<Inboxes<Handover<T>>>,
     _abort: DropGuard,
 }
 
 #[derive(Debug)]
-struct CallThread<T> {
+struct CallThread {
     clock: Clock,
-    queue: mpsc::Sender<Handover<T>>,
     ended: oneshot::Receiver<()>,
 }
 
@@ -43,6 +49,9 @@ pub(super) type Handover<T> = (Arc<dyn Serve<T>>, AcceptedConnection);
 
 /// An endpoint, whatever its type: one dynamic call for each connection.
 pub(super) trait Serve<T>: Send + Sync {
+    /// The TLS of its connections, if they have it.
+    fn tls(&self) -> Option<&ServerTls>;
+
     /// Serves a connection in a task of its own.
     fn serve(&self, context: &T, connection: Connection, server: &Arc<ThreadServer>);
 }
@@ -50,11 +59,16 @@ pub(super) trait Serve<T>: Send + Sync {
 /// An endpoint until it is removed.
 pub(super) struct ActiveEndpoint<E> {
     pub(super) endpoint: E,
+    pub(super) tls: Option<ServerTls>,
     /// Tells the endpoint's connections to finish.
     pub(super) stop: CancellationToken,
 }
 
 impl<T, E: Endpoint<T>> Serve<T> for ActiveEndpoint<E> {
+    fn tls(&self) -> Option<&ServerTls> {
+        self.tls.as_ref()
+    }
+
     fn serve(&self, context: &T, connection: Connection, server: &Arc<ThreadServer>) {
         let service = self.endpoint.service(context, &connection);
         // A connection polls its token, which takes the token's lock: connections must not share one.
@@ -67,15 +81,16 @@ impl<T, E: Endpoint<T>> Serve<T> for ActiveEndpoint<E> {
 pub(super) struct ThreadServer {
     http2: http2::Builder<TokioExecutor>,
     limits: RequestLimits,
+    quiet: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// Connections on their way to a thread wait in a queue of this length.
-const HANDOVER_QUEUE: usize = 128;
 /// The most streams of a connection that may be reset before they are handled.
 const MAX_RESETS: usize = 4096;
 /// A silent connection gets a ping after this time, and has as long to acknowledge it.
 const KEEPALIVE: Duration = Duration::from_secs(5);
+/// A connection to which nothing was written in this time is quiet.
+const QUIET: Duration = Duration::from_secs(1);
 /// The most bytes of a request's headers.
 const MAX_HEADER_BYTES: u32 = 16 << 10;
 
@@ -91,15 +106,16 @@ impl<T: 'static> CallThreads<T> {
         context: impl Fn(Clock) -> T + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let abort = CancellationToken::new();
-        let stop = abort.child_token();
-        let inflight = InflightBytes::new(limits.max_inflight_bytes);
+        let (stop, quiet) = (abort.child_token(), CancellationToken::new());
+        let count = limits.threads.max(1);
+        let inboxes = Arc::new(Inboxes::new(count));
         let mut threads = Vec::new();
-        for number in 0..limits.threads.max(1) {
-            let (queue, handovers) = mpsc::channel(HANDOVER_QUEUE);
+        for number in 0..count {
             let (started, clock) = oneshot::channel();
             let (ending, ended) = oneshot::channel();
             let (limits, context) = (limits.clone(), context.clone());
-            let (inflight, stop, abort) = (Arc::clone(&inflight), stop.clone(), abort.clone());
+            let (inboxes, stop, abort) = (Arc::clone(&inboxes), stop.clone(), abort.clone());
+            let quiet = quiet.child_token();
             let run = move || {
                 let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = match built {
@@ -109,10 +125,10 @@ impl<T: 'static> CallThreads<T> {
                 runtime.block_on(async move {
                     let clock = precise::start();
                     let _ = started.send(clock.clone());
-                    let server = Arc::new(ThreadServer::new(&limits, inflight, clock.clone()));
+                    let server = Arc::new(ThreadServer::new(&limits, quiet, clock.clone()));
                     let context = context(clock);
                     tokio::select! {
-                        () = run_thread(&context, server, handovers, stop) => {}
+                        () = run_thread(&context, server, (&inboxes, number), stop) => {}
                         () = abort.cancelled() => {}
                     }
                     drop(ending);
@@ -122,14 +138,14 @@ impl<T: 'static> CallThreads<T> {
             };
             std::thread::Builder::new().name(format!("calls-{number}")).spawn(run)?;
             let clock = clock.await.map_err(|_| io::Error::other("a thread could not start"))?;
-            threads.push(CallThread { clock, queue, ended });
+            threads.push(CallThread { clock, ended });
         }
-        Ok(Self { threads, stop, _abort: abort.drop_guard() })
+        Ok(Self { threads, stop, quiet, inboxes, _abort: abort.drop_guard() })
     }
 
     /// Where connections are handed to the threads.
-    pub(super) fn queues(&self) -> Vec<mpsc::Sender<Handover<T>>> {
-        self.threads.iter().map(|thread| thread.queue.clone()).collect()
+    pub(super) fn inboxes(&self) -> Arc<Inboxes<Handover<T>>> {
+        Arc::clone(&self.inboxes)
     }
 
     pub(super) fn clocks(&self) -> Vec<Clock> {
@@ -139,6 +155,11 @@ impl<T: 'static> CallThreads<T> {
     /// Cancelled when the threads are to finish their connections and accept no more.
     pub(super) fn stop(&self) -> &CancellationToken {
         &self.stop
+    }
+
+    /// After a stop: closes connections to which nothing can be written.
+    pub(super) fn close_quiet(&self) {
+        self.quiet.cancel();
     }
 
     /// Waits until the last connection is closed, after a stop.
@@ -153,12 +174,13 @@ impl<T: 'static> CallThreads<T> {
 async fn run_thread<T>(
     context: &T,
     server: Arc<ThreadServer>,
-    mut handovers: mpsc::Receiver<Handover<T>>,
+    (inboxes, number): (&Inboxes<Handover<T>>, usize),
     stop: CancellationToken,
 ) {
     let serve = async {
-        while let Some((endpoint, connection)) = handovers.recv().await {
-            match connection.register() {
+        loop {
+            let (endpoint, connection) = inboxes.take(number).await;
+            match connection.register(endpoint.tls()) {
                 Ok(connection) => endpoint.serve(context, connection, &server),
                 Err(error) => tracing::warn!(%error, "lost a connection"),
             }
@@ -173,7 +195,7 @@ async fn run_thread<T>(
 }
 
 impl ThreadServer {
-    fn new(limits: &ServerLimits, inflight: Arc<InflightBytes>, clock: Clock) -> Self {
+    fn new(limits: &ServerLimits, quiet: CancellationToken, clock: Clock) -> Self {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
@@ -189,31 +211,61 @@ impl ThreadServer {
             // A broken connection of a listener is noticed before its time to reconnect is over.
             .keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE);
-        let limits = RequestLimits { messages: limits.messages, inflight, clock };
-        Self { http2, limits, tasks: TaskTracker::new() }
+        let limits = RequestLimits { messages: limits.messages, clock };
+        Self { http2, limits, quiet, tasks: TaskTracker::new() }
     }
 
-    /// Serves a connection until the client closes it, or until its requests have ended after a
-    /// stop.
+    /// Serves a connection until the client closes it, until the service ends it, or until its
+    /// requests have ended after a stop.
     async fn serve<S: Service>(
         self: Arc<Self>,
         connection: Connection,
         service: S,
         stop: CancellationToken,
     ) {
-        let service = LimitedService { limits: self.limits.clone(), service };
-        let connection = TokioIo::new(connection);
-        let mut serving = pin!(self.http2.serve_connection(connection, service));
+        let mut ending = pin!(service.ending());
+        let account = connection.account().clone();
+        let activity = Arc::<Activity>::default();
+        let clock = self.limits.clock.clone();
+        let paced = Paced::new(connection, &account, clock, Arc::clone(&activity));
+        let service = LimitedService { limits: self.limits.clone(), account, service };
+        let mut serving = pin!(self.http2.serve_connection(TokioIo::new(paced), service));
         let closed = tokio::select! {
             biased;
-            closed = &mut serving => closed,
+            closed = activity.in_turns(serving.as_mut()) => closed,
+            ending = &mut ending => match ending {
+                Ending::Cut => return,
+                Ending::Finish => {
+                    serving.as_mut().graceful_shutdown();
+                    activity.in_turns(serving.as_mut()).await
+                }
+            },
             () = stop.cancelled() => {
                 serving.as_mut().graceful_shutdown();
-                serving.await
+                // Requests that go on may still be cut.
+                tokio::select! {
+                    biased;
+                    closed = activity.in_turns(serving.as_mut()) => closed,
+                    Ending::Cut = &mut ending => return,
+                    () = self.until_quiet(&activity) => Ok(()),
+                }
             }
         };
         if let Err(error) = closed {
             tracing::debug!(%error, "a connection failed");
+        }
+    }
+
+    /// Waits until quiet connections are to be closed, and until this one is quiet.
+    async fn until_quiet(&self, activity: &Activity) {
+        self.quiet.cancelled().await;
+        let clock = &self.limits.clock;
+        loop {
+            let before = activity.writes();
+            clock.sleep_until(clock.now() + QUIET).await;
+            if activity.writes() == before {
+                return;
+            }
         }
     }
 }

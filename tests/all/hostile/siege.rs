@@ -39,8 +39,6 @@ pub(crate) struct Siege {
     server: Served,
     pub(crate) client: ControllerClient<Channel>,
     pub(crate) function: String,
-    /// The honest client holds this during each call; a test that locks it pauses the client.
-    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     answers: Arc<AtomicUsize>,
     enough: Arc<AtomicBool>,
     honest: tokio::task::JoinHandle<()>,
@@ -70,13 +68,11 @@ impl Siege {
         let mut client = ControllerClient::new(channel_to(server.address.parse().unwrap()).await);
         client.start(FunctionId { id: function.clone() }).await.unwrap();
         let (answers, enough) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let turn = Arc::<tokio::sync::Mutex<()>>::default();
         let honest = {
-            let (client, function, turn) = (client.clone(), function.clone(), Arc::clone(&turn));
+            let (client, function) = (client.clone(), function.clone());
             let (answers, enough) = (Arc::clone(&answers), Arc::clone(&enough));
             tokio::spawn(async move {
                 while !enough.load(Ordering::Relaxed) {
-                    let _turn = turn.lock().await;
                     let answer = call(client.clone(), request(&function, &function, b""));
                     let answer = tokio::time::timeout(Duration::from_secs(60), answer).await;
                     answer.expect("an honest call hangs").expect("an honest call failed");
@@ -84,17 +80,8 @@ impl Siege {
                 }
             })
         };
-        let mut siege = Self {
-            server,
-            client,
-            function,
-            turn,
-            answers,
-            enough,
-            honest,
-            peak: 0,
-            _folder: folder,
-        };
+        let mut siege =
+            Self { server, client, function, answers, enough, honest, peak: 0, _folder: folder };
         siege.honest_answers(200).await;
         siege.peak = siege.peak_memory();
         siege
@@ -102,6 +89,11 @@ impl Siege {
 
     pub(crate) fn address(&self) -> &str {
         &self.server.address
+    }
+
+    /// Where functions are registered.
+    pub(crate) fn database(&self) -> &str {
+        &self.server.database
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -176,12 +168,4 @@ fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
-}
-
-/// The CPU time of a process, in ticks of a hundredth of a second.
-pub(crate) fn ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name, in parentheses, may contain anything; utime and stime are fields 14 and 15.
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }

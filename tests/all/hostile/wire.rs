@@ -19,7 +19,7 @@ pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
 /// Flags: of DATA and HEADERS, of HEADERS, and of SETTINGS and PING.
@@ -160,6 +160,13 @@ impl Frame {
     }
 }
 
+impl Frame {
+    /// By how much the server enlarges a window (WINDOW_UPDATE).
+    pub(crate) fn increment(&self) -> usize {
+        u32::from_be_bytes(self.payload[..4].try_into().unwrap()) as usize
+    }
+}
+
 fn answer(kind: u8, payload: &[u8]) -> Vec<u8> {
     frame(kind, ACK, 0, payload)
 }
@@ -203,7 +210,12 @@ pub(crate) fn request_with(stream: u32, method: &str, more: &[(&str, &str)]) -> 
 
 /// A complete call of a function, with this many bytes.
 pub(crate) fn call(stream: u32, function: &str, bytes: usize) -> Vec<u8> {
-    [request(stream, "Call"), message(stream, &call_request(function, bytes))].concat()
+    [request(stream, "Call"), message_of(stream, function, bytes)].concat()
+}
+
+/// The message of a call of a function, with this many bytes.
+pub(crate) fn message_of(stream: u32, function: &str, bytes: usize) -> Vec<u8> {
+    message(stream, &call_request(function, bytes))
 }
 
 /// The one message of a request.

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use hyperfake_plugin_fixtures::{Library, broken, c};
-use hyperfake_plugin_host::{MAX_CONFIG_BYTES, PluginBackend};
+use hyperfake_plugin_host::{MAX_CONFIG_BYTES, PluginBackend, check_strictly};
 use hyperfake_predictor::{Backend, Backends, ErrorKind, Feature, ModelUri, Units};
 
 use crate::{busy, open, refusal};
@@ -117,15 +117,50 @@ fn a_library_that_changed_since_it_was_opened_is_refused() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_library_is_never_unloaded_even_if_it_is_not_a_plugin() {
-    let (plugin, other) = (broken("well"), broken("no_symbol"));
-    drop(open(plugin.path()).session().unwrap());
+fn a_library_is_never_unloaded_and_what_is_no_plugin_is_never_loaded() {
+    let (plugin, other) = (broken("wrong_magic"), broken("no_symbol"));
+    refusal(&ModelUri::from_path(plugin.path()));
     refusal(&ModelUri::from_path(other.path()));
     let mapped = fs::read_to_string("/proc/self/maps").unwrap();
-    for library in [plugin, other] {
-        let path = library.path().canonicalize().unwrap();
-        assert!(mapped.contains(path.to_str().unwrap()), "{}", path.display());
+    for (library, is_mapped) in [(plugin, true), (other, false)] {
+        let name = library.path().file_name().unwrap().to_str().unwrap();
+        assert_eq!(mapped.contains(&format!("/memfd:{name}")), is_mapped, "{name}");
     }
+}
+
+#[test]
+fn no_code_of_a_library_without_the_symbol_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let witness = folder.path().join("witness");
+    let source = |entry: &str| {
+        format!(
+            "#include <stdio.h>\n#include <hyperfake_plugin.h>\n\
+             __attribute__((constructor)) static void began(void) {{\n\
+             FILE *file = fopen(\"{}\", \"w\");\nif (file) fclose(file);\n}}\n\
+             HYPERFAKE_EXPORT const hyperfake_plugin_descriptor *{entry}(void) {{\n\
+             return NULL;\n}}\n",
+            witness.display()
+        )
+    };
+    for (entry, runs) in [("hyperfake_plugins", false), ("hyperfake_plugin", true)] {
+        let file = folder.path().join(entry).with_extension("c");
+        fs::write(&file, source(entry)).unwrap();
+        refusal(&ModelUri::from_path(c(&file).path()));
+        assert_eq!(witness.exists(), runs, "{entry}");
+    }
+}
+
+#[test]
+fn truncating_the_file_of_a_library_that_serves_changes_nothing() {
+    let library = broken("well");
+    let model = open(library.path());
+    let mut session = model.session().unwrap();
+    let before = session.predict(&busy(0.0)).unwrap();
+    let file = fs::File::options().write(true).open(library.path()).unwrap();
+    file.set_len(0).unwrap();
+    assert_eq!(session.predict(&busy(0.0)).unwrap(), before);
+    // A page that nothing has touched yet.
+    assert_eq!(model.session().unwrap().predict(&busy(0.0)).unwrap(), before);
 }
 
 #[test]
@@ -183,4 +218,41 @@ fn a_library_that_others_may_write_to_is_refused_with_the_chmod_command() {
     chmod(file, 0o755);
     chmod(folder, 0o1777);
     open(library.path());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_place_is_trusted_if_nobody_else_can_write_to_it_or_above_it() {
+    use std::os::unix::fs::PermissionsExt;
+
+    // The system's folder for temporary files can be written to by everybody, and is sticky.
+    let library = broken("well");
+    let text = check_strictly(library.path()).unwrap_err().to_string();
+    assert!(text.contains("' has mode 1777, so that others can write to it"), "{text}");
+
+    // Built by whoever runs this test, below folders that only they or root can write to.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let inner = folder.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let file = inner.join("library.so");
+    fs::copy(library.path(), &file).unwrap();
+    let chmod = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    check_strictly(&file).unwrap();
+    for (place, mode, safe) in [
+        (&file, 0o664, 0o644),
+        (&file, 0o646, 0o644),
+        (&inner, 0o1777, 0o755),
+        (&inner, 0o770, 0o755),
+        (&folder.path().to_owned(), 0o1777, 0o755),
+    ] {
+        chmod(place, mode);
+        let text = check_strictly(&file).unwrap_err().to_string();
+        let place_of_it = place.canonicalize().unwrap();
+        let expected = format!("'{}' has mode {mode:04o}, so that", place_of_it.display());
+        assert!(text.starts_with(&expected), "{text}");
+        chmod(place, safe);
+        check_strictly(&file).unwrap();
+    }
 }

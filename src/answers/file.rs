@@ -1,0 +1,124 @@
+//! Reads a file of answers.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use hyperfake_predictor::{Error, ErrorKind};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::Value;
+
+use super::{Answers, Outcome, method::Method, schema::Schema};
+
+/// A file of answers, as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// `.proto` files, or one descriptor set; relative to this file.
+    #[serde(deserialize_with = "one_or_more")]
+    proto: Vec<PathBuf>,
+    /// Where imports are searched for, relative to this file; its own folder, unless stated.
+    #[serde(default)]
+    include: Vec<PathBuf>,
+    /// What methods answer. Those of the schema that are not here answer an empty message.
+    #[serde(default)]
+    methods: BTreeMap<String, MethodEntry>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MethodEntry {
+    /// The answer in the JSON form of its message; texts in it are templates.
+    pub(super) answer: Option<Value>,
+    /// How the call ends, if not with an answer.
+    #[serde(default)]
+    pub(super) outcome: Outcome,
+    /// How long the call takes, such as `{{ request.millis }}ms`; else the model says.
+    pub(super) run_time: Option<String>,
+}
+
+/// The most bytes that a file of answers, a `.proto` file or a descriptor set may have.
+pub(super) const MAX_FILE: u64 = 4 << 20;
+
+impl Answers {
+    /// Reads a file of answers, and everything that it names.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` and the like, with the file's name and, where there is one, the field: for a file that
+    /// cannot be read, a schema that does not compile, a method that the schema does not have, a
+    /// template that is none, and a field that its message does not have.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let bytes = read(path)?;
+        Self::parse(path, &bytes).map_err(|error| error.at(path.display()))
+    }
+
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let file: File = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let field = error.path().to_string();
+            let invalid = Error::invalid(error.into_inner().to_string());
+            if matches!(&*field, "." | "?") { invalid } else { invalid.at(field) }
+        })?;
+        json.end().map_err(|error| Error::invalid(error.to_string()))?;
+
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let below = |path: &PathBuf| folder.join(path);
+        let mut include: Vec<_> = file.include.iter().map(below).collect();
+        if include.is_empty() {
+            include.push(folder.to_owned());
+        }
+        let schema = Schema::open(file.proto.iter().map(below).collect(), &include)
+            .map_err(|error| error.at("proto"))?;
+
+        let mut entries = file.methods;
+        let mut methods = Vec::new();
+        for descriptor in schema.methods() {
+            let path = format!("{}/{}", descriptor.parent_service().full_name(), descriptor.name());
+            let entry = entries.remove(&path).unwrap_or_default();
+            let method = Method::new(path.clone(), &descriptor, &entry);
+            methods.push(method.map_err(|error| error.at(path).at("methods"))?);
+        }
+        if let Some(unknown) = entries.keys().next() {
+            let there_are: Vec<_> = methods.iter().map(|method| method.path.as_str()).collect();
+            let there_are = there_are.join(", ");
+            let message = format!("the schema has no method '{unknown}'; there are: {there_are}");
+            return Err(Error::invalid(message).at("methods"));
+        }
+        Ok(Self { methods, descriptors: schema.encoded() })
+    }
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let path = |value: &Value| value.as_str().map(PathBuf::from);
+    let found = Value::deserialize(deserializer)?;
+    let paths = match &found {
+        Value::Array(items) => items.iter().map(path).collect(),
+        one => path(one).map(|path| vec![path]),
+    };
+    paths.ok_or_else(|| {
+        D::Error::custom(format!("found {found}, expected a path or a list of paths"))
+    })
+}
+
+/// A file's bytes, at most [`MAX_FILE`] of them.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Unavailable,
+        };
+        Error::new(kind, "cannot read the file").with_source(error).at(path.display())
+    };
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Error::invalid("found something that is not a file").at(path.display()));
+    }
+    if metadata.len() > MAX_FILE {
+        let message = format!("the file has {} bytes, expected at most {MAX_FILE}", metadata.len());
+        return Err(Error::invalid(message).at(path.display()));
+    }
+    fs::read(path).map_err(failed)
+}

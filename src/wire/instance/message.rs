@@ -1,0 +1,183 @@
+//! Messages as gRPC frames them: a byte that says whether the message is compressed, four with its
+//! length, and the message.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
+use http_body::Frame;
+use tonic::{Status, body::Body};
+
+use crate::wire::status::message_too_large;
+
+const PREFIX_BYTES: usize = 5;
+
+/// The first message of a request, of at most this many bytes; a request that ends without one has
+/// an empty one. What follows is not read.
+pub(super) async fn first<B>(body: B, max_bytes: usize) -> Result<Bytes, Status>
+where
+    B: http_body::Body<Data = Bytes, Error = Status>,
+{
+    let mut body = pin!(body);
+    let mut partial = BytesMut::new();
+    loop {
+        let frame = poll_fn(|context| body.as_mut().poll_frame(context)).await.transpose()?;
+        // Trailers end a request as well.
+        let Some(data) = frame.and_then(|frame| frame.into_data().ok()) else {
+            return match partial.is_empty() {
+                true => Ok(Bytes::new()),
+                false => Err(Status::internal("the request ends inside a message")),
+            };
+        };
+        if partial.is_empty()
+            && let Some(length) = length(&data, max_bytes)?
+            && data.len() >= PREFIX_BYTES + length
+        {
+            return Ok(data.slice(PREFIX_BYTES..PREFIX_BYTES + length));
+        }
+        partial.extend_from_slice(&data);
+        if let Some(length) = length(&partial, max_bytes)?
+            && partial.len() >= PREFIX_BYTES + length
+        {
+            return Ok(partial.freeze().slice(PREFIX_BYTES..PREFIX_BYTES + length));
+        }
+    }
+}
+
+/// The length of the message that begins with these bytes, once they say it.
+fn length(data: &[u8], max_bytes: usize) -> Result<Option<usize>, Status> {
+    let Some(([is_compressed, length @ ..], _)) = data.split_first_chunk::<PREFIX_BYTES>() else {
+        return Ok(None);
+    };
+    if *is_compressed != 0 {
+        // The transport has decompressed what grpc-encoding names.
+        return Err(Status::internal(
+            "a message is marked as compressed, expected the header grpc-encoding to say how",
+        ));
+    }
+    let length = u32::from_be_bytes(*length) as usize;
+    if length > max_bytes {
+        let found = format!("found {length} bytes, expected at most {max_bytes}");
+        return Err(message_too_large(found));
+    }
+    Ok(Some(length))
+}
+
+/// The response with this message and these trailers. It is never compressed: a leaf passes on what
+/// its client accepts, and cannot read it itself.
+pub(super) fn response(message: Bytes, mut trailers: HeaderMap) -> Response<Body> {
+    /// A message up to this length is copied behind its prefix; one frame costs less than two.
+    const COPIED: usize = 16 << 10;
+    static EMPTY: [u8; PREFIX_BYTES] = [0; PREFIX_BYTES];
+    let (first, second) = match message.len() {
+        0 => (Bytes::from_static(&EMPTY), Bytes::new()),
+        length => {
+            let copied = length <= COPIED;
+            let mut first = BytesMut::with_capacity(PREFIX_BYTES + if copied { length } else { 0 });
+            first.put_u8(0);
+            first.put_u32(length as u32);
+            if copied {
+                first.put_slice(&message);
+            }
+            (first.freeze(), if copied { Bytes::new() } else { message })
+        }
+    };
+    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+    let body = Answer { data: [first, second], trailers: Some(trailers) };
+    let mut response = Response::new(Body::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}
+
+struct Answer {
+    data: [Bytes; 2],
+    trailers: Option<HeaderMap>,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        for data in &mut self.data {
+            if !data.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(std::mem::take(data)))));
+            }
+        }
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.trailers.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::StreamBody;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(pieces: Vec<Vec<u8>>, max_bytes: usize) -> Result<Bytes, Status> {
+        let frames = pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::from(piece))));
+        let body = StreamBody::new(tokio_stream::iter(frames.collect::<Vec<_>>()));
+        let mut reading = pin!(first(body, max_bytes));
+        match reading.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(read) => read,
+            Poll::Pending => panic!("all pieces are there"),
+        }
+    }
+
+    fn framed(message: &[u8]) -> Vec<u8> {
+        [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat()
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_read_however_it_is_cut(
+            message in prop::collection::vec(any::<u8>(), 0..100),
+            following in prop::collection::vec(any::<u8>(), 0..20),
+            cuts in prop::collection::vec(0..120usize, 0..6),
+        ) {
+            let mut rest = [framed(&message), following].concat();
+            let mut pieces = Vec::new();
+            for cut in cuts {
+                let after = rest.split_off(cut.min(rest.len()));
+                pieces.push(std::mem::replace(&mut rest, after));
+            }
+            pieces.push(rest);
+            prop_assert_eq!(&read(pieces, 100).unwrap()[..], &message[..]);
+        }
+
+        #[test]
+        fn any_bytes_are_a_message_or_refused(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..5),
+        ) {
+            let _ = read(pieces, 10);
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        assert_eq!(read(vec![], 10).unwrap(), b""[..]);
+        for (pieces, expected) in [
+            (vec![framed(b"12345678901")], "found 11 bytes, expected at most 10"),
+            (vec![vec![0, 0xff, 0xff, 0xff, 0xff]], "found 4294967295 bytes"),
+            (vec![vec![1, 0, 0, 0, 0]], "marked as compressed"),
+            (vec![vec![0, 0]], "ends inside a message"),
+            (vec![vec![0, 0, 0, 0, 2, 9]], "ends inside a message"),
+        ] {
+            let error = read(pieces, 10).unwrap_err();
+            assert!(error.message().contains(expected), "{error}");
+        }
+    }
+}
