@@ -68,7 +68,7 @@ pub fn is_plugin(uri: &ModelUri) -> bool {
 }
 
 /// Checks that only root and this user can add files to the folder or change the libraries that it
-/// offers as plugins: nobody named them. Without plugins in it, any folder will do.
+/// offers as plugins: the user did not name them. Without plugins in it, any folder will do.
 ///
 /// # Errors
 ///

@@ -18,6 +18,7 @@ pub mod duration;
 pub mod functions;
 pub mod http_server;
 pub mod machine;
+pub mod peer;
 pub mod record;
 pub mod report;
 pub mod scenario;

@@ -128,7 +128,7 @@ struct Shared<'a, S> {
     cell: Arc<OnceCell<Answer>>,
 }
 
-/// The look-up is over when it was answered, and when nobody waits for it any more.
+/// The look-up is over when it was answered, and when no start waits for it any more.
 impl<S> Drop for Shared<'_, S> {
     fn drop(&mut self) {
         let mut under_way = self.lookups.under_way.lock();

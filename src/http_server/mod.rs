@@ -2,13 +2,13 @@
 //!
 //! Whatever clients do, a side holds a bounded number of connections with bounded buffers, and a
 //! connection on which nothing is asked and answered is closed ([`Limits`]). When there is no place
-//! for another connection, the one that was of use the longest ago gives way: nobody has to wait for
+//! for another connection, the one that was of use the longest ago is closed: no client has to wait for
 //! a client that holds connections.
 
 mod browsers;
 mod places;
 
-use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -24,7 +24,10 @@ use tower_service::Service;
 
 pub use self::browsers::{Hosts, refuse_browsers};
 use self::places::{Place, Places};
-use crate::tls::{Protocol, ServerTls, Stream};
+use crate::{
+    peer::peer,
+    tls::{Protocol, ServerTls, Stream},
+};
 
 /// What a side takes of its clients.
 #[derive(Debug, Clone, Copy)]
@@ -83,8 +86,8 @@ pub fn serve(
         tokio::spawn(async move {
             loop {
                 match listener.accept().await {
-                    Ok((stream, peer)) => {
-                        let place = places.enter(network(peer.ip()));
+                    Ok((stream, address)) => {
+                        let place = places.enter(peer(address));
                         // An answer must not wait for more data.
                         let _ = stream.set_nodelay(true);
                         let stream = Stream::accepted(stream, tls.as_ref(), Protocol::Http1);
@@ -98,17 +101,6 @@ pub fn serve(
                 }
             }
         });
-    }
-}
-
-/// What counts as one peer: whoever has an IPv6 address has 2^64 of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -117,15 +117,6 @@ async fn a_client_is_served_while_another_one_holds_all_connections() {
     }
 }
 
-#[test]
-fn a_network_of_ipv6_is_one_peer() {
-    let peer = |text: &str| network(text.parse().unwrap());
-    assert_eq!(peer("2001:db8::1"), peer("2001:db8::ffff:1"));
-    assert_ne!(peer("2001:db8::1"), peer("2001:db8:0:1::1"));
-    assert_eq!(peer("::ffff:10.0.0.1"), peer("10.0.0.1"));
-    assert_ne!(peer("10.0.0.1"), peer("10.0.0.2"));
-}
-
 #[expect(clippy::disallowed_methods, reason = "more than a moment is all that is meant")]
 async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;

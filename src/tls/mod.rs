@@ -2,7 +2,7 @@
 //!
 //! A server's certificate, key and authorities are files that can be read again while it serves
 //! ([`ServerTls::reload`]). A stream that was accepted is wrapped at once; the handshake is done by
-//! whoever reads or writes it first ([`Stream`]).
+//! the first read or write ([`Stream`]).
 
 mod client;
 mod files;

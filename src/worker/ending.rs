@@ -80,7 +80,7 @@ impl Worker {
         self.directory.delist(instance);
     }
 
-    /// A function was deleted where it was registered: its instances end, as nobody can call them,
+    /// A function was deleted where it was registered: its instances end, as no client can call them,
     /// and the next start looks it up again.
     pub fn function_deleted(self: &Arc<Self>, function_id: &str, clock: &Clock) {
         if let Some(function) = self.directory.function(function_id) {

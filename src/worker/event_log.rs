@@ -22,7 +22,7 @@ struct Kept {
     gone: u64,
 }
 
-/// What somebody has read: so many events of calls, and so many others.
+/// What a listener has read: so many events of calls, and so many others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cursor {
     calls: u64,

@@ -112,7 +112,7 @@ impl Listeners {
     }
 
     /// Listens as this node: from now on or, for one that comes back in time, from where it left. A
-    /// new one is told of what nobody noticed before.
+    /// new one is told of what no listener was told of before.
     ///
     /// # Errors
     ///

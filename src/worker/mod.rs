@@ -176,7 +176,7 @@ impl Worker {
         self.listeners.subscribe(node, self.ended_unnoticed(clock.now()), &self.nodes, clock)
     }
 
-    /// The ends of the instances of a former life, which nobody could be told of then.
+    /// The ends of the instances of a former life, which no listener could be told of then.
     fn ended_unnoticed(&self, now: Moment) -> VecDeque<Event> {
         // The same seed gives the same ids again.
         let gone = self.former.iter().filter(|(id, _)| self.directory.instance(*id).is_none());

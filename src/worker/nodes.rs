@@ -8,7 +8,7 @@ use crate::clock::{Clock, Moment};
 ///
 /// A request to start an instance does not say who asks. An instance can only belong to a node that
 /// listened when it was made, as leaves listen before they start anything; when all of those are
-/// gone for good, nobody will ever stop it.
+/// gone for good, no node will ever stop it.
 #[derive(Debug, Default)]
 pub(super) struct Nodes(Arc<Mutex<Vec<Node>>>);
 
@@ -72,7 +72,7 @@ impl Nodes {
 }
 
 impl Orphaned {
-    /// Whether an instance that was made at this moment belongs to nobody any more.
+    /// Whether an instance that was made at this moment belongs to no node any more.
     pub(super) fn includes(self, created: Moment) -> bool {
         let last = created + LISTENS_WITHIN;
         self.from <= last && self.until.is_none_or(|until| until > last)

@@ -47,7 +47,7 @@ async fn a_thread_that_is_held_does_not_stop_the_others(form: Form) {
     .await;
 }
 
-/// One peer opens as many connections as it can: somebody else is still served.
+/// One peer opens as many connections as it can: another client is still served.
 pub(crate) async fn crowd(rig: &Rig) -> Vec<Attacker> {
     let mut crowd = Vec::new();
     for _ in 0..2 * DESCRIPTORS {

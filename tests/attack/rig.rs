@@ -20,7 +20,7 @@ use crate::attacker::pause;
 pub(crate) const MOST_MEMORY: u64 = 256 << 20;
 /// What the allocator may keep of memory that was given back: it returns pages of a heap only when
 /// nothing is left at their ends, and each call thread has a heap.
-pub(crate) const ALLOCATORS_RESERVE: u64 = 160 << 20;
+pub(crate) const ALLOCATORS_RESERVE: u64 = 128 << 20;
 /// An attack goes no further than this.
 const ENOUGH: u64 = MOST_MEMORY + (64 << 20);
 /// The longest 99th percentile of the honest clients.

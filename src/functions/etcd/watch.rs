@@ -26,7 +26,7 @@ enum End {
     Gap,
 }
 
-/// Sends the deletions of functions until nobody listens.
+/// Sends the deletions of functions until the receiver is dropped.
 pub(super) async fn send_deletions(store: &EtcdStore, sender: &mpsc::Sender<Deletion>) {
     let mut watch = Watch { store, sender, next: None };
     loop {

@@ -37,7 +37,7 @@ pub(super) struct Entry {
     used: u64,
 }
 
-/// The order of eviction: what nobody looked up, then what was not looked up for longest; the oldest
+/// The order of eviction: what was never looked up, then what was not looked up for longest; the oldest
 /// first.
 type Rank = (u64, i64, Bytes);
 

@@ -72,7 +72,7 @@ enum Serving {
     Nobody { asked: Notify, clock: Clock },
 }
 
-/// A connection to an address that nobody has is closed after this time without a request.
+/// A connection to an address without an instance is closed after this time without a request.
 const NOBODY_WAITS: Duration = Duration::from_secs(10);
 
 /// The trailer with the id of the instance that ran the call.

@@ -19,12 +19,13 @@ use super::{
     endpoint::Endpoint,
     inbox::Inboxes,
     limits::ServerLimits,
-    peers::{NoPlace, Room, peer},
+    peers::{NoPlace, Room},
     sockets::{Bound, descriptors},
     threads::{ActiveEndpoint, CallThreads, Handover, Serve},
 };
 use crate::{
     clock::{Clock, Moment, Throttle, precise},
+    peer::peer,
     tls::ServerTls,
     wire::status::Limit,
 };
