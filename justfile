@@ -86,7 +86,7 @@ models:
 deny:
     cargo deny check bans licenses sources
 
-# Fuzz one of json, settings, uri, plugin and onnx for so many seconds (needs cargo-fuzz and a C++ compiler)
+# Fuzz one of json, settings, uri, frames, plugin and onnx for so many seconds (needs cargo-fuzz and a C++ compiler)
 fuzz target seconds *args:
     mkdir -p fuzz/target/corpus/{{target}}
     RUSTC_BOOTSTRAP=1 cargo fuzz run \

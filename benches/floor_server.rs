@@ -4,12 +4,19 @@
 //! `floor_server HOST:PORT` and `floor_server HOST:PORT short` use the worker's own threads,
 //! transport and path of a call. `floor_server HOST:PORT router` is a bare tonic server, one on each
 //! thread; `just bench-server` compares it with the worker. With the files of a certificate and its
-//! key as two more arguments it speaks TLS.
+//! key as two more arguments it speaks TLS. `floor_server HOST:PORT raw` is a bare hyper server, which
+//! takes any method and any bytes: `just bench-server --instance` compares it with an instance's own
+//! address.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail")]
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{convert::Infallible, sync::Arc, thread, time::Duration};
 
 use bytes::Bytes;
+use http::{HeaderValue, header::CONTENT_TYPE};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyperfake_proto::controller::{
     MetricsRequest, MetricsUpdate, StartResponse, StatusRequest, StatusUpdate,
     common::{CallRequest, CallResponse, FunctionId, InstanceId},
@@ -26,10 +33,14 @@ use hyperfake_worker::{
         transport::{Acceptor, Connection, Endpoint, MessageLimits, ServerLimits, sockets::bind},
     },
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+};
 use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
 use tonic::{
     Extensions, Request, Response, Status,
+    metadata::MetadataMap,
     service::{Routes, RoutesBuilder},
     transport::{Identity, Server, ServerTlsConfig},
 };
@@ -38,21 +49,25 @@ struct Floor(Clock);
 
 impl CallHandler for Floor {
     async fn call(&self, request: CallRequest) -> CallResult {
-        let now = self.0.since_epoch(self.0.now());
-        let mut written = trailers::Writer::default();
-        written.timestamp(&trailers::CALL_QUEUED, now);
-        written.timestamp(&trailers::GOT_RESPONSE, now);
-        written.number(&trailers::PROCESSING_TIME, 0);
-        written.millionths(&trailers::CPU, 600_000);
-        written.number(&trailers::RAM, 8_000_000);
         let response = CallResponse {
             request_id: request.request_id,
             data: Bytes::from_static(b"0123456789"),
             error: None,
             instance_id: Some(InstanceId { id: "0123456789ab".into() }),
         };
-        Ok(Response::from_parts(written.finish(), response, Extensions::default()))
+        Ok(Response::from_parts(call_trailers(&self.0), response, Extensions::default()))
     }
+}
+
+fn call_trailers(clock: &Clock) -> MetadataMap {
+    let now = clock.since_epoch(clock.now());
+    let mut written = trailers::Writer::default();
+    written.timestamp(&trailers::CALL_QUEUED, now);
+    written.timestamp(&trailers::GOT_RESPONSE, now);
+    written.number(&trailers::PROCESSING_TIME, 0);
+    written.millionths(&trailers::CPU, 600_000);
+    written.number(&trailers::RAM, 8_000_000);
+    written.finish()
 }
 
 #[tonic::async_trait]
@@ -99,11 +114,14 @@ async fn main() {
         [address] => (address, "short", None),
         [address, way] => (address, way.as_str(), None),
         [address, way, cert, key] => (address, way.as_str(), Some((cert, key))),
-        _ => panic!("expected HOST:PORT, optionally short or router, and optionally CERT KEY"),
+        _ => panic!("expected HOST:PORT, optionally short, router or raw, and optionally CERT KEY"),
     };
     let listener = bind(address.parse().unwrap()).unwrap().listen().unwrap();
     let threads = thread::available_parallelism().unwrap().get();
     println!("serving on {address}");
+    if way == "raw" {
+        return in_turn(listener, (0..threads).map(|_| spawn_hyper())).await;
+    }
     if way == "router" {
         let read = |file: &String| std::fs::read(file).unwrap();
         let identity = tls.map(|(cert, key)| Identity::from_pem(read(cert), read(key)));
@@ -133,7 +151,15 @@ impl Endpoint<Clock> for FloorEndpoint {
 
 /// tonic's own transport, with connections in turn and the same windows, stream limit and keepalive.
 async fn serve_with_tonic(listener: TcpListener, threads: usize, identity: Option<&Identity>) {
-    let queues: Vec<_> = (0..threads).map(|_| spawn_tonic(identity.cloned())).collect();
+    in_turn(listener, (0..threads).map(|_| spawn_tonic(identity.cloned()))).await;
+}
+
+/// Where a thread gets its connections from.
+type Queue = UnboundedSender<std::net::TcpStream>;
+
+/// Gives each thread a connection in turn.
+async fn in_turn(listener: TcpListener, queues: impl Iterator<Item = Queue>) {
+    let queues: Vec<_> = queues.collect();
     for queue in queues.iter().cycle() {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -141,10 +167,52 @@ async fn serve_with_tonic(listener: TcpListener, threads: usize, identity: Optio
     }
 }
 
-fn spawn_tonic(
-    identity: Option<Identity>,
-) -> tokio::sync::mpsc::UnboundedSender<std::net::TcpStream> {
-    let (queue, connections) = tokio::sync::mpsc::unbounded_channel();
+/// hyper's own transport on a thread of its own, with the same settings.
+fn spawn_hyper() -> Queue {
+    let (queue, mut connections) = unbounded_channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let clock = precise::start();
+            let mut server = http2::Builder::new(TokioExecutor::new());
+            server
+                .timer(TokioTimer::new())
+                .initial_connection_window_size(16 << 20)
+                .initial_stream_window_size(1 << 20)
+                .max_concurrent_streams(LIMITS.max_streams)
+                .keep_alive_interval(Some(Duration::from_secs(5)))
+                .keep_alive_timeout(Duration::from_secs(5));
+            while let Some(connection) = connections.recv().await {
+                let connection = TokioIo::new(TcpStream::from_std(connection).unwrap());
+                let clock = clock.clone();
+                let service = service_fn(move |request| answer_raw(request, clock.clone()));
+                tokio::spawn(server.serve_connection(connection, service));
+            }
+        });
+    });
+    queue
+}
+
+/// Reads any message of any method, and answers with a message of ten bytes and the trailers of a call
+/// at an instance's own address.
+async fn answer_raw(
+    request: http::Request<Incoming>,
+    clock: Clock,
+) -> Result<http::Response<impl http_body::Body<Data = Bytes, Error = Infallible>>, hyper::Error> {
+    request.into_body().collect().await?;
+    let mut trailers = call_trailers(&clock).into_headers();
+    trailers.insert("instanceid", HeaderValue::from_static("0123456789ab"));
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let message = Bytes::from_static(b"\0\0\0\0\x0a0123456789");
+    let frames = [Frame::data(message), Frame::trailers(trailers)];
+    let frames = tokio_stream::iter(frames.map(Ok::<_, Infallible>));
+    let mut response = http::Response::new(StreamBody::new(frames));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    Ok(response)
+}
+
+fn spawn_tonic(identity: Option<Identity>) -> Queue {
+    let (queue, connections) = unbounded_channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {

@@ -11,9 +11,7 @@ from servers import Failed
 
 HEADERS = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
 
-# gRPC's 5 bytes and a CallResponse: 10 bytes in `data` and an instance's id of 12, with 2 bytes
-# before the data and 4 before the id.
-ANSWER_BYTES = 5 + (2 + 10) + (4 + 12)
+CONTROLLER = "/controller.Controller"
 
 # A background with less than this share of the calls that it should have is none.
 KEPT_SHARE = 0.95
@@ -81,7 +79,15 @@ def write_body(folder, name, message):
 def start_instance(server, function, folder):
     """Starts an instance of the function; `h2load` is the one gRPC client that there is."""
     body = write_body(folder, "start", function_id(function))
-    output = run_h2load(server, "Start", body, Shape(1, 1), ["-n", "1"])
+    output = run_h2load(server, f"{CONTROLLER}/Start", body, Shape(1, 1), ["-n", "1"])
+    if numbers_of(output)["data"] <= 5:
+        raise Failed(f"the {server.name} did not start the function")
+
+
+def start_instance_with_address(server, function, folder):
+    """Starts an instance of the function that has an address of its own."""
+    body = write_body(folder, "start", function_id(function))
+    output = run_h2load(server, "/worker.Worker/Start", body, Shape(1, 1), ["-n", "1"])
     if numbers_of(output)["data"] <= 5:
         raise Failed(f"the {server.name} did not start the function")
 
@@ -89,7 +95,7 @@ def start_instance(server, function, folder):
 def h2load_command(server, method, body, shape, extra):
     command = ["h2load", "-t", "1", "-c", str(shape.connections), "-m", str(shape.streams)]
     command += [*extra, "-d", str(body), *HEADERS]
-    return [*command, f"{server.scheme}://{server.address}/controller.Controller/{method}"]
+    return [*command, f"{server.scheme}://{server.address}{method}"]
 
 
 def run_h2load(server, method, body, shape, extra):
@@ -134,13 +140,13 @@ def numbers_of(output):
 def call(server, shape, body, extra):
     """Makes calls, checks that each was answered, and returns how many there were and how many in
     a second."""
-    found = numbers_of(run_h2load(server, "Call", body, shape, extra))
+    found = numbers_of(run_h2load(server, server.method, body, shape, extra))
     where = f"{server.name}, {shape}, {body.name}"
     bad = {name: found[name] for name in ("failed", "errored", "timeout") if found[name]}
     if bad or found["succeeded"] != found["done"]:
         raise Failed(f"{where}: of {found['done']} calls {found['succeeded']} succeeded: {bad}")
     # In a run of some seconds' length, calls that were started may be cut off.
-    least, most = (found[count] * ANSWER_BYTES for count in ("done", "started"))
+    least, most = (found[count] * server.answer_bytes for count in ("done", "started"))
     if not least <= found["data"] <= most:
         expected = f"{least}" if least == most else f"{least} to {most}"
         raise Failed(
@@ -166,7 +172,7 @@ class Background:
         each = round(rate / self.SHAPE.connections)
         self.wanted = each * self.SHAPE.connections
         extra = ["-n", str(self.wanted * seconds), f"--rps={each}", *self.OPENING]
-        self.command = self.LEAST_PRIORITY + h2load_command(server, "Call", body, self.SHAPE, extra)
+        self.command = self.LEAST_PRIORITY + h2load_command(server, server.method, body, self.SHAPE, extra)
         # How many there were, in a second.
         self.rate = 0.0
 

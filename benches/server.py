@@ -10,6 +10,9 @@ slows the machine down for a while slows both, and the ratio of the two is worth
 
 The worker predicts with a model but waits for nothing (`--time-scale 0`), and both answer with as
 many bytes. Each answer is checked by its size, because h2load does not look at gRPC's status.
+
+With `--instance` an instance's own address is called, with raw bytes and a method that only the function
+knows, and the floor is a bare HTTP/2 server that takes any method, or the same worker's `Call`.
 """
 
 import contextlib
@@ -22,7 +25,15 @@ import tempfile
 # Nothing but sources belongs into this folder.
 sys.dont_write_bytecode = True
 import bench
-from h2load import Shape, call, call_request, children_cpu_seconds, start_instance, write_body
+from h2load import (
+    Shape,
+    call,
+    call_request,
+    children_cpu_seconds,
+    start_instance,
+    start_instance_with_address,
+    write_body,
+)
 from servers import (
     HOST,
     ROOT,
@@ -40,6 +51,12 @@ BODIES = {"small": 0, "64 KiB": 64 * 1024}
 CONNECTIONS = (1, 4, 32)
 STREAMS = (1, 16, 64)
 
+# Where an instance has its own address: the first one of the range is the first one's.
+INSTANCE_RANGE, INSTANCE_HOST = "127.77.7.0/29", "127.77.7.1"
+
+# A method of a function, and the length of its answer: gRPC's 5 bytes and 10.
+METHOD, RAW_ANSWER_BYTES = "/bench.Bench/Run", 5 + 10
+
 # How long h2load is to take for each number, and for the percentiles: these come from runs of their
 # own, because the log that they need takes h2load a system call for each request.
 SAMPLE_SECONDS = 1.0
@@ -52,15 +69,17 @@ CLIENT_BUSY = 0.9
 
 # What `--check` asks for.
 EXPECTED_SHAPE_RATIO = 0.90
+EXPECTED_INSTANCE_RATIO = {"raw": 0.95, "call": 1.0}
 LEAST_RATIO = 0.80
 
 # A change to the request path is judged by this shape.
 CHECKED_SHAPE = Shape(4, 16)
 
 
-def calibrate(servers, shape, body, seconds):
+def calibrate(servers, shape, bodies, seconds):
     """How many calls the faster of the servers answers in so many seconds. Warms them up, too."""
-    rates = [call(server, shape, body, ["-D", CALIBRATION])[1] for server in servers]
+    calibration = ["-D", CALIBRATION]
+    rates = [call(server, shape, bodies[server], calibration)[1] for server in servers]
     return shape.calls_for(seconds, max(rates))
 
 
@@ -101,20 +120,21 @@ def percentile(ordered, share):
     return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
 
 
-def measure_shape(floor, worker, shape, body, rounds, seconds):
-    """All rounds of one shape with one body."""
-    calls = calibrate((floor, worker), shape, body, seconds)
+def measure_shape(floor, worker, shape, name, bodies, rounds, seconds):
+    """All rounds of one shape with one size of body."""
+    bodies = dict(zip((floor, worker), bodies))
+    calls = calibrate((floor, worker), shape, bodies, seconds)
     latency_calls = shape.calls_for(LATENCY_SHARE, calls)
     samples = []
     for number in range(rounds):
         order = (floor, worker) if number % 2 == 0 else (worker, floor)
         sample = {"first": order[0].name}
         for server in order:
-            sample[server.name] = measure_throughput(server, shape, body, calls)
+            sample[server.name] = measure_throughput(server, shape, bodies[server], calls)
         for server in order:
-            sample[server.name].update(measure_latency(server, shape, body, latency_calls))
+            sample[server.name].update(measure_latency(server, shape, bodies[server], latency_calls))
         samples.append(sample)
-    return row(shape, body.name, samples)
+    return row(shape, name, samples)
 
 
 def row(shape, body, samples):
@@ -210,10 +230,11 @@ time for each million calls is the number to compare."""
 
 def shortfalls(found):
     """What `--check` has to say against the rows."""
+    expected = EXPECTED_INSTANCE_RATIO.get(found["floor"], EXPECTED_SHAPE_RATIO)
     for measured in found["rows"]:
         shape, ratio = shape_of(measured), measured["ratio"]["median"]
         checked = shape == CHECKED_SHAPE and measured["body"] == "small"
-        least = EXPECTED_SHAPE_RATIO if checked else LEAST_RATIO
+        least = expected if checked else LEAST_RATIO
         if ratio < least:
             body = measured["body"]
             yield f"{shape}, {body}: the ratio is {ratio:.3f}, expected at least {least:.2f}"
@@ -221,11 +242,13 @@ def shortfalls(found):
 
 def measure(arguments):
     """Runs both servers and measures every shape. Says on standard error how far it is."""
-    port, database_port, floor_port = free_ports(3)
+    port, database_port, floor_port, instance_port = free_ports(4)
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        command = [arguments.floor_server, f"{HOST}:{floor_port}", arguments.floor]
+        own = "router" if arguments.floor == "call" else arguments.floor
+        command = [arguments.floor_server, f"{HOST}:{floor_port}", own]
         options = ["--model", *MODEL, "--time-scale", "0"]
+        options += ["--instance-addresses", f"{INSTANCE_RANGE}:{instance_port}", "--etcd-listen", "off"]
         scheme = "http"
         if arguments.tls:
             scheme, (cert, key) = "https", certificate(folder)
@@ -237,16 +260,26 @@ def measure(arguments):
         worker = stack.enter_context(serving("worker", command, ports, folder, scheme))
         function = register(database_port, MODEL[1])
         start_instance(worker, function, folder)
+        if arguments.floor == "call":
+            floor = worker.at("floor", worker.address, worker.method, worker.answer_bytes)
+        if arguments.instance:
+            start_instance_with_address(worker, function, folder)
+            address = f"{INSTANCE_HOST}:{instance_port}"
+            worker = worker.at("worker", address, METHOD, RAW_ANSWER_BYTES)
+        if arguments.floor == "raw":
+            floor = floor.at("floor", floor.address, METHOD, RAW_ANSWER_BYTES)
         rows = []
         for name in arguments.bodies:
-            body = write_body(folder, name, call_request(function, BODIES[name]))
+            calls = write_body(folder, f"{name} by Call", call_request(function, BODIES[name]))
+            raw = write_body(folder, f"{name}", bytes(BODIES[name]))
+            bodies = [raw if server.method == METHOD else calls for server in (floor, worker)]
             for shape in arguments.shapes:
                 measured = measure_shape(
-                    floor, worker, shape, body, arguments.rounds, arguments.seconds
+                    floor, worker, shape, name, bodies, arguments.rounds, arguments.seconds
                 )
                 rows.append(measured)
                 print(f"{shape}, {name}: {measured['ratio']['median']:.2f}", file=sys.stderr)
-        return {"rows": rows}
+        return {"floor": arguments.floor, "rows": rows}
 
 
 def shapes(text):
@@ -258,23 +291,31 @@ def read_arguments():
         "server",
         __doc__.split("\n", 1)[0],
         f"fail when a ratio is below {LEAST_RATIO:.2f}, or that of {CHECKED_SHAPE} with small bodies "
-        f"below {EXPECTED_SHAPE_RATIO:.2f}",
+        f"below {EXPECTED_SHAPE_RATIO:.2f}; with --instance below "
+        + " and ".join(f"{ratio:.2f} of {floor}" for floor, ratio in EXPECTED_INSTANCE_RATIO.items()),
     )
     add = parser.add_argument
     add("hyperfake", type=bench.program, metavar="HYPERFAKE", help="the worker's program")
     add("floor_server", type=bench.program, metavar="FLOOR_SERVER", help="what to compare it with")
-    add("--floor", choices=("router", "short"), default="router",
+    add("--instance", action="store_true",
+        help="call an instance's own address instead of Call; small bodies only")
+    add("--floor", choices=("router", "short", "raw", "call"),
         help="how the floor finds its handler: by tonic's router, as a bare tonic server does, if not "
-             "given, or by the worker's own short way")
+             "given, or by the worker's own short way; with --instance, a bare HTTP/2 server that takes "
+             "raw bytes, if not given, or the worker's Call")
     add("--tls", action="store_true", help="both servers speak TLS; needs openssl for a certificate")
     add("--quick", action="store_true", help=f"only {CHECKED_SHAPE} with small bodies, and shorter")
     add("--shape", type=shapes, metavar="C×S,…", help="only these connections × streams")
     arguments = parser.parse_args()
     if arguments.quick and arguments.shape:
         parser.error("--quick chooses the shape; --shape does not go with it")
+    floors = ("raw", "call") if arguments.instance else ("router", "short")
+    arguments.floor = arguments.floor or floors[0]
+    if arguments.floor not in floors:
+        parser.error(f"--floor {arguments.floor}: expected {' or '.join(floors)} here")
     everything = [Shape(connections, streams) for connections in CONNECTIONS for streams in STREAMS]
     arguments.shapes = [CHECKED_SHAPE] if arguments.quick else arguments.shape or everything
-    arguments.bodies = ["small"] if arguments.quick else list(BODIES)
+    arguments.bodies = ["small"] if arguments.quick or arguments.instance else list(BODIES)
     arguments.seconds = QUICK_SECONDS if arguments.quick else SAMPLE_SECONDS
     if arguments.check and CHECKED_SHAPE not in arguments.shapes:
         parser.error(f"--check needs the shape {CHECKED_SHAPE}")
@@ -283,7 +324,9 @@ def read_arguments():
 
 def chosen(arguments):
     """The options that choose something other than the usual."""
-    if arguments.floor != "router":
+    if arguments.instance:
+        yield "--instance"
+    if arguments.floor not in ("router", "raw"):
         yield f"--floor {arguments.floor}"
     if arguments.tls:
         yield "--tls"

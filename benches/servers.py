@@ -19,8 +19,13 @@ class Failed(Exception):
     """The measurement has no result, for this reason."""
 
 
+# gRPC's 5 bytes and a CallResponse: 10 bytes in `data` and an instance's id of 12, with 2 bytes
+# before the data and 4 before the id.
+CALL_ANSWER_BYTES = 5 + (2 + 10) + (4 + 12)
+
+
 class Server:
-    """A server's process."""
+    """A server's process, and the method that is called there."""
 
     def __init__(self, name, process, address, log, scheme):
         self.name = name
@@ -28,6 +33,14 @@ class Server:
         self.address = address
         self.log = log
         self.scheme = scheme
+        self.method = "/controller.Controller/Call"
+        self.answer_bytes = CALL_ANSWER_BYTES
+
+    def at(self, name, address, method, answer_bytes):
+        """The same process at another address, where another method is called."""
+        other = Server(name, self.process, address, self.log, self.scheme)
+        other.method, other.answer_bytes = method, answer_bytes
+        return other
 
     def check(self):
         """Fails when the process has ended."""
