@@ -51,8 +51,9 @@ BODIES = {"small": 0, "64 KiB": 64 * 1024}
 CONNECTIONS = (1, 4, 32)
 STREAMS = (1, 16, 64)
 
-# Where an instance has its own address: the first one of the range is the first one's.
-INSTANCE_RANGE, INSTANCE_HOST = "127.77.7.0/29", "127.77.7.1"
+# Where instances have addresses of their own: as many instances are started as there are addresses, so
+# that each is an instance's.
+INSTANCE_RANGE, INSTANCE_HOSTS = "127.77.7.0/30", ("127.77.7.1", "127.77.7.2")
 
 # A method of a function, and the length of its answer: gRPC's 5 bytes and 10.
 METHOD, RAW_ANSWER_BYTES = "/bench.Bench/Run", 5 + 10
@@ -263,8 +264,9 @@ def measure(arguments):
         if arguments.floor == "call":
             floor = worker.at("floor", worker.address, worker.method, worker.answer_bytes)
         if arguments.instance:
-            start_instance_with_address(worker, function, folder)
-            address = f"{INSTANCE_HOST}:{instance_port}"
+            for _ in INSTANCE_HOSTS:
+                start_instance_with_address(worker, function, folder)
+            address = f"{INSTANCE_HOSTS[0]}:{instance_port}"
             worker = worker.at("worker", address, METHOD, RAW_ANSWER_BYTES)
         if arguments.floor == "raw":
             floor = floor.at("floor", floor.address, METHOD, RAW_ANSWER_BYTES)
