@@ -42,8 +42,8 @@ fn dispatch(command: Command, runtime: &Runtime) -> Result<ExitCode> {
         Command::Server(args) => {
             return runtime.block_on(server::run(*args, print)).map(|()| ExitCode::SUCCESS);
         }
-        Command::Call(args) => runtime.block_on(call::run(args))?,
-        Command::Load(args) => runtime.block_on(load::run(args))?,
+        Command::Call(args) => runtime.block_on(call::run(*args))?,
+        Command::Load(args) => runtime.block_on(load::run(*args))?,
         Command::Function(args) => runtime.block_on(function::run(args))?,
         Command::Predict(args) => predict::run(&args)?,
         Command::Models(args) => models::run(args)?,

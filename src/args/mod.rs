@@ -1,8 +1,10 @@
 //! The command line: every option is described here. [`crate::config`] maps options to configurations.
 
 mod client;
+mod contradictions;
 mod environment;
 mod functions;
+mod leaf;
 mod models;
 mod named;
 mod read;
@@ -15,6 +17,7 @@ pub use self::{
     client::{CallArgs, LoadArgs, TargetArgs},
     environment::Environment,
     functions::{EtcdArgs, FunctionArgs, FunctionCommand, FunctionLimitArgs, FunctionTargetArgs},
+    leaf::{BodyArgs, LeafArgs},
     models::{
         CheckArgs, DoctorArgs, EngineArgs, ModelArgs, ModelsArgs, ModelsCommand, PredictArgs,
     },
@@ -44,10 +47,11 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("HYPERFAKE_C
 pub enum Command {
     /// Serve as a worker
     Server(Box<ServerArgs>),
-    /// Register a function at a running worker, start it, call it, and show what happened
-    Call(CallArgs),
-    /// Send calls to a running worker on a schedule, and show how exact it was
-    Load(LoadArgs),
+    /// Register a function at a running worker, start it, call it, and show what happened; or call one
+    /// through a leaf
+    Call(Box<CallArgs>),
+    /// Send calls to a running worker, or through a leaf, on a schedule, and show how exact it was
+    Load(Box<LoadArgs>),
     /// Register, list, change and delete functions, as the platform's own command line does
     Function(FunctionArgs),
     /// Ask a model for one prediction, without a server

@@ -1,6 +1,7 @@
 //! The commands of `hyperfake`, one file each: what was typed is mapped to the types of the module
 //! that does the work, and what came of it to a report.
 
+mod body;
 pub mod call;
 pub mod completions;
 pub mod doctor;
@@ -10,6 +11,7 @@ pub mod models;
 pub mod predict;
 pub mod server;
 mod target;
+mod through;
 
 /// What a command shows on standard output, and whether what it looked at is as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ mod server;
 use serde::Serialize;
 
 pub(crate) use self::{
-    call::CallReport,
+    call::{Answer, CallReport},
     check::{BackendRun, CheckedFile, CheckedModel, Input, Sample, check_json, check_text},
     doctor::{DoctorReport, OnnxRuntime},
     function::{FunctionChange, FunctionList},
@@ -29,5 +29,5 @@ pub(crate) use self::{
 /// Indented JSON, with the keys in alphabetical order.
 fn json(report: &impl Serialize) -> String {
     // Through a value, which sorts the keys. Reports have nothing that JSON has not.
-    format!("{:#}", serde_json::json!(report))
+    format::visible(&format!("{:#}", serde_json::json!(report)))
 }

@@ -152,13 +152,13 @@ impl Files {
         else {
             panic!("not load")
         };
-        if let Ok(output) = load::run(args).await {
+        if let Ok(output) = load::run(*args).await {
             // On a busy machine the run may not be valid, but no call fails.
             assert!(output.text.contains("calls each second"), "{output:?}");
             assert!(!output.text.contains(" x "), "{output:?}");
         }
         match command("call image") {
-            Command::Call(args) => call::run(args).await,
+            Command::Call(args) => call::run(*args).await,
             other => panic!("{other:?}"),
         }
     }
