@@ -241,6 +241,10 @@ fn models_lists_the_models_and_check_reports_problems() {
     assert_eq!(json[0]["image"], "img:2");
     assert_eq!(json[0]["inputs"][0], "request_bytes");
     run("models -m nowhere.onnx").failure().stderr(predicate::str::contains("nowhere.onnx"));
+    // As in a folder without ./models.
+    run("models --models-dir nowhere").failure().stderr(predicate::str::contains(
+        "nowhere: cannot search the folder for models; name models with -m, or another folder with",
+    ));
 
     let folder = tempfile::tempdir().unwrap();
     let good = model(folder.path(), "good.json", &constant(Duration::from_millis(3)));
