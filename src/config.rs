@@ -112,6 +112,15 @@ pub fn choice(args: &EngineArgs) -> backends::Choice {
     backends::Choice { onnx_engine: args.onnx_engine, ort_library: args.ort_lib.clone() }
 }
 
+/// Where instances are. Loopback addresses of one container mean another thing in the others, which
+/// reach it by the name of its service.
+fn instances(args: &ServerArgs) -> instance::Listen {
+    let (range, ports) = (args.instance_addresses, args.instance_ports.clone());
+    let service = (args.containerized && range.is_none()).then_some(&args.containers.service_name);
+    let advertise = args.advertise_host.as_ref().or(service).cloned();
+    instance::Listen { range, ports, advertise }
+}
+
 fn tls(args: ServerTlsArgs) -> Result<Option<ServerFiles>> {
     let ServerTlsArgs { tls_cert, tls_key, tls_client_ca: client_ca, .. } = args;
     let alone = |flag, missing| {
@@ -133,7 +142,7 @@ impl Config {
     ///
     /// When a value is not valid; the error names its flag.
     pub fn new(args: ServerArgs, machine: &Machine) -> Result<Self> {
-        let places = stores::places(&args)?;
+        let (places, instances) = (stores::places(&args)?, instances(&args));
         let Machine { cores, memory } = *machine;
         let max_partial_bytes = max_partial_bytes(&args, memory)?;
         let threads = args.workers.map_or(cores, |workers| cores.min(workers as usize));
@@ -144,11 +153,7 @@ impl Config {
                 range: args.fleet_addresses,
             },
             stagger: args.fleet_stagger,
-            instances: instance::Listen {
-                range: args.instance_addresses,
-                ports: args.instance_ports,
-                advertise: args.advertise_host,
-            },
+            instances,
             on_stop: args.on_stop,
             server: ServerLimits {
                 threads,
@@ -315,6 +320,18 @@ mod tests {
         let url = |line| config(line).unwrap().places.url.to_string();
         assert_eq!(url("--containerized"), "http://database:8999/");
         assert_eq!(url("--containerized --database-address http://a:1"), "http://a:1/");
+    }
+
+    #[test]
+    fn instances_of_a_container_are_at_ports_of_its_service() {
+        let host = |line| config(line).unwrap().instances.advertise;
+        let name = |name: &str| Some(name.to_owned());
+        assert_eq!(host(""), None);
+        assert_eq!(host("--service-name a"), None);
+        assert_eq!(host("--containerized"), name("worker"));
+        assert_eq!(host("--containerized --service-name worker-a-1"), name("worker-a-1"));
+        assert_eq!(host("--containerized --advertise-host 10.0.0.1"), name("10.0.0.1"));
+        assert_eq!(host("--containerized --instance-addresses 127.1.0.0/16"), None);
     }
 
     #[test]

@@ -301,6 +301,8 @@ mod tests {
             ("server --runtime podman", "docker, firecracker, instant"),
             ("server --response loud", "expected random:N"),
             ("server --cpus 0", "--cpus"),
+            ("server --service-name a:1", "--service-name <NAME>': expected a name or an address"),
+            ("server --advertise-host a:1", "--advertise-host <HOST>': expected a name or an"),
             ("server --memory lots", "--memory"),
             ("server --log-level loud", "'loud' is not one of error, warn"),
             ("server --log-level info,h2=loud", "'h2=loud' is not one of"),

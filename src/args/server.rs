@@ -64,8 +64,9 @@ pub struct ServerArgs {
     pub instance_ports: Option<RangeInclusive<u16>>,
 
     /// The name or address at which a leaf reaches those ports; with it, they are served where
-    /// --address is [default: 127.0.0.1]
-    #[arg(long, env = "HYPERFAKE_ADVERTISE_HOST", value_name = "HOST")]
+    /// --address is [default: 127.0.0.1, or --service-name with --containerized]
+    #[arg(long, env = "HYPERFAKE_ADVERTISE_HOST", value_name = "HOST",
+          value_parser = instance::host)]
     pub advertise_host: Option<String>,
 
     /// What becomes of the calls at an instance's own address when it is stopped: they end as they
@@ -119,7 +120,8 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_FUNCTIONS_FILE", value_name = "FILE")]
     pub functions_file: Option<PathBuf>,
 
-    /// The worker runs in a container next to the platform's other parts
+    /// The worker runs in a container next to the platform's other parts: these are asked by the names
+    /// that they have there, and instances have ports, as with --advertise-host
     #[arg(long, env = "HYPERFAKE_CONTAINERIZED", value_parser = BoolishValueParser::new())]
     pub containerized: bool,
 
@@ -268,12 +270,15 @@ pub struct ServerArgs {
     pub log: LogArgs,
 }
 
-/// Options of the platform's own worker that concern its containers. They are accepted, so that its
-/// command lines work, and the log says that they have no effect.
+/// Options of the platform's own worker that concern its containers. Most of them are only accepted,
+/// so that its command lines work, and the log says that they have no effect.
 #[derive(Debug, Clone, Args)]
 pub struct ContainerArgs {
-    #[arg(long, hide = true, value_name = "NAME")]
-    service_name: Option<String>,
+    /// The name at which other containers reach this one, for --containerized without
+    /// --advertise-host
+    #[arg(long, env = "HYPERFAKE_SERVICE_NAME", value_name = "NAME", default_value = "worker",
+          value_parser = instance::host)]
+    pub service_name: String,
     #[arg(long, hide = true, value_name = "NAME")]
     network_name: Option<String>,
     #[arg(long, hide = true, value_name = "NAME")]
@@ -281,14 +286,10 @@ pub struct ContainerArgs {
 }
 
 impl ContainerArgs {
-    /// Those that were given.
+    /// Those that were given and have no effect.
     #[must_use]
-    pub fn given(&self) -> Vec<&'static str> {
-        let all = [
-            ("--service-name", &self.service_name),
-            ("--network-name", &self.network_name),
-            ("--node-id", &self.node_id),
-        ];
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let all = [("--network-name", &self.network_name), ("--node-id", &self.node_id)];
         all.into_iter().filter(|(_, value)| value.is_some()).map(|(flag, _)| flag).collect()
     }
 }

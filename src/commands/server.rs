@@ -25,7 +25,7 @@ pub async fn run(args: ServerArgs, show: impl Fn(&str) -> Result<()>) -> Result<
     let signals = Signals::watch(reloads);
     let mut signals =
         signals.map_err(|error| Error::internal("cannot watch signals").with_source(error))?;
-    let without_effect = args.containers.given();
+    let without_effect = args.containers.without_effect();
     if !without_effect.is_empty() {
         tracing::info!("of no effect, as there are no containers: {}", without_effect.join(", "));
     }
