@@ -9,7 +9,9 @@ use hyperfake_predictor::{Error, Result};
 use hyperfake_worker::{
     args::{Cli, Command},
     backends,
-    commands::{Output, call, completions, doctor, function, load, models, predict, server},
+    commands::{
+        Output, call, completions, doctor, function, health, load, models, predict, server,
+    },
     telemetry,
 };
 use tokio::runtime::Runtime;
@@ -44,6 +46,7 @@ fn dispatch(command: Command, runtime: &Runtime) -> Result<ExitCode> {
         }
         Command::Call(args) => runtime.block_on(call::run(args))?,
         Command::Load(args) => runtime.block_on(load::run(args))?,
+        Command::Health(args) => runtime.block_on(health::run(args))?,
         Command::Function(args) => runtime.block_on(function::run(args))?,
         Command::Predict(args) => predict::run(&args)?,
         Command::Models(args) => models::run(args)?,

@@ -133,3 +133,29 @@ pub struct TargetArgs {
     #[command(flatten)]
     pub tls: ClientTlsArgs,
 }
+
+/// The options of `hyperfake health`.
+#[derive(Debug, Clone, Args)]
+pub struct HealthArgs {
+    /// The worker, or another server of gRPC; with https:// in front, TLS is spoken
+    #[arg(
+        long,
+        env = "HYPERFAKE_ADDRESS",
+        value_name = "HOST:PORT",
+        default_value = "localhost:50051"
+    )]
+    pub address: String,
+
+    /// The service that is asked about, such as worker.Worker [default: the server as a whole]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub service: String,
+
+    /// The longest that the answer may take
+    #[arg(short, long, value_name = "DURATION", default_value = "5s",
+          value_parser = duration::parse)]
+    pub timeout: Duration,
+
+    /// TLS.
+    #[command(flatten)]
+    pub tls: ClientTlsArgs,
+}

@@ -12,7 +12,7 @@ mod tls;
 use clap::{Parser, Subcommand};
 
 pub use self::{
-    client::{CallArgs, LoadArgs, TargetArgs},
+    client::{CallArgs, HealthArgs, LoadArgs, TargetArgs},
     environment::Environment,
     functions::{EtcdArgs, FunctionArgs, FunctionCommand, FunctionLimitArgs, FunctionTargetArgs},
     models::{
@@ -48,6 +48,8 @@ pub enum Command {
     Call(CallArgs),
     /// Send calls to a running worker on a schedule, and show how exact it was
     Load(LoadArgs),
+    /// Ask a running worker whether it serves, and fail if it does not
+    Health(HealthArgs),
     /// Register, list, change and delete functions, as the platform's own command line does
     Function(FunctionArgs),
     /// Ask a model for one prediction, without a server

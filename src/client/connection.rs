@@ -41,7 +41,7 @@ pub struct Connection {
 const BRIEF: Duration = Duration::from_secs(5);
 /// The most bytes of a header and of an answer that carries no data.
 const MAX_HEADER_BYTES: u32 = 16 << 10;
-const MAX_PLAIN_ANSWER: usize = 64 << 10;
+pub(super) const MAX_PLAIN_ANSWER: usize = 64 << 10;
 
 /// An instance that was started.
 #[derive(Debug, Clone)]
@@ -81,39 +81,11 @@ impl Connection {
     ///
     /// When nothing answers there in time, or not as TLS.
     pub async fn open(target: &Target, clock: &Clock) -> Result<Self> {
-        let shown = &target.address;
-        let failed = |error: tonic::transport::Error| {
-            let message =
-                format!("no worker answers at {shown}; start one with 'hyperfake server'");
-            Error::unavailable(message).with_source(error)
-        };
-        let address = shown.strip_prefix("http://").unwrap_or(shown);
-        let address = address.strip_prefix("https://").unwrap_or(address);
-        // A server's ":50051" and "[::]:50051" are this machine to a client.
-        let port = address.strip_prefix("[::]").unwrap_or(address).strip_prefix(':');
-        let address = port.map_or_else(|| address.to_owned(), |port| format!("localhost:{port}"));
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(failed)?
-            .initial_connection_window_size(16 << 20)
-            .http2_max_header_list_size(MAX_HEADER_BYTES)
-            .tcp_nodelay(true);
-        let connecting = async {
-            match &target.tls {
-                None => endpoint.connect().await,
-                Some(tls) => {
-                    let origin = format!("https://{address}").parse();
-                    let endpoint = origin.into_iter().fold(endpoint, Endpoint::origin);
-                    endpoint.connect_with_connector(TlsConnector::new(tls)).await
-                }
-            }
-        };
         let limit = BRIEF.min(target.deadline);
         let channel = tokio::select! {
-            connected = connecting => connected.map_err(failed)?,
+            connected = connect(target) => connected?,
             () = clock.sleep_until(clock.now() + limit) => {
-                let limit = format::duration(limit);
-                let message = format!("no worker answers at {shown} within {limit}");
-                return Err(Error::new(ErrorKind::Timeout, message));
+                return Err(no_answer_at(target, limit));
             }
         };
         let (client, clock) = (ControllerClient::new(channel), clock.clone());
@@ -203,6 +175,40 @@ impl Connection {
             () = self.clock.sleep_until(end) => Err(no_answer(deadline)),
         }
     }
+}
+
+/// Connects to a worker, however long that takes.
+pub(super) async fn connect(target: &Target) -> Result<Channel> {
+    let shown = &target.address;
+    let failed = |error: tonic::transport::Error| {
+        let message = format!("no worker answers at {shown}; start one with 'hyperfake server'");
+        Error::unavailable(message).with_source(error)
+    };
+    let address = shown.strip_prefix("http://").unwrap_or(shown);
+    let address = address.strip_prefix("https://").unwrap_or(address);
+    // A server's ":50051" and "[::]:50051" are this machine to a client.
+    let port = address.strip_prefix("[::]").unwrap_or(address).strip_prefix(':');
+    let address = port.map_or_else(|| address.to_owned(), |port| format!("localhost:{port}"));
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(failed)?
+        .initial_connection_window_size(16 << 20)
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .tcp_nodelay(true);
+    let connected = match &target.tls {
+        None => endpoint.connect().await,
+        Some(tls) => {
+            let origin = format!("https://{address}").parse();
+            let endpoint = origin.into_iter().fold(endpoint, Endpoint::origin);
+            endpoint.connect_with_connector(TlsConnector::new(tls)).await
+        }
+    };
+    connected.map_err(failed)
+}
+
+/// The error for a worker that does not answer in this time.
+pub(super) fn no_answer_at(target: &Target, limit: Duration) -> Error {
+    let (address, limit) = (&target.address, format::duration(limit));
+    Error::new(ErrorKind::Timeout, format!("no worker answers at {address} within {limit}"))
 }
 
 /// The error for an answer other than the one that was asked for, or for none.

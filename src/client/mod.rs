@@ -3,6 +3,7 @@
 
 mod closed_loop;
 mod connection;
+mod health;
 mod open_loop;
 mod schedule;
 mod tls_connector;
@@ -10,6 +11,7 @@ mod tls_connector;
 pub use self::{
     closed_loop::{Repeated, Repetition, repeat},
     connection::{Connection, Instance, Sample, Target},
+    health::{Health, health},
     open_loop::{Driver, Progress, Sent},
     schedule::{Arrival, Schedule},
 };

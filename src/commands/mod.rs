@@ -5,6 +5,7 @@ pub mod call;
 pub mod completions;
 pub mod doctor;
 pub mod function;
+pub mod health;
 pub mod load;
 pub mod models;
 pub mod predict;

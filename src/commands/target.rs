@@ -18,17 +18,21 @@ use crate::{
 pub(super) fn of(args: &TargetArgs, deadline: Duration) -> Result<Target> {
     Ok(Target {
         address: args.address.clone(),
-        tls: tls(args)?,
+        tls: tls(&args.address, &args.database_address, &args.tls)?,
         max_message_bytes: args.max_message_size.as_u64() as usize,
         deadline,
     })
 }
 
-/// TLS, if the worker's address begins with `https://`.
-fn tls(args: &TargetArgs) -> Result<Option<ClientTls>> {
+/// TLS, if the worker's address begins with `https://`. The options may be for the registry alone.
+pub(super) fn tls(
+    address: &str,
+    registry: &str,
+    args: &ClientTlsArgs,
+) -> Result<Option<ClientTls>> {
     let is_https = |address: &str| address.starts_with("https://");
     let files = files(args);
-    if is_https(&args.address) {
+    if is_https(address) {
         return ClientTls::load(&files).map(Some);
     }
     // The authorities may be a variable of the environment, meant for other commands.
@@ -36,18 +40,17 @@ fn tls(args: &TargetArgs) -> Result<Option<ClientTls>> {
         ("--tls-cert", files.identity.is_some()),
         ("--tls-server-name", files.server_name.is_some()),
     ];
-    match asked.into_iter().find(|(_, is_given)| *is_given && !is_https(&args.database_address)) {
+    match asked.into_iter().find(|(_, is_given)| *is_given && !is_https(registry)) {
         None => Ok(None),
         Some((flag, _)) => {
-            let found = &args.address;
-            let message = format!("found '{found}', expected https:// in front of it for {flag}");
+            let message = format!("found '{address}', expected https:// in front of it for {flag}");
             Err(Error::invalid(message).at("--address"))
         }
     }
 }
 
-fn files(args: &TargetArgs) -> ClientFiles {
-    let ClientTlsArgs { tls_ca, tls_cert, tls_key, tls_server_name } = args.tls.clone();
+fn files(args: &ClientTlsArgs) -> ClientFiles {
+    let ClientTlsArgs { tls_ca, tls_cert, tls_key, tls_server_name } = args.clone();
     ClientFiles { ca: tls_ca, identity: tls_cert.zip(tls_key), server_name: tls_server_name }
 }
 
@@ -70,7 +73,7 @@ pub(super) async fn start(
     };
     let store = config::store_url(&target.database_address)?;
     let store = match store.scheme() {
-        "https" => HttpStore::with_tls(store, &ClientTls::load(&files(target))?),
+        "https" => HttpStore::with_tls(store, &ClientTls::load(&files(&target.tls))?),
         _ => HttpStore::new(store).map_err(unregistered)?,
     };
     let clock = connection.clock();

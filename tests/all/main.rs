@@ -17,6 +17,7 @@ mod fleet;
 mod forgetting;
 mod grpc;
 mod harmful_server;
+mod health;
 // What a process uses is read from /proc.
 #[cfg(target_os = "linux")]
 mod hostile;
