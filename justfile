@@ -6,7 +6,7 @@ _list:
     @just --list
 
 # Everything that CI checks
-check: format deny lint test doc clients instructions
+check: format deny lint test doc clients deploy instructions
 
 # The sources are formatted
 format:
@@ -28,6 +28,10 @@ doc:
 clients:
     cargo test --workspace --no-run --quiet
     tests/clients.sh "${CARGO_TARGET_DIR:-target}/debug/hyperfake"
+
+# The image and the manifests are well-formed: kubernetes-validate, hadolint
+deploy:
+    tests/deploy.sh
 
 # One prediction and one call cost as many instructions as before; needs valgrind
 instructions *args:

@@ -9,6 +9,7 @@ mod bad_input;
 mod cli;
 mod command_line;
 mod compression;
+mod deploy;
 mod ending;
 mod endpoints;
 mod etcd;
