@@ -1,3 +1,5 @@
+use hyperfake_predictor::Uniforms;
+
 /// Where every random number of a run comes from. A number is a hash of the seed, a worker, a
 /// function, the number of a call or an instance, and what it is for: the same run draws the same
 /// numbers, whatever its threads do, and two runs that differ in a policy have the same luck.
@@ -28,6 +30,12 @@ pub enum Purpose {
     FunctionId = 3,
     /// See [`Purpose::FunctionId`].
     FunctionIdRest = 4,
+    /// The run time of the call with this number.
+    RunTime = 7,
+    /// The CPU that the call with this number holds.
+    Cpu = 12,
+    /// The memory that the call with this number holds.
+    Ram = 13,
 }
 
 /// 2^64 divided by the golden ratio: its multiples are spread evenly.
@@ -69,6 +77,16 @@ impl Draws {
     #[must_use]
     pub fn unit(self, number: u64, purpose: Purpose) -> f64 {
         (self.bits(number, purpose) >> 11) as f64 * (0.5_f64).powi(53)
+    }
+
+    /// Where the call with this number lies in the distributions that a model knows.
+    #[must_use]
+    pub fn uniforms(self, number: u64) -> Uniforms {
+        Uniforms {
+            run_time: self.unit(number, Purpose::RunTime),
+            cpu: self.unit(number, Purpose::Cpu),
+            ram: self.unit(number, Purpose::Ram),
+        }
     }
 }
 

@@ -153,7 +153,8 @@ impl Executor {
             worker_ram_bytes: worker.ledger.ram_bytes() as f64,
         };
         running.features = Some(features);
-        let asked = self.sessions.predict(&info.model, &features, &worker.config.layers);
+        let uniforms = || info.draws.uniforms(running.number);
+        let asked = self.sessions.predict(&info.model, &features, &worker.config.layers, uniforms);
         let Answer { raw, mut prediction } = match asked {
             Ok(answer) => answer,
             Err(error) => {

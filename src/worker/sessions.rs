@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use hyperfake_predictor::{Features, Result};
+use hyperfake_predictor::{Features, Result, Uniforms};
 use parking_lot::Mutex;
 
 use crate::catalog::{Answer, Catalog, Layers, Model, ModelSession};
@@ -20,7 +20,8 @@ impl Sessions {
         Arc::new(Self(sessions.collect()))
     }
 
-    /// Asks a model of the catalog.
+    /// Asks a model of the catalog. `uniforms` is where a call lies in the distributions of a model that
+    /// knows some.
     ///
     /// # Errors
     ///
@@ -30,8 +31,9 @@ impl Sessions {
         model: &Model,
         features: &Features,
         layers: &Layers,
+        uniforms: impl FnOnce() -> Uniforms,
     ) -> Result<Answer> {
-        self.0[model.index].lock().predict(features, layers)
+        self.0[model.index].lock().predict(features, layers, uniforms)
     }
 }
 

@@ -406,6 +406,7 @@ fn the_record_of_a_call_whose_model_fails_has_its_features_and_the_reason() {
             units: Units::NATIVE,
             trained: Vec::new(),
             deterministic: true,
+            knows_distributions: false,
             settings: Default::default(),
         };
         let backends = Backends::new([Arc::new(Failing(info)) as Arc<dyn Backend>]);
