@@ -37,7 +37,7 @@ use tonic::{
 struct Floor(Clock);
 
 impl CallHandler for Floor {
-    async fn call(&self, request: CallRequest) -> CallResult {
+    async fn call(&self, request: CallRequest, _fault: Option<Box<str>>) -> CallResult {
         let now = self.0.since_epoch(self.0.now());
         let mut written = trailers::Writer::default();
         written.timestamp(&trailers::CALL_QUEUED, now);
@@ -64,7 +64,7 @@ impl Controller for Floor {
     }
 
     async fn call(&self, request: Request<CallRequest>) -> CallResult {
-        CallHandler::call(self, request.into_inner()).await
+        CallHandler::call(self, request.into_inner(), None).await
     }
 
     async fn stop(&self, request: Request<InstanceId>) -> Result<Response<InstanceId>, Status> {

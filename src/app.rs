@@ -1,5 +1,7 @@
 //! The composition root: the one place that picks concrete types and puts them together.
 
+mod scenarios;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
@@ -49,9 +51,10 @@ impl App {
     ///
     /// # Errors
     ///
-    /// When a model cannot be opened, when there is none, or when an address cannot be had. Then
-    /// nothing serves.
-    pub async fn start(config: Config) -> Result<Self> {
+    /// When a model or the scenario cannot be read, when there is no model, or when an address cannot be
+    /// had. Then nothing serves.
+    pub async fn start(mut config: Config) -> Result<Self> {
+        let scenario = scenarios::open(&mut config)?;
         let (addresses, page) = (config.addresses()?, config.metrics_address()?);
         let tls = config.tls.clone().map(ServerTls::load).transpose()?;
         let preparation = Server::prepare(&config.server);
@@ -73,6 +76,7 @@ impl App {
             let name = address.to_string();
             let (seed, store) = (seed.worker(index), Arc::clone(&store));
             let worker = Worker::new(name, seed, behaviour, catalog, store);
+            let worker = worker.with_scenario(index, Arc::clone(&scenario), precise::now());
             let mut worker = worker.with_addresses(instances.addresses.of_worker(index));
             if let Some((file, former)) = &state {
                 let own = former.iter().filter(|former| former.worker == index);
@@ -177,6 +181,7 @@ impl App {
             memory_bytes: worker.memory_bytes,
             container_runtime: worker.runtime.to_string(),
             cold_start: worker.cold_start.unwrap_or(worker.runtime.cold_start()),
+            scenario: self.config.scenario.source.as_ref().map(ToString::to_string),
             time_scale: (scale != TimeScale::ONE).then(|| scale.to_string()),
             registry: self.registry.as_ref().map(|(_, place)| place),
             etcd: self.etcd.as_ref().map(|(place, prefix)| (place, &**prefix)),

@@ -11,9 +11,10 @@ pub use self::stores::{etcd, store_url};
 use crate::{
     args::{EngineArgs, LogArgs, ModelArgs, ServerArgs, ServerTlsArgs},
     backends,
-    catalog::{Extrapolation, Layers, ResponseBody, Source},
+    catalog::{self, Extrapolation, Layers, ResponseBody},
     functions::Places,
     machine::Machine,
+    scenario::{Overrides, Source},
     telemetry,
     tls::ServerFiles,
     wire::{
@@ -41,6 +42,8 @@ pub struct Config {
     pub server: ServerLimits,
     /// Where random numbers come from, if that was chosen.
     pub seed: Option<u64>,
+    /// How functions, instances and workers behave.
+    pub scenario: Behaviour,
     /// How the worker behaves.
     pub worker: worker::Config,
     /// The models.
@@ -61,11 +64,24 @@ pub struct Config {
     pub shutdown_grace: Duration,
 }
 
+/// How functions, instances and workers behave.
+#[derive(Debug, Clone)]
+pub struct Behaviour {
+    /// Where that is stated; nothing for the plain scenario.
+    pub source: Option<Source>,
+    /// What counts before it.
+    pub overrides: Overrides,
+    /// Whether the worker's CPUs were chosen.
+    pub has_cpus: bool,
+    /// Whether the worker's memory was chosen.
+    pub has_memory: bool,
+}
+
 /// The models, and the backends that open them.
 #[derive(Debug, Clone)]
 pub struct Models {
     /// The models that were named.
-    pub named: Vec<Source>,
+    pub named: Vec<catalog::Source>,
     /// The folder that is searched for more.
     pub folder: Option<PathBuf>,
     /// Whether a model that cannot be opened is left out.
@@ -88,7 +104,7 @@ impl Models {
             .into_iter()
             .map(|(uri, image)| {
                 let image = image.map(|image| image.parse()).transpose()?;
-                Ok(Source { uri, image })
+                Ok(catalog::Source { uri, image })
             })
             .collect::<Result<Vec<_>>>()
             .map_err(|error| error.at("--model"))?;
@@ -161,6 +177,16 @@ impl Config {
                 max_connections: args.max_connections as usize,
             },
             seed: args.seed,
+            scenario: Behaviour {
+                source: args.scenario.as_deref().map(Source::from),
+                overrides: Overrides {
+                    contention: args.contention,
+                    cold_start: args.cold_start.is_some(),
+                    time_scale: args.time_scale,
+                },
+                has_cpus: args.cpus.is_some(),
+                has_memory: args.memory.is_some(),
+            },
             worker: worker::Config {
                 cpus: args.cpus.map_or(cores, |cpus| cpus as usize),
                 memory_bytes: match args.memory.map(|memory| memory.as_u64()) {

@@ -9,7 +9,7 @@ use hyperfake_predictor::{Error, Result};
 use hyperfake_worker::{
     args::{Cli, Command},
     backends,
-    commands::{Output, call, completions, doctor, function, load, models, predict, server},
+    commands::{Output, call, completions, doctor, function, load, models, predict, scenario, server},
     telemetry,
 };
 use tokio::runtime::Runtime;
@@ -47,6 +47,7 @@ fn dispatch(command: Command, runtime: &Runtime) -> Result<ExitCode> {
         Command::Function(args) => runtime.block_on(function::run(args))?,
         Command::Predict(args) => predict::run(&args)?,
         Command::Models(args) => models::run(args)?,
+        Command::Scenario(args) => scenario::run(args)?,
         Command::Doctor(args) => runtime.block_on(doctor::run(&args)),
         Command::Completions { shell } => completions::run(shell),
     };

@@ -6,6 +6,7 @@ mod functions;
 mod models;
 mod named;
 mod read;
+mod scenario;
 mod server;
 mod tls;
 
@@ -19,6 +20,7 @@ pub use self::{
         CheckArgs, DoctorArgs, EngineArgs, ModelArgs, ModelsArgs, ModelsCommand, PredictArgs,
     },
     read::parser,
+    scenario::{ScenarioArgs, ScenarioCommand},
     server::{ContainerArgs, DatabaseType, LogArgs, ServerArgs},
     tls::{ClientTlsArgs, ServerTlsArgs},
 };
@@ -54,6 +56,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// List the models that a server would load, or check model files
     Models(ModelsArgs),
+    /// Check scenario files, and show what they state and which presets there are
+    Scenario(ScenarioArgs),
     /// Show what this machine offers: ONNX Runtime, vector instructions, the clock's exactness
     Doctor(DoctorArgs),
     /// Print a script that completes this program's options in a shell

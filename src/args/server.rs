@@ -9,6 +9,7 @@ use clap::{
     value_parser,
 };
 use ipnet::IpNet;
+use strum::VariantNames;
 use tracing_subscriber::filter::Targets;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     catalog::{Extrapolation, ResponseBody},
     duration,
-    scenario::{ContainerRuntime, TimeScale},
+    scenario::{ContainerRuntime, Contention, TimeScale},
     telemetry::Format,
     wire::{
         instance::{self, OnStop, Range},
@@ -124,9 +125,22 @@ pub struct ServerArgs {
     pub containerized: bool,
 
     /// The seed of all random numbers, such as the ids of instances and random answers: the same
-    /// seed gives the same numbers [default: another one for each start]
+    /// seed gives the same numbers [default: what the scenario says, else another one for each start]
     #[arg(long, env = "HYPERFAKE_SEED", value_name = "N")]
     pub seed: Option<u64>,
+
+    /// How functions, instances and workers behave: a scenario file, which SIGHUP reads again, or the
+    /// name of a preset: plain, realistic or chaos [default: plain]
+    #[arg(long, env = "HYPERFAKE_SCENARIO", value_name = "FILE|PRESET")]
+    pub scenario: Option<PathBuf>,
+
+    /// How calls share the simulated CPUs: not at all (none), run times hold for the load at a call's
+    /// begin and only changes of it count (relative), or they hold for a worker without other calls
+    /// (absolute) [default: what the scenario says, else none]
+    #[arg(long, env = "HYPERFAKE_CONTENTION", value_name = "HOW",
+          value_parser = PossibleValuesParser::new(Contention::VARIANTS)
+              .try_map(|name| name.parse::<Contention>()))]
+    pub contention: Option<Contention>,
 
     /// The models.
     #[command(flatten)]
@@ -147,7 +161,7 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_RUNTIME", value_name = "NAME", default_value = "docker")]
     pub runtime: ContainerRuntime,
 
-    /// The cold start of every instance, whatever the runtime and the model say
+    /// The cold start of every instance, whatever the runtime, the model and the scenario say
     #[arg(long, env = "HYPERFAKE_COLD_START", value_name = "DURATION", value_parser = duration::parse)]
     pub cold_start: Option<Duration>,
 
@@ -180,13 +194,14 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_TIME_SCALE", value_name = "FACTOR", default_value = "1")]
     pub time_scale: TimeScale,
 
-    /// The worker's simulated CPUs [default: those that this process may use]
+    /// The worker's simulated CPUs [default: what the scenario says, else those that this process may
+    /// use]
     #[arg(long, env = "HYPERFAKE_CPUS", value_name = "N",
           value_parser = value_parser!(u32).range(1..=65_536))]
     pub cpus: Option<u32>,
 
-    /// The worker's simulated memory, such as 16GiB [default: what this process may use: the
-    /// container's limit, or this machine's memory]
+    /// The worker's simulated memory, such as 16GiB [default: what the scenario says, else what this
+    /// process may use: the container's limit, or this machine's memory]
     #[arg(long, env = "HYPERFAKE_MEMORY", value_name = "SIZE", value_parser = size)]
     pub memory: Option<ByteSize>,
 

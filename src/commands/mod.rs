@@ -8,6 +8,7 @@ pub mod function;
 pub mod load;
 pub mod models;
 pub mod predict;
+pub mod scenario;
 pub mod server;
 mod target;
 

@@ -10,6 +10,7 @@ mod load;
 mod models;
 mod percentiles;
 mod prediction;
+mod scenario;
 mod server;
 
 use serde::Serialize;
@@ -23,6 +24,7 @@ pub(crate) use self::{
     models::ModelList,
     percentiles::Percentiles,
     prediction::PredictionReport,
+    scenario::{PresetList, ScenarioReport},
     server::ServerSummary,
 };
 
