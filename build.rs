@@ -2,15 +2,16 @@
 
 use std::{path::Path, process::Command};
 
+/// The variable that tells the commit.
+const TOLD: &str = "HYPERFAKE_BUILD_COMMIT";
+
 fn main() {
-    let commit = Command::new("git")
-        .args(["rev-parse", "--short=12", "HEAD"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .and_then(|output| String::from_utf8(output.stdout).ok())
-        .map_or_else(|| "unknown commit".to_owned(), |commit| commit.trim().to_owned());
+    // Where the sources are without their history, as in an image's build.
+    let told = std::env::var_os(TOLD).and_then(|commit| commit.into_string().ok());
+    let told = told.filter(|commit| !commit.is_empty());
+    let commit = told.or_else(commit).unwrap_or_else(|| "unknown commit".to_owned());
     println!("cargo::rustc-env=HYPERFAKE_COMMIT={commit}");
+    println!("cargo::rerun-if-env-changed={TOLD}");
     if knows_packed_relocations() {
         // The addresses that are set at the start, 2 MB of them, in 15 KB.
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
@@ -21,6 +22,12 @@ fn main() {
     if log.exists() {
         println!("cargo::rerun-if-changed={}", log.display());
     }
+}
+
+fn commit() -> Option<String> {
+    let asked = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
+    let commit = String::from_utf8(asked.stdout).ok().filter(|_| asked.status.success())?;
+    Some(commit.trim().to_owned())
 }
 
 /// glibc 2.36 and newer, and the linkers of its time. Only asked where the program is built for the

@@ -6,7 +6,7 @@ _list:
     @just --list
 
 # Everything that CI checks
-check: format deny lint test doc clients instructions
+check: format deny lint test doc clients deploy instructions
 
 # The sources are formatted
 format:
@@ -20,6 +20,10 @@ lint:
 test:
     cargo test --workspace
 
+# The tests of records with the feature `parquet`; not among those that CI runs, as it builds everything anew
+test-parquet:
+    cargo test --workspace --features parquet --lib -- record::
+
 # The documentation builds, without a warning
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
@@ -29,13 +33,17 @@ clients:
     cargo test --workspace --no-run --quiet
     tests/clients.sh "${CARGO_TARGET_DIR:-target}/debug/hyperfake"
 
+# The image and the manifests are well-formed: kubernetes-validate, hadolint
+deploy:
+    tests/deploy.sh
+
 # One prediction and one call cost as many instructions as before; needs valgrind
 instructions *args:
     benches/instructions.py {{args}}
 
-# A worker that is churned for long stays as it was: memory, descriptors, threads and ledger
-soak duration="10m" *args:
-    cargo bench --profile dist --bench soak -- --duration {{duration}} {{args}}
+# A worker that is churned for long (10m) stays as it was; with --scenario chaos, its record, its clients and its counters agree
+soak *args:
+    cargo bench --profile dist --bench soak -- --run {{args}}
 
 # What one client can do to the others: memory, descriptors and other clients' times; uses h2spec if it is there
 attack *args:
@@ -52,6 +60,11 @@ bench-backends *args: (_bench "backends" args)
 bench-server *args:
     cargo build --profile dist --bin hyperfake --example floor_server
     benches/server.py "${CARGO_TARGET_DIR:-target}"/dist/{hyperfake,examples/floor_server} --readme benches/README.md {{args}}
+
+# Measure what a record costs the worker that writes it; needs h2load
+bench-record *args:
+    cargo build --profile dist --bin hyperfake
+    benches/record.py "${CARGO_TARGET_DIR:-target}/dist/hyperfake" --readme benches/README.md {{args}}
 
 # Measure how exact the worker's times are, idle and under load; needs h2load
 bench-timing *args:

@@ -2,7 +2,8 @@
 //! `benches/instructions.py` to count the instructions of.
 //!
 //! `core predict N` asks the shipped echo network N times; `core call N` runs N calls of it: placed
-//! on an instance, predicted, held in the ledger and ended, with all run times scaled to 0.
+//! on an instance, predicted, held in the ledger and ended, with all run times scaled to 0; `core
+//! realistic N` runs them with the preset of that name, of a function with limits.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail")]
 
 use std::{hint::black_box, path::Path, sync::Arc};
@@ -17,7 +18,7 @@ use hyperfake_worker::{
     config::Config,
     functions::embedded::EmbeddedStore,
     machine::Machine,
-    scenario::Seed,
+    scenario::{Overrides, SCENARIOS, Scenario, Seed, TimeScale},
     worker::{Call, Executor, Sessions, Worker},
 };
 
@@ -30,8 +31,9 @@ fn main() {
     let Ok(count) = count.parse() else { return };
     match &**what {
         "predict" => predict(count),
-        "call" => call(count),
-        other => panic!("found '{other}', expected predict or call"),
+        "call" => call(count, Scenario::plain()),
+        "realistic" => call(count, realistic()),
+        other => panic!("found '{other}', expected predict, call or realistic"),
     }
 }
 
@@ -52,24 +54,33 @@ fn predict(count: u64) {
     }
 }
 
-fn call(count: u64) {
+fn realistic() -> Scenario {
+    let preset = SCENARIOS.iter().find(|preset| preset.name == "realistic").unwrap();
+    let time_scale: TimeScale = "0".parse().unwrap();
+    let overrides = Overrides { contention: None, cold_start: true, time_scale };
+    Scenario::parse(preset.text).unwrap().with(&overrides)
+}
+
+fn call(count: u64, scenario: Scenario) {
     let line = "hyperfake server --time-scale 0 --cold-start 0s";
     let cli = Cli::read(line.split(' ').map(Into::into)).unwrap();
     let Command::Server(args) = cli.command else { unreachable!("it is one") };
     let config = Config::new(*args, &Machine::detect()).unwrap().worker;
     let registry = EmbeddedStore::default();
-    let function = registry.register(format!(r#"{{"image_tag": "{IMAGE}"}}"#).into()).unwrap();
+    let limits = r#"{"max_concurrency": 8, "cpu_quota": 100000, "cpu_period": 100000}"#;
+    let function = format!(r#"{{"image_tag": "{IMAGE}", "config": {limits}}}"#);
+    let function = registry.register(function.into()).unwrap();
     let catalog = Arc::new(catalog());
     let sessions = Sessions::of(&catalog);
-    let worker =
-        Arc::new(Worker::new("core", Seed::new(0), Arc::new(config), catalog, Arc::new(registry)));
     let clock = ManualClock::new().clock();
+    let worker = Worker::new("core", Seed::new(0), Arc::new(config), catalog, Arc::new(registry));
+    let worker = Arc::new(worker.with_scenario(0, Arc::new(scenario), clock.now()));
     let executor = Executor::new(Arc::clone(&worker), clock.clone(), sessions);
     let calls = async {
         worker.start(&function, &clock).await.unwrap();
         for _ in 0..count {
             let data = Bytes::from_static(b"hello");
-            let call = Call { function: &function, instance: None, data };
+            let call = Call { function: &function, instance: None, data, fault: None };
             black_box(executor.call(black_box(call)).await.unwrap());
         }
     };

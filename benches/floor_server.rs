@@ -48,7 +48,7 @@ use tonic::{
 struct Floor(Clock);
 
 impl CallHandler for Floor {
-    async fn call(&self, request: CallRequest) -> CallResult {
+    async fn call(&self, request: CallRequest, _fault: Option<Box<str>>) -> CallResult {
         let response = CallResponse {
             request_id: request.request_id,
             data: Bytes::from_static(b"0123456789"),
@@ -79,7 +79,7 @@ impl Controller for Floor {
     }
 
     async fn call(&self, request: Request<CallRequest>) -> CallResult {
-        CallHandler::call(self, request.into_inner()).await
+        CallHandler::call(self, request.into_inner(), None).await
     }
 
     async fn stop(&self, request: Request<InstanceId>) -> Result<Response<InstanceId>, Status> {

@@ -21,9 +21,15 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BASELINE = ROOT / "benches" / "instructions.json"
-WHAT = {"predict": "one prediction", "call": "one call through the core"}
+WHAT = {
+    "predict": "one prediction",
+    "call": "one call through the core",
+    "realistic": "the same with the scenario 'realistic'",
+}
+# A realistic call costs at most this much of a plain one.
+MOST_OF_A_CALL = 1.3
 # Two runs, so that their difference is free of what comes before the first one.
-FEW, MANY = 1_000, 3_000
+FEW, MANY = 2_000, 42_000
 # A change by more than this has to be meant.
 TOLERANCE = 0.05
 
@@ -77,6 +83,10 @@ def main():
         ratio = found[what] / baseline[what]
         print(f"{name}: {found[what]:,.0f} instructions, {100 * (ratio - 1):+.1f} %")
         changed |= abs(ratio - 1) > TOLERANCE
+    ratio = found["realistic"] / found["call"]
+    print(f"a realistic call: {100 * (ratio - 1):+.1f} % against a plain one")
+    if ratio > MOST_OF_A_CALL:
+        sys.exit(f"instructions: found {ratio:.2f} of a plain call, at most {MOST_OF_A_CALL}")
     if changed:
         sys.exit(
             f"instructions: changed by more than {TOLERANCE:.0%}; if that is meant, "

@@ -38,6 +38,7 @@ impl Backend for RuleBackend {
             units: Units::NATIVE,
             trained: Vec::new(),
             deterministic: true,
+            knows_distributions: false,
             settings: Default::default(),
         };
         Ok(Arc::new(Rule { info, ns_per_byte }))

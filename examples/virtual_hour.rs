@@ -27,7 +27,7 @@ use hyperfake_worker::{
     config::Config,
     functions::embedded::EmbeddedStore,
     machine::Machine,
-    record::{CallRecord, Sink},
+    record::{CallRecord, InstanceId, Sink},
     scenario::Seed,
     worker::{Call, Executor, Sessions, Worker},
 };
@@ -161,7 +161,7 @@ async fn run(
         let data = Bytes::from(vec![0; random.usize(..2000)]);
         let (executor, function) = (Arc::clone(&executor), Arc::clone(&function));
         calls.spawn(async move {
-            executor.call(Call { function: &function, instance: None, data }).await
+            executor.call(Call { function: &function, instance: None, data, fault: None }).await
         });
         while let Some(ended) = calls.try_join_next() {
             ended??;
@@ -178,15 +178,16 @@ fn csv(records: &[CallRecord]) -> Result<String> {
         "number,instance,arrived_ns,began_ns,ended_ns,request_bytes,active_calls,cpu_cores,ram_bytes\n",
     );
     for record in records {
+        let (number, instance) = (record.number.unwrap_or_default(), record.instance);
         let (features, planned) = (record.features, record.planned);
         let (Some(features), Some(planned), Some(began)) = (features, planned, record.began) else {
-            return Err(format!("call {} did not end well", record.number).into());
+            return Err(format!("call {number} did not end well").into());
         };
         writeln!(
             text,
             "{},{},{},{},{},{},{},{},{}",
-            record.number,
-            record.instance,
+            number,
+            instance.map_or(String::new(), InstanceId::text),
             record.arrived.as_nanos(),
             began.as_nanos(),
             record.ended.as_nanos(),

@@ -1,23 +1,28 @@
 //! The composition root: the one place that picks concrete types and puts them together.
 
+mod page;
+mod scenarios;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinHandle;
 use url::{Host, Url};
 
 use crate::{
     admin::metrics,
     backends,
     catalog::{self, Catalog, Extrapolation},
-    clock::{Clock, Lateness, LatenessMonitor, precise},
+    clock::{Lateness, LatenessMonitor, precise},
     config::{Config, Models},
     functions::{self, Deletion, Deletions, Opened, Place, Places, StoreKind, StoreTls},
+    record::Recorder,
     report::{ModelList, ServerSummary},
     scenario::{Purpose, Seed, TimeScale},
     state_file::{Former, StateFile},
     tls::{ClientTls, ServerTls},
     wire::{
+        self,
         instance::InstanceAddresses,
         server::Server,
         transport::sockets::{self, Bound},
@@ -40,6 +45,7 @@ pub struct App {
     /// Where the page of metrics is shown.
     metrics: Option<SocketAddr>,
     tls: Option<ServerTls>,
+    recorder: Option<Recorder>,
     config: Config,
     housekeeping: JoinHandle<()>,
 }
@@ -49,18 +55,22 @@ impl App {
     ///
     /// # Errors
     ///
-    /// When a model cannot be opened, when there is none, or when an address cannot be had. Then
-    /// nothing serves.
-    pub async fn start(config: Config) -> Result<Self> {
+    /// When a model or the scenario cannot be read, when there is no model, or when an address cannot be
+    /// had. Then nothing serves.
+    pub async fn start(mut config: Config) -> Result<Self> {
+        let scenario = scenarios::open(&mut config)?;
         let (addresses, page) = (config.addresses()?, config.metrics_address()?);
         let tls = config.tls.clone().map(ServerTls::load).transpose()?;
+        let recorder =
+            config.record.clone().map(|to| Recorder::start(to, precise::start(), wire::kind_name));
+        let recorder = recorder.transpose().map_err(|error| error.at("--record"))?;
         let preparation = Server::prepare(&config.server);
         let catalog = Arc::new(open_models(&config.models, config.extrapolation)?);
         sockets::raise_limit();
         let sockets = bind(&addresses)?;
         let serving: Vec<_> = sockets.iter().map(|(address, _)| *address).collect();
         let instances = InstanceAddresses::open(&config.instances, &serving)?;
-        let page = page.map(bind_page).transpose()?;
+        let page = page.map(page::bind).transpose()?;
         let seed = Seed::new(config.seed.unwrap_or_else(|| fastrand::u64(..)));
         let opened = open_stores(&config.places, tls.as_ref(), seed).await?;
         let Opened { store, registry, etcd, serve } = opened;
@@ -73,7 +83,11 @@ impl App {
             let name = address.to_string();
             let (seed, store) = (seed.worker(index), Arc::clone(&store));
             let worker = Worker::new(name, seed, behaviour, catalog, store);
+            let worker = worker.with_scenario(index, Arc::clone(&scenario), precise::now());
             let mut worker = worker.with_addresses(instances.addresses.of_worker(index));
+            if let Some(recorder) = &recorder {
+                worker = worker.with_sink(recorder.sink());
+            }
             if let Some((file, former)) = &state {
                 let own = former.iter().filter(|former| former.worker == index);
                 let own = own.map(|former| (former.instance, Arc::clone(&former.function)));
@@ -101,7 +115,9 @@ impl App {
         }
         let metrics = page.as_ref().and_then(|page| page.local_addr().ok());
         if let Some(page) = page {
-            metrics::serve(page, tls.as_ref(), snapshots(server.clocks(), &workers, &addresses));
+            let snapshots =
+                page::snapshots(server.clocks(), &workers, &addresses, recorder.as_ref());
+            metrics::serve(page, tls.as_ref(), snapshots);
         }
         let monitor = LatenessMonitor::new(server.clocks(), config.lateness_warn);
         let housekeeping = tokio::spawn(housekeeping(catalog, workers.clone(), monitor));
@@ -114,6 +130,7 @@ impl App {
             instances: own,
             metrics,
             tls,
+            recorder,
             config,
             housekeeping,
         })
@@ -177,6 +194,7 @@ impl App {
             memory_bytes: worker.memory_bytes,
             container_runtime: worker.runtime.to_string(),
             cold_start: worker.cold_start.unwrap_or(worker.runtime.cold_start()),
+            scenario: self.config.scenario.source.as_ref().map(ToString::to_string),
             time_scale: (scale != TimeScale::ONE).then(|| scale.to_string()),
             registry: self.registry.as_ref().map(|(_, place)| place),
             etcd: self.etcd.as_ref().map(|(place, prefix)| (place, &**prefix)),
@@ -200,6 +218,13 @@ impl App {
         self.tls.as_ref().map(ServerTls::reload).transpose().map(|reloaded| reloaded.is_some())
     }
 
+    /// Opens the file of the record again by its path, if there is one.
+    pub fn reopen_record(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.reopen();
+        }
+    }
+
     /// Stops accepting, lets the calls end within the grace period or until `hurry` ends, and
     /// returns how late the calls' sleeps ended.
     pub async fn shut_down(self, hurry: impl Future<Output = ()>) -> Lateness {
@@ -207,7 +232,9 @@ impl App {
         // What came after the last report.
         let now = precise::now();
         self.worker().catalog().models().iter().for_each(|model| model.report(now));
-        self.server.shut_down(self.config.shutdown_grace, hurry).await
+        let lateness = self.server.shut_down(self.config.shutdown_grace, hurry).await;
+        self.recorder.map(Recorder::finish);
+        lateness
     }
 }
 
@@ -313,28 +340,6 @@ async fn forget(file: Arc<StateFile>, former: Vec<Former>, time: Duration) {
     let clock = precise::start();
     clock.sleep_until(clock.now() + time).await;
     file.forget(&former);
-}
-
-/// What the page of metrics shows whenever it is asked for.
-fn snapshots(
-    clocks: Vec<Clock>,
-    workers: &[Arc<Worker>],
-    addresses: &[SocketAddr],
-) -> impl Fn() -> metrics::Snapshot + Send + Sync + 'static {
-    let names = addresses.iter().map(ToString::to_string);
-    let named: Vec<_> = names.zip(workers.iter().cloned()).collect();
-    move || metrics::Snapshot {
-        lateness: Lateness::of(&clocks),
-        workers: named.iter().map(|(name, worker)| (name.clone(), worker.usage())).collect(),
-    }
-}
-
-fn bind_page(address: SocketAddr) -> Result<TcpListener> {
-    sockets::bind(address).and_then(Bound::listen).map_err(|error| {
-        Error::unavailable(format!("cannot serve on {address}"))
-            .with_source(error)
-            .at("--metrics-address")
-    })
 }
 
 /// Takes all addresses, or none.

@@ -1,19 +1,24 @@
 //! What the command line means: each option is mapped to the configuration of the module that
 //! obeys it. Nothing is looked up or opened here.
 
+mod models;
 mod stores;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hyperfake_predictor::{Error, Limits, Result};
 
-pub use self::stores::{etcd, store_url};
+pub use self::{
+    models::{Models, choice},
+    stores::{etcd, store_url},
+};
 use crate::{
-    args::{EngineArgs, LogArgs, ModelArgs, ServerArgs, ServerTlsArgs},
-    backends,
-    catalog::{Extrapolation, Layers, ResponseBody, Source},
+    args::{LogArgs, RecordArgs, ServerArgs, ServerTlsArgs},
+    catalog::{Extrapolation, Layers, ResponseBody},
     functions::Places,
     machine::Machine,
+    record::Destination,
+    scenario::{Overrides, Source},
     telemetry,
     tls::ServerFiles,
     wire::{
@@ -41,6 +46,8 @@ pub struct Config {
     pub server: ServerLimits,
     /// Where random numbers come from, if that was chosen.
     pub seed: Option<u64>,
+    /// How functions, instances and workers behave.
+    pub scenario: Behaviour,
     /// How the worker behaves.
     pub worker: worker::Config,
     /// The models.
@@ -51,6 +58,8 @@ pub struct Config {
     pub places: Places,
     /// Where it is kept which instances live.
     pub state_file: Option<PathBuf>,
+    /// Where a row about each call is written.
+    pub record: Option<Destination>,
     /// The log warns when 1 sleep in 100 ends later than this.
     pub lateness_warn: Duration,
     /// The files of TLS, if it is served.
@@ -61,55 +70,31 @@ pub struct Config {
     pub shutdown_grace: Duration,
 }
 
-/// The models, and the backends that open them.
+/// How functions, instances and workers behave.
 #[derive(Debug, Clone)]
-pub struct Models {
-    /// The models that were named.
-    pub named: Vec<Source>,
-    /// The folder that is searched for more.
-    pub folder: Option<PathBuf>,
-    /// Whether a model that cannot be opened is left out.
-    pub skip_bad: bool,
-    /// Whether the folder offers plugins.
-    pub allow_plugins: bool,
-    /// The backends that open them.
-    pub backends: backends::Choice,
+pub struct Behaviour {
+    /// Where that is stated; nothing for the plain scenario.
+    pub source: Option<Source>,
+    /// What counts before it.
+    pub overrides: Overrides,
+    /// Whether the worker's CPUs were chosen.
+    pub has_cpus: bool,
+    /// Whether the worker's memory was chosen.
+    pub has_memory: bool,
 }
 
-impl Models {
-    /// Maps the options.
-    ///
-    /// # Errors
-    ///
-    /// When an image's name is not valid.
-    pub fn new(args: ModelArgs) -> Result<Self> {
-        let named = args
-            .named
-            .into_iter()
-            .map(|(uri, image)| {
-                let image = image.map(|image| image.parse()).transpose()?;
-                Ok(Source { uri, image })
-            })
-            .collect::<Result<Vec<_>>>()
-            .map_err(|error| error.at("--model"))?;
-        let folder = match args.models_dir {
-            None if named.is_empty() => Some("./models".into()),
-            given => given,
-        };
-        Ok(Self {
-            named,
-            folder,
-            skip_bad: args.skip_bad_models,
-            allow_plugins: args.allow_plugins,
-            backends: choice(&args.engine),
-        })
-    }
+/// Where instances are. Loopback addresses of one container mean another thing in the others, which
+/// reach it by the name of its service.
+fn instances(args: &ServerArgs) -> instance::Listen {
+    let (range, ports) = (args.instance_addresses, args.instance_ports.clone());
+    let service = (args.containerized && range.is_none()).then_some(&args.containers.service_name);
+    let advertise = args.advertise_host.as_ref().or(service).cloned();
+    instance::Listen { range, ports, advertise }
 }
 
-/// The backends that open models.
-#[must_use]
-pub fn choice(args: &EngineArgs) -> backends::Choice {
-    backends::Choice { onnx_engine: args.onnx_engine, ort_library: args.ort_lib.clone() }
+fn record(args: RecordArgs) -> Result<Option<Destination>> {
+    let destination = args.record.map(|path| Destination::new(path, args.record_format));
+    destination.transpose().map_err(|error| error.at("--record"))
 }
 
 fn tls(args: ServerTlsArgs) -> Result<Option<ServerFiles>> {
@@ -133,7 +118,7 @@ impl Config {
     ///
     /// When a value is not valid; the error names its flag.
     pub fn new(args: ServerArgs, machine: &Machine) -> Result<Self> {
-        let places = stores::places(&args)?;
+        let (places, instances) = (stores::places(&args)?, instances(&args));
         let Machine { cores, memory } = *machine;
         let max_partial_bytes = max_partial_bytes(&args, memory)?;
         let threads = args.workers.map_or(cores, |workers| cores.min(workers as usize));
@@ -144,11 +129,7 @@ impl Config {
                 range: args.fleet_addresses,
             },
             stagger: args.fleet_stagger,
-            instances: instance::Listen {
-                range: args.instance_addresses,
-                ports: args.instance_ports,
-                advertise: args.advertise_host,
-            },
+            instances,
             on_stop: args.on_stop,
             server: ServerLimits {
                 threads,
@@ -161,6 +142,16 @@ impl Config {
                 max_connections: args.max_connections as usize,
             },
             seed: args.seed,
+            scenario: Behaviour {
+                source: args.scenario.as_deref().map(Source::from),
+                overrides: Overrides {
+                    contention: args.contention,
+                    cold_start: args.cold_start.is_some(),
+                    time_scale: args.time_scale,
+                },
+                has_cpus: args.cpus.is_some(),
+                has_memory: args.memory.is_some(),
+            },
             worker: worker::Config {
                 cpus: args.cpus.map_or(cores, |cpus| cpus as usize),
                 memory_bytes: match args.memory.map(|memory| memory.as_u64()) {
@@ -193,6 +184,7 @@ impl Config {
             extrapolation: args.extrapolation,
             places,
             state_file: args.state_file,
+            record: record(args.record)?,
             lateness_warn: args.lateness_warn,
             tls: tls(args.tls)?,
             metrics: args.metrics_address,
@@ -318,6 +310,18 @@ mod tests {
     }
 
     #[test]
+    fn instances_of_a_container_are_at_ports_of_its_service() {
+        let host = |line| config(line).unwrap().instances.advertise;
+        let name = |name: &str| Some(name.to_owned());
+        assert_eq!(host(""), None);
+        assert_eq!(host("--service-name a"), None);
+        assert_eq!(host("--containerized"), name("worker"));
+        assert_eq!(host("--containerized --service-name worker-a-1"), name("worker-a-1"));
+        assert_eq!(host("--containerized --advertise-host 10.0.0.1"), name("10.0.0.1"));
+        assert_eq!(host("--containerized --instance-addresses 127.1.0.0/16"), None);
+    }
+
+    #[test]
     fn no_more_threads_are_used_than_there_are_cores() {
         assert_eq!(config("--workers 100000").unwrap().server.threads, 4);
         assert_eq!(config("--workers 1").unwrap().server.threads, 1);
@@ -332,6 +336,11 @@ mod tests {
             ("--database-address ftp://a", "unsupported scheme 'ftp'"),
             ("--database-address 8999", "--database-address: found '8999', expected a URL"),
             ("--max-message-size 0", "--max-message-size: found 0, expected a size"),
+            ("--record a.txt", "--record: a.txt: expected a file that ends in .csv, .jsonl"),
+            (
+                "--record a.jsonl --record-format invitro",
+                "--record: a.jsonl: expected a file that ends in .csv for",
+            ),
             ("--tls-cert a", "--tls-cert: expected --tls-key as well, found none"),
             ("--tls-key a", "--tls-key: expected --tls-cert as well, found none"),
             ("--tls-client-ca a", "--tls-client-ca: expected --tls-cert and --tls-key as well"),

@@ -22,6 +22,7 @@ pub mod peer;
 pub mod record;
 pub mod report;
 pub mod scenario;
+pub mod schema;
 pub mod state_file;
 pub mod telemetry;
 pub mod tls;

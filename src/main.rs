@@ -9,7 +9,10 @@ use hyperfake_predictor::{Error, Result};
 use hyperfake_worker::{
     args::{Cli, Command},
     backends,
-    commands::{Output, call, completions, doctor, function, load, models, predict, server},
+    commands::{
+        Output, call, completions, doctor, function, health, load, models, plot, predict, scenario,
+        server,
+    },
     telemetry,
 };
 use tokio::runtime::Runtime;
@@ -42,11 +45,14 @@ fn dispatch(command: Command, runtime: &Runtime) -> Result<ExitCode> {
         Command::Server(args) => {
             return runtime.block_on(server::run(*args, print)).map(|()| ExitCode::SUCCESS);
         }
-        Command::Call(args) => runtime.block_on(call::run(args))?,
-        Command::Load(args) => runtime.block_on(load::run(args))?,
+        Command::Call(args) => runtime.block_on(call::run(*args))?,
+        Command::Load(args) => runtime.block_on(load::run(*args))?,
+        Command::Health(args) => runtime.block_on(health::run(args))?,
+        Command::Plot(args) => plot::run(&args)?,
         Command::Function(args) => runtime.block_on(function::run(args))?,
         Command::Predict(args) => predict::run(&args)?,
         Command::Models(args) => models::run(args)?,
+        Command::Scenario(args) => scenario::run(args)?,
         Command::Doctor(args) => runtime.block_on(doctor::run(&args)),
         Command::Completions { shell } => completions::run(shell),
     };

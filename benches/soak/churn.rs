@@ -6,6 +6,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::{
     clients::{Counts, Worker},
     program::{FORGET, Program},
+    tally::Tally,
 };
 
 const IMAGES: [&str; 3] = ["hyperfaas-echo", "hyperfaas-thumbnailer-json", "hyperfaas-bfs-json"];
@@ -22,6 +23,8 @@ pub(crate) struct Churn {
     clock: Clock,
     deeds: JoinSet<()>,
     done: usize,
+    /// Whether it is noted how each call ended.
+    is_noted: bool,
 }
 
 impl Churn {
@@ -39,7 +42,15 @@ impl Churn {
             workers.push(worker);
         }
         let interval = Duration::from_secs_f64(1.0 / rate);
-        Self { workers, watches, interval, clock: clock.clone(), deeds: JoinSet::new(), done: 0 }
+        Self {
+            workers,
+            watches,
+            interval,
+            clock: clock.clone(),
+            deeds: JoinSet::new(),
+            done: 0,
+            is_noted: program.record.is_some(),
+        }
     }
 
     /// Does everything that clients do, for this long.
@@ -51,8 +62,10 @@ impl Churn {
             next += self.interval;
             let worker = Arc::clone(&self.workers[self.done % self.workers.len()]);
             self.done += 1;
+            let is_noted = self.is_noted;
             self.deeds.spawn(async move {
                 match fastrand::u32(..100) {
+                    0..91 if is_noted => worker.noted_call().await,
                     0..80 => worker.call().await,
                     80..87 => worker.give_up(random(Duration::ZERO..FORGET / 10)).await,
                     87..90 => worker.call_with_deadline(random(FORGET / 500..FORGET / 25)).await,
@@ -83,6 +96,7 @@ impl Churn {
             self.clock.sleep_until(self.clock.now() + FORGET / 10).await;
         }
         self.clock.sleep_until(self.clock.now() + FORGET * 3 / 2).await;
+        self.workers.iter().for_each(|worker| worker.rest());
         for (worker, watch) in self.workers.iter().zip(&self.watches) {
             assert!(!watch.is_finished(), "a listener was sent away");
             // Whoever comes makes the worker forget those who are gone.
@@ -103,6 +117,18 @@ impl Churn {
             cpu += used.cpu_percent_percpu.iter().sum::<f64>();
         }
         (ram, cpu)
+    }
+
+    /// Stops to listen, before the workers end.
+    pub(crate) fn look_away(&self) {
+        self.watches.iter().for_each(JoinHandle::abort);
+    }
+
+    /// How the calls ended that were noted.
+    pub(crate) fn tally(&self) -> Tally {
+        let mut all = Tally::default();
+        self.workers.iter().for_each(|worker| all.add_all(&worker.tally.lock()));
+        all
     }
 
     pub(crate) fn counts(&self) -> Counts {

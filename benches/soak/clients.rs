@@ -10,6 +10,8 @@ use hyperfake_worker::clock::Clock;
 use parking_lot::Mutex;
 use tonic::{Code, Request, Status, transport::Channel};
 
+use super::tally::{End, Tally};
+
 type Client = ControllerClient<Channel>;
 
 /// One worker, as its clients see it.
@@ -22,6 +24,9 @@ pub(crate) struct Worker {
     live: Mutex<HashSet<String>>,
     clock: Clock,
     pub(crate) counts: Mutex<Counts>,
+    /// Connections that no call uses at the moment, for calls of which it is noted how they end.
+    idle: Mutex<Vec<Client>>,
+    pub(crate) tally: Mutex<Tally>,
 }
 
 /// What was done so far.
@@ -35,6 +40,8 @@ pub(crate) struct Counts {
     pub(crate) events: u64,
     /// What the worker refused or failed without a reason.
     pub(crate) errors: u64,
+    /// Calls that a scenario let end otherwise than with an answer.
+    pub(crate) failed: u64,
 }
 
 impl Counts {
@@ -46,6 +53,7 @@ impl Counts {
         self.listeners += other.listeners;
         self.events += other.events;
         self.errors += other.errors;
+        self.failed += other.failed;
     }
 }
 
@@ -55,6 +63,8 @@ const CONNECTIONS: usize = 2;
 const NODES: u32 = 8;
 /// Calls that end with their connection.
 const CUT_OFF: usize = 5;
+/// The longest that a call takes of which it is noted how it ends.
+const LONGEST_CALL: Duration = Duration::from_secs(5);
 /// The longest body of a call, in bytes.
 const LONGEST: usize = 4096;
 
@@ -71,6 +81,8 @@ impl Worker {
             live: Mutex::default(),
             clock: clock.clone(),
             counts: Mutex::default(),
+            idle: Mutex::default(),
+            tally: Mutex::default(),
         }
     }
 
@@ -82,6 +94,38 @@ impl Worker {
             Err(status) if status.code() == Code::NotFound => self.start_one(function).await,
             Err(status) => self.complain("a call", &status),
         }
+    }
+
+    /// A call with a connection of its own, of which it is noted how it ended.
+    pub(crate) async fn noted_call(&self) {
+        let function = fastrand::choice(&self.functions).unwrap();
+        let idle = self.idle.lock().pop();
+        let client = match idle {
+            Some(client) => client,
+            None => connect(&self.address).await,
+        };
+        let mut request = request(function);
+        // A call that hangs ends so.
+        request.set_timeout(LONGEST_CALL);
+        let ended = client.clone().call(request).await;
+        let ended = End::of(ended.map(tonic::Response::into_inner));
+        self.tally.lock().add(&self.address, function, ended);
+        if ended == End::NoAnswer {
+            drop(client);
+        } else {
+            self.idle.lock().push(client);
+        }
+        match ended {
+            End::Code(Code::Ok) => self.counts.lock().answered += 1,
+            // Its last instance went down: there has to be another one.
+            End::Code(Code::NotFound) => self.start_one(function).await,
+            _ => self.counts.lock().failed += 1,
+        }
+    }
+
+    /// Closes the connections that no call uses.
+    pub(crate) fn rest(&self) {
+        self.idle.lock().clear();
     }
 
     /// A call that is given up after this time.
@@ -129,6 +173,8 @@ impl Worker {
             Ok(_) => self.counts.lock().starts += 1,
             // Another client stopped it meanwhile.
             Err(status) if status.message().contains("stopped before it was ready") => {}
+            // As a scenario says.
+            Err(status) if status.message().contains("failed to start") => {}
             Err(status) => self.complain("a start", &status),
         }
     }

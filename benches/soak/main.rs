@@ -5,14 +5,21 @@
 //!
 //! `just soak` runs it for ten minutes, `just soak 90s --minute 10s` in short. It fails when what
 //! is held is not what was held after the first minute.
+//!
+//! With `--scenario`, the worker has one, such as `chaos`, and writes a record. Every call then has a
+//! connection of its own while it runs and is not given up, so that its client knows how it ended even
+//! when its connection is closed instead of an answer. At the end the rows of the record, what the clients
+//! saw and the worker's counters are compared: they have to agree to the last call.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail")]
 
+mod agreement;
 mod churn;
 mod clients;
 #[path = "../process.rs"]
 mod process;
 mod program;
 mod report;
+mod tally;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -32,8 +39,12 @@ use self::{
 #[derive(Debug, Parser)]
 struct Args {
     /// How long
-    #[arg(long, value_parser = duration::parse)]
+    #[arg(default_value = "10m", value_parser = duration::parse)]
     duration: Duration,
+
+    /// The workers' scenario, a preset or a file; with one, record, clients and counters are compared
+    #[arg(long, value_name = "FILE|PRESET")]
+    scenario: Option<String>,
 
     /// What is called a minute: a row of the table, and the time before the first one that counts
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
@@ -55,6 +66,10 @@ struct Args {
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_hyperfake"))]
     program: std::path::PathBuf,
 
+    /// Without this there is nothing to do, as when all benches are run
+    #[arg(long, hide = true)]
+    run: bool,
+
     /// Said by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -62,13 +77,12 @@ struct Args {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    // Without a duration there is nothing to do, as when all benches are run.
-    if !std::env::args().any(|argument| argument.starts_with("--duration")) {
+    let args = Args::parse();
+    if !args.run {
         return ExitCode::SUCCESS;
     }
-    let args = Args::parse();
     let clock = precise::start();
-    let program = Program::start(&args.program, args.fleet);
+    let program = Program::start(&args.program, args.fleet, args.scenario.as_deref());
     println!("process {}: {}", program.process().0, program.command);
     let mut churn = Churn::start(&program, args.rate, &clock).await;
     let mut report = Report::new(args.duration, args.minute, program.command.clone());
@@ -82,16 +96,21 @@ async fn main() -> ExitCode {
     println!("\n{}", report.table());
     let written = report.write();
     println!("the rows are in {}", written.display());
-    match report.verdict() {
-        Ok(verdict) => {
-            println!("{verdict}");
-            ExitCode::SUCCESS
-        }
-        Err(verdict) => {
-            println!("{verdict}");
-            ExitCode::FAILURE
+    let mut verdicts = vec![report.verdict()];
+    if args.scenario.is_some() {
+        verdicts.push(agreement::verdict(program, &churn).await);
+    }
+    let mut code = ExitCode::SUCCESS;
+    for verdict in verdicts {
+        match verdict {
+            Ok(verdict) => println!("{verdict}"),
+            Err(verdict) => {
+                println!("{verdict}");
+                code = ExitCode::FAILURE;
+            }
         }
     }
+    code
 }
 
 /// How often what is held is looked at anew, when it is not yet what it was.

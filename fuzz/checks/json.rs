@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use hyperfake_predictor::{Backend, Backends, Feature, Features, ModelUri, Output, RawPrediction};
+use hyperfake_predictor::{
+    Backend, Backends, Feature, Features, ModelUri, Output, RawPrediction, Session, Uniforms,
+};
 use hyperfake_predictor_json::JsonBackend;
 use serde_json::Value;
 
@@ -50,9 +52,14 @@ pub(crate) fn check(bytes: &[u8]) {
             let answer = session.predict(question).unwrap();
             assert!(answer.to_array().iter().all(|value| value.is_finite()), "{answer:?}");
             compare(source, &info.inputs, question, &answer);
+            assert_eq!(info.knows_distributions, source["kind"] == "quantiles");
+            if info.knows_distributions {
+                draws(source, &info.inputs, question, &mut *session);
+            }
         }
         for question in &ODD {
             session.predict(question).unwrap();
+            session.draw(question, &Uniforms::same(f64::NAN)).unwrap();
         }
         if model.image.is_some() && models.len() > 1 {
             let image = model.image.clone().unwrap();
@@ -116,6 +123,18 @@ fn compare(model: &Value, inputs: &[Feature], question: &Features, answer: &RawP
                 }
             }
         }
+        Some("quantiles") => {
+            for (output, found) in Output::ALL.into_iter().zip(answer) {
+                match bin(model, inputs, question, output) {
+                    Err(number) => same(found, number, 0.0),
+                    Ok(quantiles) => {
+                        // Beyond the last level the line is that of a sigma of 2 at the most.
+                        let most = 1e9 * quantiles[quantiles.len() - 1];
+                        assert!((0.0..=most).contains(&found), "{found}: {quantiles:?}");
+                    }
+                }
+            }
+        }
         Some(other) => panic!("opened the kind {other}"),
         None => {
             let names = [("runtime_coeffs", 1e6), ("cpu_coeffs", 1.0), ("ram_coeffs", 1.0)];
@@ -131,6 +150,56 @@ fn compare(model: &Value, inputs: &[Feature], question: &Features, answer: &RawP
             }
         }
     }
+}
+
+/// At the levels of the document a draw is the quantile of the document, and between them it does not
+/// decrease.
+fn draws(model: &Value, inputs: &[Feature], question: &Features, session: &mut dyn Session) {
+    let levels: Vec<f64> = model["levels"].as_array().unwrap().iter().map(number).collect();
+    for output in Output::ALL {
+        let mut at = |level: f64| {
+            let drawn = session.draw(question, &Uniforms::same(level)).unwrap();
+            drawn.to_array()[output as usize]
+        };
+        match bin(model, inputs, question, output) {
+            Err(number) => same(at(0.3), number, 0.0),
+            Ok(quantiles) => {
+                for (level, quantile) in levels.iter().zip(&quantiles) {
+                    // This reader rounds a level to one of the two neighbours as well.
+                    let (before, after) = (at(level.next_down()), at(level.next_up()));
+                    let rounding = 1e-6 * quantile;
+                    let around = before - rounding..=after + rounding;
+                    assert!(around.contains(quantile), "{level}: {quantile} {before} {after}");
+                }
+                let drawn: Vec<f64> = (0..=50).map(|step| at(f64::from(step) / 50.0)).collect();
+                for pair in drawn.windows(2) {
+                    assert!(pair[0] * (1.0 - 1e-12) <= pair[1], "{drawn:?}");
+                }
+            }
+        }
+    }
+}
+
+/// The quantiles of an output in the bin of a question; else the number that it always is.
+fn bin(
+    model: &Value,
+    inputs: &[Feature],
+    question: &Features,
+    output: Output,
+) -> Result<Vec<f64>, f64> {
+    let Some(lists) = model[output.name()].as_array() else {
+        return Err(number(&model[output.name()]));
+    };
+    let mut bin = 0;
+    if let Some(bins) = model["bins"].as_array() {
+        for (feature, edges) in inputs.iter().zip(bins) {
+            let edges: Vec<f64> = edges.as_array().unwrap().iter().map(number).collect();
+            let inner = &edges[1..edges.len() - 1];
+            let value = question.value(*feature);
+            bin = bin * (edges.len() - 1) + inner.iter().filter(|edge| **edge <= value).count();
+        }
+    }
+    Ok(lists[bin].as_array().unwrap().iter().map(number).collect())
 }
 
 /// `size` is that of the terms, which may cancel.

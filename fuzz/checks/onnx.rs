@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use hyperfake_predictor::{Backend, Backends, Features, ModelUri, RawPrediction};
+use hyperfake_predictor::{Backend, Backends, Features, ModelUri, RawPrediction, Uniforms};
 use hyperfake_predictor_tract::{DenseBackend, TractBackend, TreesBackend};
 
 #[path = "questions.rs"]
@@ -56,6 +56,7 @@ fn ask(predictor: &Arc<dyn hyperfake_predictor::Predictor>) -> Answers {
     let answers: Answers = questions().map(|question| session.predict(&question).ok()).collect();
     for question in &ODD {
         let _ = session.predict(question);
+        let _ = session.draw(question, &Uniforms::same(0.99));
     }
     for (question, answer) in questions().zip(&answers).take(3) {
         let again = session.predict(&question).ok();

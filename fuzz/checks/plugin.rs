@@ -11,7 +11,9 @@ use std::{
     ptr,
 };
 
-use hyperfake_plugin_abi::{ABI_MAJOR, Descriptor, Features, Host, MAGIC, Prediction, Status};
+use hyperfake_plugin_abi::{
+    ABI_MAJOR, DESCRIPTOR_SIZE_1_0, Descriptor, Features, Host, MAGIC, Prediction, Status, Uniforms,
+};
 
 // The crate that contains this module has these; they are not public, and run no code of a plugin.
 use crate::{config, descriptor, elf, error_buffer};
@@ -135,6 +137,17 @@ unsafe extern "C" fn predict_batch(
     1
 }
 
+unsafe extern "C" fn draw(
+    _: *mut c_void,
+    _: *const Features,
+    _: *const Uniforms,
+    _: *mut Prediction,
+    _: *mut c_char,
+    _: usize,
+) -> Status {
+    1
+}
+
 /// A descriptor passes if and only if it keeps the contract, and nothing behind its end is read.
 ///
 /// The values are: magic number (8 bytes), size (4), major and minor version (2 and 2), flags (8), a
@@ -169,6 +182,7 @@ fn descriptor(values: &[u8]) {
         predict: given(3).then_some(predict),
         destroy: given(4).then_some(destroy),
         predict_batch: given(5).then_some(predict_batch),
+        draw: given(6).then_some(draw),
     };
     // As many bytes as a plugin vouches for: the magic number, the versions, what the size says.
     let expected_size = size_of::<Descriptor>();
@@ -193,7 +207,7 @@ fn descriptor(values: &[u8]) {
     };
     let keeps = magic == MAGIC
         && major == ABI_MAJOR
-        && size as usize >= expected_size
+        && size as usize >= DESCRIPTOR_SIZE_1_0
         && nulls & 0b1_1111 == 0
         && sound(name)
         && sound(version);
@@ -204,6 +218,8 @@ fn descriptor(values: &[u8]) {
             assert_eq!(checked.name.as_bytes(), name);
             assert_eq!(checked.flags, flags);
             assert_eq!(checked.predict_batch.is_some(), given(5));
+            // It is there in whole, or not at all.
+            assert_eq!(checked.draw.is_some(), given(6) && size as usize >= expected_size);
         }
     }
 }

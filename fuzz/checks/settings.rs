@@ -167,6 +167,7 @@ impl Backend for Fixed {
             units: Units::NATIVE,
             trained: Vec::new(),
             deterministic: true,
+            knows_distributions: false,
             settings: settings.into_map(),
         })))
     }

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use crate::{
     clock::Lateness,
     http_server::{self, Limits},
+    record::Recorded,
     tls::ServerTls,
     worker::Usage,
 };
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub lateness: Lateness,
     /// Each worker's name, and what its calls use.
     pub workers: Vec<(String, Usage)>,
+    /// What became of the calls that are recorded, if they are.
+    pub recorded: Option<Recorded>,
 }
 
 /// The upper bounds of the histogram of lateness.
@@ -78,6 +81,31 @@ const GAUGES: [Gauge; 4] = [
     },
 ];
 
+/// A number of the record.
+struct Counter {
+    name: &'static str,
+    help: &'static str,
+    of: fn(&Recorded) -> u64,
+}
+
+const COUNTERS: [Counter; 3] = [
+    Counter {
+        name: "record_rows",
+        help: "Calls that were written into the record",
+        of: |recorded| recorded.rows,
+    },
+    Counter {
+        name: "record_dropped",
+        help: "Calls that the record lacks because they ended faster than rows were written",
+        of: |recorded| recorded.dropped,
+    },
+    Counter {
+        name: "record_unwritten",
+        help: "Calls that the record lacks because its file could not be written",
+        of: |recorded| recorded.unwritten,
+    },
+];
+
 const PAGE: &str = "/metrics";
 /// The most connections: a few monitoring systems read the page, which is large for a large fleet.
 const MAX_CONNECTIONS: usize = 64;
@@ -113,7 +141,7 @@ struct Page(Box<dyn Fn() -> Snapshot + Send + Sync>);
 
 impl Collector for Page {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Snapshot { lateness, workers } = (self.0)();
+        let Snapshot { lateness, workers, recorded } = (self.0)();
         let counts = lateness.buckets(&LATENESS);
         let within: u64 = counts.iter().sum();
         let bounds = LATENESS.map(|bound| bound.as_secs_f64());
@@ -136,6 +164,13 @@ impl Collector for Page {
                 let label = [("worker", worker.as_str())];
                 metric.encode_family(&label)?.encode_gauge(&(gauge.of)(usage))?;
             }
+        }
+        for (counter, recorded) in
+            recorded.iter().flat_map(|recorded| COUNTERS.iter().map(move |it| (it, recorded)))
+        {
+            encoder
+                .encode_descriptor(counter.name, counter.help, None, MetricType::Counter)?
+                .encode_counter::<NoLabelSet, u64, u64>(&(counter.of)(recorded), None)?;
         }
         Ok(())
     }

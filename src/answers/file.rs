@@ -2,15 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
-use hyperfake_predictor::{Error, ErrorKind};
+use hyperfake_predictor::Error;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
-use super::{Answers, Outcome, method::Method, schema::Schema};
+use super::{Answers, Outcome, method::Method};
+use crate::schema::{self, Schema};
 
 /// A file of answers, as it is written.
 #[derive(Debug, Deserialize)]
@@ -39,9 +39,6 @@ pub(super) struct MethodEntry {
     pub(super) run_time: Option<String>,
 }
 
-/// The most bytes that a file of answers, a `.proto` file or a descriptor set may have.
-pub(super) const MAX_FILE: u64 = 4 << 20;
-
 impl Answers {
     /// Reads a file of answers, and everything that it names.
     ///
@@ -51,7 +48,7 @@ impl Answers {
     /// cannot be read, a schema that does not compile, a method that the schema does not have, a
     /// template that is none, and a field that its message does not have.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let bytes = read(path)?;
+        let bytes = schema::read(path)?;
         Self::parse(path, &bytes).map_err(|error| error.at(path.display()))
     }
 
@@ -70,13 +67,13 @@ impl Answers {
         if include.is_empty() {
             include.push(folder.to_owned());
         }
-        let schema = Schema::open(file.proto.iter().map(below).collect(), &include)
+        let schema = Schema::open(&file.proto.iter().map(below).collect::<Vec<_>>(), &include)
             .map_err(|error| error.at("proto"))?;
 
         let mut entries = file.methods;
         let mut methods = Vec::new();
         for descriptor in schema.methods() {
-            let path = format!("{}/{}", descriptor.parent_service().full_name(), descriptor.name());
+            let path = schema::path(&descriptor);
             let entry = entries.remove(&path).unwrap_or_default();
             let method = Method::new(path.clone(), &descriptor, &entry);
             methods.push(method.map_err(|error| error.at(path).at("methods"))?);
@@ -101,24 +98,4 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf
     paths.ok_or_else(|| {
         D::Error::custom(format!("found {found}, expected a path or a list of paths"))
     })
-}
-
-/// A file's bytes, at most [`MAX_FILE`] of them.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let failed = |error: std::io::Error| {
-        let kind = match error.kind() {
-            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            _ => ErrorKind::Unavailable,
-        };
-        Error::new(kind, "cannot read the file").with_source(error).at(path.display())
-    };
-    let metadata = fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(Error::invalid("found something that is not a file").at(path.display()));
-    }
-    if metadata.len() > MAX_FILE {
-        let message = format!("the file has {} bytes, expected at most {MAX_FILE}", metadata.len());
-        return Err(Error::invalid(message).at(path.display()));
-    }
-    fs::read(path).map_err(failed)
 }

@@ -18,7 +18,6 @@
 mod file;
 mod functions;
 mod method;
-mod schema;
 mod template;
 
 use std::{fmt, time::Duration};

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use clap::{Args, value_parser};
 
 use super::{
-    ClientTlsArgs,
+    BodyArgs, ClientTlsArgs, LeafArgs,
     read::{rate, size},
 };
 use crate::duration;
@@ -15,19 +15,20 @@ use crate::duration;
 #[derive(Debug, Args)]
 pub struct CallArgs {
     /// The image of the function, such as hyperfaas-echo
-    pub image: String,
+    #[arg(required_unless_present = "through")]
+    pub image: Option<String>,
 
     /// The worker and its registry.
     #[command(flatten)]
     pub target: TargetArgs,
 
-    /// The request's data
-    #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "data_file")]
-    pub data: String,
+    /// Today's platform.
+    #[command(flatten)]
+    pub leaf: LeafArgs,
 
-    /// A file with the request's data
-    #[arg(long, value_name = "FILE")]
-    pub data_file: Option<PathBuf>,
+    /// What is sent.
+    #[command(flatten)]
+    pub body: BodyArgs,
 
     /// How many calls to make
     #[arg(short = 'n', long, value_name = "N", default_value = "1",
@@ -52,13 +53,22 @@ pub struct CallArgs {
 /// The options of `hyperfake load`.
 #[derive(Debug, Args)]
 pub struct LoadArgs {
-    /// The images of the functions to call in turn, separated by commas
-    #[arg(long, value_name = "IMAGE,…", default_value = "hyperfaas-echo", value_delimiter = ',')]
+    /// The images of the functions to call in turn, separated by commas [default: hyperfaas-echo
+    /// without --through]
+    #[arg(long, value_name = "IMAGE,…", value_delimiter = ',')]
     pub functions: Vec<String>,
 
     /// The worker and its registry.
     #[command(flatten)]
     pub target: TargetArgs,
+
+    /// Today's platform.
+    #[command(flatten)]
+    pub leaf: LeafArgs,
+
+    /// What is sent.
+    #[command(flatten)]
+    pub body: BodyArgs,
 
     /// Calls each second, sent whether or not earlier ones were answered
     #[arg(long, value_name = "N", default_value = "1000", value_parser = rate)]
@@ -81,7 +91,12 @@ pub struct LoadArgs {
           value_parser = value_parser!(u32).range(1..=10_000))]
     pub connections: u32,
 
-    /// The size of each request's data
+    /// Threads that send, each with some of the connections [default: one for each core, at most
+    /// --connections]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+
+    /// The size of each request's data; with --through that of a message which parses as any type
     #[arg(long, value_name = "N", default_value = "0")]
     pub data_bytes: usize,
 
@@ -98,6 +113,11 @@ pub struct LoadArgs {
     /// A file for one line about each call
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+
+    /// A file for one row about each call, as this client saw it, with the columns of the server's
+    /// --record; it is continued if it is a record already
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
 
     /// Print JSON
     #[arg(long)]
@@ -128,6 +148,32 @@ pub struct TargetArgs {
     /// The largest answer to a call that is taken; a larger one counts as an error
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
     pub max_message_size: ByteSize,
+
+    /// TLS.
+    #[command(flatten)]
+    pub tls: ClientTlsArgs,
+}
+
+/// The options of `hyperfake health`.
+#[derive(Debug, Clone, Args)]
+pub struct HealthArgs {
+    /// The worker, or another server of gRPC; with https:// in front, TLS is spoken
+    #[arg(
+        long,
+        env = "HYPERFAKE_ADDRESS",
+        value_name = "HOST:PORT",
+        default_value = "localhost:50051"
+    )]
+    pub address: String,
+
+    /// The service that is asked about, such as worker.Worker [default: the server as a whole]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub service: String,
+
+    /// The longest that the answer may take
+    #[arg(short, long, value_name = "DURATION", default_value = "5s",
+          value_parser = duration::parse)]
+    pub timeout: Duration,
 
     /// TLS.
     #[command(flatten)]

@@ -90,7 +90,7 @@ pub enum FunctionCommand {
 }
 
 /// What a function may use. The defaults are those of the platform's own command line.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct FunctionLimitArgs {
     /// The period in which CPU time is counted, in microseconds [default: 100000 for a new function]
     #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(1..))]

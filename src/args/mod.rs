@@ -1,24 +1,31 @@
 //! The command line: every option is described here. [`crate::config`] maps options to configurations.
 
 mod client;
+mod contradictions;
 mod environment;
 mod functions;
+mod leaf;
 mod models;
 mod named;
 mod read;
+mod record;
+mod scenario;
 mod server;
 mod tls;
 
 use clap::{Parser, Subcommand};
 
 pub use self::{
-    client::{CallArgs, LoadArgs, TargetArgs},
+    client::{CallArgs, HealthArgs, LoadArgs, TargetArgs},
     environment::Environment,
     functions::{EtcdArgs, FunctionArgs, FunctionCommand, FunctionLimitArgs, FunctionTargetArgs},
+    leaf::{BodyArgs, LeafArgs},
     models::{
         CheckArgs, DoctorArgs, EngineArgs, ModelArgs, ModelsArgs, ModelsCommand, PredictArgs,
     },
     read::parser,
+    record::{PlotArgs, RecordArgs},
+    scenario::{ScenarioArgs, ScenarioCommand},
     server::{ContainerArgs, DatabaseType, LogArgs, ServerArgs},
     tls::{ClientTlsArgs, ServerTlsArgs},
 };
@@ -44,16 +51,23 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("HYPERFAKE_C
 pub enum Command {
     /// Serve as a worker
     Server(Box<ServerArgs>),
-    /// Register a function at a running worker, start it, call it, and show what happened
-    Call(CallArgs),
-    /// Send calls to a running worker on a schedule, and show how exact it was
-    Load(LoadArgs),
+    /// Register a function at a running worker, start it, call it, and show what happened; or call one
+    /// through a leaf
+    Call(Box<CallArgs>),
+    /// Send calls to a running worker, or through a leaf, on a schedule, and show how exact it was
+    Load(Box<LoadArgs>),
+    /// Ask a running worker whether it serves, and fail if it does not
+    Health(HealthArgs),
+    /// Draw how long the calls of a record took over time, and what failed
+    Plot(PlotArgs),
     /// Register, list, change and delete functions, as the platform's own command line does
     Function(FunctionArgs),
     /// Ask a model for one prediction, without a server
     Predict(PredictArgs),
     /// List the models that a server would load, or check model files
     Models(ModelsArgs),
+    /// Check scenario files, and show what they state and which presets there are
+    Scenario(ScenarioArgs),
     /// Show what this machine offers: ONNX Runtime, vector instructions, the clock's exactness
     Doctor(DoctorArgs),
     /// Print a script that completes this program's options in a shell

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use clap::{ArgAction, ArgMatches, Command as Parser, CommandFactory, FromArgMatches};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::{Cli, Command, environment, environment::Environment, named};
+use super::{Cli, Command, contradictions, environment, environment::Environment, named};
 
 impl Cli {
     /// Reads the command line and the environment.
@@ -29,6 +29,12 @@ impl Cli {
         let mut cli =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut parser))?;
         cli.environment = Environment::of(&parser, &matches);
+        if let Some(("call" | "load", matches)) = matches.subcommand()
+            && let Some(line) = contradictions::of(matches)
+        {
+            let kind = clap::error::ErrorKind::ArgumentConflict;
+            return Err(clap::Error::raw(kind, format!("{line}\n")));
+        }
         let given = match (&mut cli.command, matches.subcommand()) {
             (Command::Server(args), Some((_, matches))) => Some((&mut args.models, matches)),
             (Command::Models(args), Some((_, matches))) => Some((&mut args.models, matches)),
@@ -301,6 +307,8 @@ mod tests {
             ("server --runtime podman", "docker, firecracker, instant"),
             ("server --response loud", "expected random:N"),
             ("server --cpus 0", "--cpus"),
+            ("server --service-name a:1", "--service-name <NAME>': expected a name or an address"),
+            ("server --advertise-host a:1", "--advertise-host <HOST>': expected a name or an"),
             ("server --memory lots", "--memory"),
             ("server --log-level loud", "'loud' is not one of error, warn"),
             ("server --log-level info,h2=loud", "'h2=loud' is not one of"),
@@ -319,9 +327,59 @@ mod tests {
             ("server --max-message-size 99999999EiB", "expected a size such as"),
             ("server --max-message-size \u{663}MB", "expected a size such as"),
             ("server --max-partial-size 5XB", "expected a size such as"),
+            ("load --threads 0", "--threads"),
         ] {
             let error = read(line).unwrap_err().to_string();
             assert!(error.contains(expected), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused_in_one_line() {
+        let through = "call --through a:1 --method a.B/C";
+        for (line, expected) in [
+            ("call x --data a --data-file b".to_owned(), "--data-file: found with --data, but"),
+            ("load --data a --data-bytes 5".into(), "--data-bytes: found with --data, but"),
+            (
+                format!("{through} --json-body {{}} --data a --proto x.proto"),
+                "--json-body: found with --data, but a call has one body",
+            ),
+            ("call x --method a.B/C".into(), "--method: it has no use without --through HOST:PORT"),
+            ("load --function id".into(), "--function: it has no use without --through"),
+            ("call x --proto a.proto".into(), "--proto: it has no use without --through"),
+            ("load --etcd-endpoint a:1".into(), "--etcd-endpoint: it has no use without --through"),
+            (format!("{through} --address b:1"), "--address: it has no use with --through, which"),
+            (
+                "load --through a:1 --method a.B/C --database-address http://a".into(),
+                "--database-address: it has no use with --through",
+            ),
+            ("call x --through a:1".into(), "--method: expected with --through"),
+            (format!("{through} x --function id"), "--function: found with an image, expected one"),
+            (
+                "load --functions x --function y --through a:1 --method a.B/C".into(),
+                "--function: found with --functions, expected one of the two",
+            ),
+            (
+                format!("{through} --function id --metadata-prefix a"),
+                "--metadata-prefix: it has no use without an image, which is registered there",
+            ),
+            (format!("{through} --json-body {{}}"), "--json-body: expected with --proto FILE"),
+            (format!("{through} --proto-path ."), "--proto-path: expected with --proto FILE"),
+        ] {
+            let error = read(&line).unwrap_err();
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("error: {expected}")), "{line}: {text}");
+            assert_eq!((text.trim_end().lines().count(), error.exit_code()), (1, 2), "{text}");
+        }
+        for line in [
+            "call x --data a",
+            "load --data-bytes 7 --threads 2",
+            "call --through 127.64.0.1:50052 --method a.B/C",
+            "call x --through a:1 --method a.B/C --etcd-endpoint b:1 --json-body {} --proto a.proto",
+            "load --through a:1 --method a.B/C --function x,y --data-file z --proto a.proto",
+        ] {
+            read(line).unwrap();
+        }
+        assert!(read("call").is_err(), "an image or --through");
     }
 }

@@ -9,16 +9,17 @@ use clap::{
     value_parser,
 };
 use ipnet::IpNet;
+use strum::VariantNames;
 use tracing_subscriber::filter::Targets;
 
 use super::{
-    EtcdArgs, ModelArgs, ServerTlsArgs,
+    EtcdArgs, ModelArgs, RecordArgs, ServerTlsArgs,
     read::{buffer_size, log_level, size},
 };
 use crate::{
     catalog::{Extrapolation, ResponseBody},
     duration,
-    scenario::{ContainerRuntime, TimeScale},
+    scenario::{ContainerRuntime, Contention, TimeScale},
     telemetry::Format,
     wire::{
         instance::{self, OnStop, Range},
@@ -64,8 +65,9 @@ pub struct ServerArgs {
     pub instance_ports: Option<RangeInclusive<u16>>,
 
     /// The name or address at which a leaf reaches those ports; with it, they are served where
-    /// --address is [default: 127.0.0.1]
-    #[arg(long, env = "HYPERFAKE_ADVERTISE_HOST", value_name = "HOST")]
+    /// --address is [default: 127.0.0.1, or --service-name with --containerized]
+    #[arg(long, env = "HYPERFAKE_ADVERTISE_HOST", value_name = "HOST",
+          value_parser = instance::host)]
     pub advertise_host: Option<String>,
 
     /// What becomes of the calls at an instance's own address when it is stopped: they end as they
@@ -119,14 +121,28 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_FUNCTIONS_FILE", value_name = "FILE")]
     pub functions_file: Option<PathBuf>,
 
-    /// The worker runs in a container next to the platform's other parts
+    /// The worker runs in a container next to the platform's other parts: these are asked by the names
+    /// that they have there, and instances have ports, as with --advertise-host
     #[arg(long, env = "HYPERFAKE_CONTAINERIZED", value_parser = BoolishValueParser::new())]
     pub containerized: bool,
 
     /// The seed of all random numbers, such as the ids of instances and random answers: the same
-    /// seed gives the same numbers [default: another one for each start]
+    /// seed gives the same numbers [default: what the scenario says, else another one for each start]
     #[arg(long, env = "HYPERFAKE_SEED", value_name = "N")]
     pub seed: Option<u64>,
+
+    /// How functions, instances and workers behave: a scenario file, which SIGHUP reads again, or the
+    /// name of a preset: plain, realistic or chaos [default: plain]
+    #[arg(long, env = "HYPERFAKE_SCENARIO", value_name = "FILE|PRESET")]
+    pub scenario: Option<PathBuf>,
+
+    /// How calls share the simulated CPUs: not at all (none), run times hold for the load at a call's
+    /// begin and only changes of it count (relative), or they hold for a worker without other calls
+    /// (absolute) [default: what the scenario says, else none]
+    #[arg(long, env = "HYPERFAKE_CONTENTION", value_name = "HOW",
+          value_parser = PossibleValuesParser::new(Contention::VARIANTS)
+              .try_map(|name| name.parse::<Contention>()))]
+    pub contention: Option<Contention>,
 
     /// The models.
     #[command(flatten)]
@@ -147,7 +163,7 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_RUNTIME", value_name = "NAME", default_value = "docker")]
     pub runtime: ContainerRuntime,
 
-    /// The cold start of every instance, whatever the runtime and the model say
+    /// The cold start of every instance, whatever the runtime, the model and the scenario say
     #[arg(long, env = "HYPERFAKE_COLD_START", value_name = "DURATION", value_parser = duration::parse)]
     pub cold_start: Option<Duration>,
 
@@ -180,13 +196,14 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_TIME_SCALE", value_name = "FACTOR", default_value = "1")]
     pub time_scale: TimeScale,
 
-    /// The worker's simulated CPUs [default: those that this process may use]
+    /// The worker's simulated CPUs [default: what the scenario says, else those that this process may
+    /// use]
     #[arg(long, env = "HYPERFAKE_CPUS", value_name = "N",
           value_parser = value_parser!(u32).range(1..=65_536))]
     pub cpus: Option<u32>,
 
-    /// The worker's simulated memory, such as 16GiB [default: what this process may use: the
-    /// container's limit, or this machine's memory]
+    /// The worker's simulated memory, such as 16GiB [default: what the scenario says, else what this
+    /// process may use: the container's limit, or this machine's memory]
     #[arg(long, env = "HYPERFAKE_MEMORY", value_name = "SIZE", value_parser = size)]
     pub memory: Option<ByteSize>,
 
@@ -238,6 +255,10 @@ pub struct ServerArgs {
     #[arg(long, env = "HYPERFAKE_METRICS_ADDRESS", value_name = "HOST:PORT")]
     pub metrics_address: Option<String>,
 
+    /// The record.
+    #[command(flatten)]
+    pub record: RecordArgs,
+
     /// How long the events for a listener that disconnected are kept for its return; a plain
     /// number is seconds
     #[arg(long, env = "HYPERFAKE_TIMEOUT", value_name = "DURATION", default_value = "20s",
@@ -268,12 +289,15 @@ pub struct ServerArgs {
     pub log: LogArgs,
 }
 
-/// Options of the platform's own worker that concern its containers. They are accepted, so that its
-/// command lines work, and the log says that they have no effect.
+/// Options of the platform's own worker that concern its containers. Most of them are only accepted,
+/// so that its command lines work, and the log says that they have no effect.
 #[derive(Debug, Clone, Args)]
 pub struct ContainerArgs {
-    #[arg(long, hide = true, value_name = "NAME")]
-    service_name: Option<String>,
+    /// The name at which other containers reach this one, for --containerized without
+    /// --advertise-host
+    #[arg(long, env = "HYPERFAKE_SERVICE_NAME", value_name = "NAME", default_value = "worker",
+          value_parser = instance::host)]
+    pub service_name: String,
     #[arg(long, hide = true, value_name = "NAME")]
     network_name: Option<String>,
     #[arg(long, hide = true, value_name = "NAME")]
@@ -281,14 +305,10 @@ pub struct ContainerArgs {
 }
 
 impl ContainerArgs {
-    /// Those that were given.
+    /// Those that were given and have no effect.
     #[must_use]
-    pub fn given(&self) -> Vec<&'static str> {
-        let all = [
-            ("--service-name", &self.service_name),
-            ("--network-name", &self.network_name),
-            ("--node-id", &self.node_id),
-        ];
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let all = [("--network-name", &self.network_name), ("--node-id", &self.node_id)];
         all.into_iter().filter(|(_, value)| value.is_some()).map(|(flag, _)| flag).collect()
     }
 }

@@ -4,7 +4,6 @@ mod extrapolation;
 mod image;
 mod layers;
 mod load;
-mod message;
 mod model;
 mod response;
 mod scan;

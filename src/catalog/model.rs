@@ -26,6 +26,8 @@ pub struct Model {
     pub image: Image,
     /// What predicts. Calls ask through a [`ModelSession`](super::ModelSession).
     pub predictor: Arc<dyn Predictor>,
+    /// Whether calls are drawn from the distributions that it knows, instead of predicted.
+    pub draws: bool,
     /// The answers' bodies, if the model says.
     pub response: Option<ResponseBody>,
     /// What each gRPC method answers at an instance's address, if the model says.
@@ -71,6 +73,7 @@ impl Model {
             index,
             image,
             answers,
+            draws: predictor.info().knows_distributions,
             response: response.transpose().map_err(|message| invalid("response", message))?,
             cold_start: cold_start.transpose().map_err(|message| invalid("cold_start", message))?,
             range: RangeGuard::new(predictor.info(), extrapolation),

@@ -2,7 +2,7 @@ use std::{fmt, fs::File, io::Read, str::FromStr, sync::LazyLock};
 
 use bytes::Bytes;
 
-use super::message;
+use crate::schema::filler;
 
 /// What the body of an answer is.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl ResponseBody {
     #[must_use]
     pub fn message(&self, request: Bytes, random: impl FnOnce() -> u64) -> Bytes {
         match self {
-            Self::Random(length) => message::of(*length, |length| bytes(length, random())),
+            Self::Random(length) => filler::of(*length, |length| bytes(length, random())),
             _ => self.body(request, random),
         }
     }

@@ -21,9 +21,9 @@ pub fn search(folder: &Path, extensions: &BTreeSet<&str>) -> Result<Vec<Source>>
             io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Unavailable,
         };
-        Error::new(kind, "cannot search the folder for models")
-            .with_source(error)
-            .at(folder.display())
+        let message = "cannot search the folder for models; name models with -m, or another folder \
+                       with --models-dir";
+        Error::new(kind, message).with_source(error).at(folder.display())
     };
     let mut files = Vec::<PathBuf>::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {

@@ -7,26 +7,35 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use hyperfake_predictor::{Error, Result};
 use parking_lot::Mutex;
 use tonic::Status;
 
-use super::{Connection, Sample, connection::describe};
+use super::{Answer, Connection, Request, connection::describe, first_call};
+use crate::wire::controller::trailers::Trailers;
 
 /// A call that is repeated.
 #[derive(Debug, Clone)]
 pub struct Repetition {
-    /// The id of the function.
-    pub function: String,
-    /// The request's data.
-    pub data: Bytes,
+    /// The call.
+    pub request: Request,
     /// How many calls to make.
     pub calls: u32,
     /// How many of them to make at once.
     pub concurrency: u32,
     /// The longest that each may take.
     pub deadline: Duration,
+    /// How long a leaf may say that there is no such function, because it was registered a moment ago.
+    pub patience: Duration,
+}
+
+/// One call that succeeded.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// From the request to the last byte of the answer, without the wait for an instance's cold start.
+    pub observed: Duration,
+    /// What the worker says of it, if it says anything.
+    pub trailers: Option<Trailers>,
 }
 
 /// What came of repeated calls.
@@ -34,6 +43,8 @@ pub struct Repetition {
 pub struct Repeated {
     /// The calls that succeeded.
     pub samples: Vec<Sample>,
+    /// The answer that came first.
+    pub first: Option<Answer>,
     /// How many calls failed, by the code and text of the answer.
     pub errors: BTreeMap<String, u64>,
     /// From the first call to the end of the last.
@@ -44,6 +55,13 @@ pub struct Repeated {
 const MAX_ERRORS: usize = 100;
 
 impl Repeated {
+    fn take(&mut self, answer: Answer, took: Duration) {
+        let waited = answer.trailers.map(|trailers| trailers.cold_start).unwrap_or_default();
+        let observed = took.saturating_sub(waited);
+        self.samples.push(Sample { observed, trailers: answer.trailers });
+        self.first.get_or_insert(answer);
+    }
+
     fn count(&mut self, error: &Status) {
         let mut text = describe(error);
         if self.errors.len() >= MAX_ERRORS && !self.errors.contains_key(&text) {
@@ -63,18 +81,21 @@ pub async fn repeat(connection: &Connection, repetition: &Repetition) -> Result<
     let left = Arc::new(AtomicU32::new(repetition.calls));
     let repeated = Arc::new(Mutex::new(Repeated::default()));
     let began = connection.clock().now();
+    let known = began + repetition.patience;
     let callers: Vec<_> = (0..repetition.concurrency.min(repetition.calls))
         .map(|_| {
             let (connection, repetition) = (connection.clone(), repetition.clone());
             let (left, repeated) = (Arc::clone(&left), Arc::clone(&repeated));
             tokio::spawn(async move {
-                let Repetition { function, data, deadline, .. } = repetition;
+                let Repetition { request, deadline, .. } = &repetition;
                 while let Some(number) = take(&left) {
+                    let number = number.into();
                     let ended =
-                        connection.call(&function, number.into(), data.clone(), deadline).await;
+                        first_call::until_known(&connection, request, number, *deadline, known);
+                    let ended = ended.await;
                     let mut repeated = repeated.lock();
                     match ended {
-                        Ok(sample) => repeated.samples.push(sample),
+                        Ok((answer, took)) => repeated.take(answer, took),
                         Err(status) => repeated.count(&status),
                     }
                 }

@@ -1,15 +1,27 @@
-//! The client side of the platform's gRPC interface: one that repeats a call, and one that sends
-//! calls at given moments.
+//! The client side of the platform's two APIs: one that repeats a call, and one that sends calls at
+//! given moments.
 
 mod closed_loop;
 mod connection;
-mod open_loop;
+mod driver;
+mod first_call;
+mod health;
+mod link;
+mod load;
+mod load_record;
+mod raw;
+mod request;
 mod schedule;
-mod tls_connector;
+mod sent;
 
 pub use self::{
-    closed_loop::{Repeated, Repetition, repeat},
-    connection::{Connection, Instance, Sample, Target},
-    open_loop::{Driver, Progress, Sent},
+    closed_loop::{Repeated, Repetition, Sample, repeat},
+    connection::{Connection, Instance, Peer, Target},
+    first_call::first_calls,
+    health::{Health, health},
+    load::{Load, Loaded, Progress},
+    load_record::{FunctionNames, LoadRecord, Run},
+    request::{Answer, Method, Request},
     schedule::{Arrival, Schedule},
+    sent::{Sent, Timing},
 };

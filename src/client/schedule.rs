@@ -11,7 +11,7 @@ pub struct Arrival {
 
 /// Generated arrivals: evenly spaced, or with random gaps around the same mean. They go to the
 /// functions in turn.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Schedule {
     gap: f64,
     end: f64,

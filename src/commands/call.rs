@@ -1,14 +1,14 @@
-//! `hyperfake call`: registers a function, starts an instance of it, calls it, and stops it.
+//! `hyperfake call`: registers a function, starts an instance of it, calls it, and stops it; or calls a
+//! function through a leaf, which starts instances itself.
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyperfake_predictor::{Error, Result};
 
-use super::{Output, target};
+use super::{Output, body::Body, target, through};
 use crate::{
     args::CallArgs,
-    client::{self, Instance, Repeated, Repetition, Sample},
+    client::{self, Connection, Instance, Repeated, Repetition, Request, Sample},
     clock::precise,
     report::{CallReport, Percentiles, format},
 };
@@ -17,56 +17,85 @@ use crate::{
 ///
 /// # Errors
 ///
-/// When the store or the worker cannot be reached or refuses, or the data cannot be read.
+/// When the store, the worker or the leaf cannot be reached or refuses, or the data cannot be read.
 pub async fn run(args: CallArgs) -> Result<Output> {
-    let data = match &args.data_file {
-        None => Bytes::copy_from_slice(args.data.as_bytes()),
-        Some(path) => std::fs::read(path).map(Bytes::from).map_err(|error| {
-            Error::not_found("cannot read the request's data")
-                .with_source(error)
-                .at(format!("--data-file {}", path.display()))
-        })?,
-    };
-    let target = target::of(&args.target, args.deadline)?;
+    let body = Body::of(&args.body, &args.leaf, 0)?;
+    let target = target::of(&args.target, &args.leaf, args.deadline)?;
     let connection = target::connect(&target, &precise::start()).await?;
-    let instance = target::start(&args.target, &connection, &args.image, args.deadline).await?;
-    let repetition = Repetition {
-        function: instance.function.clone(),
-        data,
-        calls: args.calls,
-        concurrency: args.concurrency,
-        deadline: args.deadline,
+    let mut report = match args.leaf.through {
+        None => call_worker(&args, &connection, &body).await?,
+        Some(_) => call_through(&args, &target, &connection, &body).await?,
     };
-    let repeated = client::repeat(&connection, &repetition).await?;
-    connection.stop(&instance, args.deadline).await;
-    let report = report(args.image, instance, repeated);
+    report.image = args.image;
     let text = if args.json { report.json() } else { report.text() };
     Ok(Output { text, succeeded: report.succeeded() })
 }
 
-fn report(image: String, instance: Instance, repeated: Repeated) -> CallReport {
-    let Repeated { samples, errors, took } = repeated;
+async fn call_worker(args: &CallArgs, connection: &Connection, body: &Body) -> Result<CallReport> {
+    let image = args.image.as_deref().unwrap_or_default();
+    let instance = target::start(&args.target, connection, image, args.deadline).await?;
+    let (function, data) = (instance.function.clone(), body.bytes.clone());
+    let repetition = repetition(args, Request::Call { function, data }, Duration::ZERO);
+    let repeated = client::repeat(connection, &repetition).await?;
+    connection.stop(&instance, args.deadline).await;
+    let Instance { function, id, name, start } = instance;
     // What calls waited, if Start was answered before the instance was ready.
-    let waited = samples.iter().map(|sample| sample.waited).max().unwrap_or_default();
+    let trailers = repeated.samples.iter().filter_map(|sample| sample.trailers);
+    let cold_start = start + trailers.map(|trailers| trailers.cold_start).max().unwrap_or_default();
+    Ok(CallReport {
+        function_id: format::foreign(&function),
+        instance_id: Some(format::foreign(&id)),
+        instance_name: Some(format::foreign(&name)),
+        // A worker may claim to have waited for longer than a number holds.
+        cold_start_ns: Some(u64::try_from(cold_start.as_nanos()).unwrap_or(u64::MAX)),
+        ..numbers(repeated)
+    })
+}
+
+async fn call_through(
+    args: &CallArgs,
+    target: &client::Target,
+    connection: &Connection,
+    body: &Body,
+) -> Result<CallReport> {
+    let images: Vec<_> = args.image.clone().into_iter().collect();
+    let functions = through::functions(&args.leaf, &images, target, &body.bytes).await?;
+    let Ok([function]) = <[_; 1]>::try_from(functions) else {
+        let message = format!("found {} ids, expected one", args.leaf.function.len());
+        return Err(Error::invalid(message).at("--function"));
+    };
+    let patience = if args.image.is_some() { through::PATIENCE } else { Duration::ZERO };
+    let repetition = repetition(args, Request::Method(function.method), patience);
+    let mut repeated = client::repeat(connection, &repetition).await?;
+    let first = repeated.first.take().filter(|_| args.calls == 1);
+    let instance = first.as_ref().and_then(|answer| answer.instance.as_deref());
+    let instance = instance.map(format::foreign);
+    let answer = first.map(|answer| body.show(answer.message)).transpose()?;
+    Ok(CallReport { function_id: function.id, instance_id: instance, answer, ..numbers(repeated) })
+}
+
+fn repetition(args: &CallArgs, request: Request, patience: Duration) -> Repetition {
+    let CallArgs { calls, concurrency, deadline, .. } = *args;
+    Repetition { request, calls, concurrency, deadline, patience }
+}
+
+fn numbers(repeated: Repeated) -> CallReport {
+    let Repeated { samples, errors, took, .. } = repeated;
     let percentiles =
         |value: fn(&Sample) -> Option<f64>| Percentiles::of(samples.iter().filter_map(value));
+    let predicted = |sample: &Sample| Some(nanoseconds(sample.trailers?.runtime));
     CallReport {
-        image,
-        function_id: format::foreign(&instance.function),
-        instance_id: format::foreign(&instance.id),
-        instance_name: format::foreign(&instance.name),
         calls: samples.len(),
         errors,
         seconds: took.as_secs_f64(),
-        // A worker may claim to have waited for longer than a number holds.
-        cold_start_ns: u64::try_from((instance.start + waited).as_nanos()).unwrap_or(u64::MAX),
-        predicted_ns: percentiles(|sample| Some(nanoseconds(sample.predicted))),
+        predicted_ns: percentiles(predicted),
         observed_ns: percentiles(|sample| Some(nanoseconds(sample.observed))),
         difference_ns: percentiles(|sample| {
-            Some(nanoseconds(sample.observed) - nanoseconds(sample.predicted))
+            Some(nanoseconds(sample.observed) - nanoseconds(sample.trailers?.runtime))
         }),
-        cpu_cores: percentiles(|sample| sample.cpu_cores),
-        ram_bytes: percentiles(|sample| sample.ram_bytes.map(|bytes| bytes as f64)),
+        cpu_cores: percentiles(|sample| sample.trailers?.cpu_cores),
+        ram_bytes: percentiles(|sample| sample.trailers?.ram_bytes.map(|bytes| bytes as f64)),
+        ..CallReport::default()
     }
 }
 

@@ -7,7 +7,7 @@ use hyperfake_predictor::{Error, ErrorKind, Result};
 
 use super::Output;
 use crate::{
-    args::{FunctionArgs, FunctionCommand, FunctionLimitArgs, FunctionTargetArgs},
+    args::{EtcdArgs, FunctionArgs, FunctionCommand, FunctionLimitArgs, FunctionTargetArgs},
     config,
     functions::{
         StoreError,
@@ -37,6 +37,20 @@ pub async fn run(args: FunctionArgs) -> Result<Output> {
     })
 }
 
+/// Registers a function with this image in etcd, with the limits of one that states none, and returns its
+/// id.
+pub(super) async fn register(image: &str, etcd: &EtcdArgs) -> Result<String> {
+    let store = EtcdStore::new(&config::etcd(etcd, false)?).map_err(failed)?;
+    put(&store, &new_function(image.to_owned(), &FunctionLimitArgs::default())?).await
+}
+
+async fn put(store: &EtcdStore, function: &Metadata) -> Result<String> {
+    let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes());
+    let id = id.into_uuid().to_string();
+    store.put(&id, function).await.map_err(failed)?;
+    Ok(id)
+}
+
 async fn obey(command: FunctionCommand, target: &FunctionTargetArgs) -> Result<Output> {
     let report = |did, id: String| {
         let change = FunctionChange { did, function_id: id };
@@ -50,12 +64,7 @@ async fn obey(command: FunctionCommand, target: &FunctionTargetArgs) -> Result<O
                     let store = HttpStore::new(config::store_url(url)?).map_err(refused)?;
                     store.create(function).await.map_err(refused)?
                 }
-                None => {
-                    let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes());
-                    let id = id.into_uuid().to_string();
-                    etcd(target)?.put(&id, &function).await.map_err(failed)?;
-                    id
-                }
+                None => put(&etcd(target)?, &function).await?,
             };
             Ok(report("created", id))
         }

@@ -1,15 +1,20 @@
 //! The commands of `hyperfake`, one file each: what was typed is mapped to the types of the module
 //! that does the work, and what came of it to a report.
 
+mod body;
 pub mod call;
 pub mod completions;
 pub mod doctor;
 pub mod function;
+pub mod health;
 pub mod load;
 pub mod models;
+pub mod plot;
 pub mod predict;
+pub mod scenario;
 pub mod server;
 mod target;
+mod through;
 
 /// What a command shows on standard output, and whether what it looked at is as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]

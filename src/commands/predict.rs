@@ -1,9 +1,12 @@
 //! `hyperfake predict`: one prediction, without a server.
 
-use hyperfake_predictor::{Error, Features, Limits, Result};
+use hyperfake_predictor::{Error, Features, Limits, RawPrediction, Result};
 
 use super::Output;
 use crate::{args::PredictArgs, backends, config, report::PredictionReport};
+
+/// The quantiles that are shown of a model that knows distributions.
+const LEVELS: [f64; 3] = [0.5, 0.9, 0.99];
 
 /// Opens the model and asks it.
 ///
@@ -28,9 +31,21 @@ pub fn run(args: &PredictArgs) -> Result<Output> {
         );
         return Err(Error::invalid(message).at(&args.model));
     };
-    let raw = model.predictor.session()?.predict(&features)?;
-    let checked = Limits { max_runtime: args.max_runtime }.check(raw);
-    let backend = model.predictor.info().backend;
-    let report = PredictionReport::new(args.model.to_string(), backend, &features, &checked);
+    let info = model.predictor.info();
+    let levels = if info.knows_distributions { &LEVELS[..] } else { &[] };
+    let mut session = model.predictor.session()?;
+    let limits = Limits { max_runtime: args.max_runtime };
+    let checked = limits.check(session.predict(&features)?);
+    let mut quantiles = vec![RawPrediction::default(); levels.len()];
+    session.quantiles(&features, levels, &mut quantiles)?;
+    let quantiles = quantiles.into_iter().map(|quantile| limits.check(quantile));
+    let quantiles: Vec<_> = levels.iter().copied().zip(quantiles).collect();
+    let report = PredictionReport::new(
+        args.model.to_string(),
+        info.backend,
+        &features,
+        &checked,
+        &quantiles,
+    );
     Ok(Output::success(if args.json { report.json() } else { report.text() }))
 }

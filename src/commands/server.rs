@@ -10,6 +10,7 @@ use crate::{
     args::ServerArgs,
     config::{self, Config},
     machine::Machine,
+    scenario::Source,
     telemetry::{self, Log},
 };
 
@@ -21,11 +22,14 @@ use crate::{
 pub async fn run(args: ServerArgs, show: impl Fn(&str) -> Result<()>) -> Result<()> {
     let log = telemetry::start(&config::log(&args.log));
     let log = log.map_err(|error| error.at("--log-file"))?;
-    let reloads = log.has_file() || args.tls.tls_cert.is_some();
+    let reloads = log.has_file()
+        || args.tls.tls_cert.is_some()
+        || args.record.record.is_some()
+        || has_file(&args);
     let signals = Signals::watch(reloads);
     let mut signals =
         signals.map_err(|error| Error::internal("cannot watch signals").with_source(error))?;
-    let without_effect = args.containers.given();
+    let without_effect = args.containers.without_effect();
     if !without_effect.is_empty() {
         tracing::info!("of no effect, as there are no containers: {}", without_effect.join(", "));
     }
@@ -48,14 +52,25 @@ pub async fn run(args: ServerArgs, show: impl Fn(&str) -> Result<()>) -> Result<
     Ok(())
 }
 
-/// Opens the log file and reads the files of TLS again. What cannot be used is logged, and what was
-/// there before stays.
+/// Whether the scenario is a file.
+fn has_file(args: &ServerArgs) -> bool {
+    matches!(args.scenario.as_deref().map(Source::from), Some(Source::File(_)))
+}
+
+/// Opens the log file and the record, and reads the files of TLS and the scenario again. What cannot be
+/// used is logged, and what was there before stays.
 fn reload(log: &Log, app: &App) {
     reload_log(log);
+    app.reopen_record();
     match app.reload_tls() {
         Ok(false) => {}
         Ok(true) => tracing::info!("reloaded the files of TLS"),
         Err(error) => tracing::error!(%error, "TLS stays as it was"),
+    }
+    match app.reload_scenario() {
+        Ok(false) => {}
+        Ok(true) => tracing::info!("reloaded the scenario"),
+        Err(error) => tracing::error!(%error, "the scenario stays as it was"),
     }
 }
 

@@ -1,12 +1,12 @@
-//! The worker and the function store that `call` and `load` use.
+//! Where `call` and `load` send calls, and what they ask of a worker and its registry before.
 
 use std::time::Duration;
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
 
 use crate::{
-    args::{ClientTlsArgs, TargetArgs},
-    client::{Connection, Instance, Target},
+    args::{ClientTlsArgs, LeafArgs, TargetArgs},
+    client::{Connection, Instance, Peer, Target},
     clock::Clock,
     config,
     functions::http::HttpStore,
@@ -15,20 +15,39 @@ use crate::{
 };
 
 /// What the options say.
-pub(super) fn of(args: &TargetArgs, deadline: Duration) -> Result<Target> {
+pub(super) fn of(args: &TargetArgs, leaf: &LeafArgs, deadline: Duration) -> Result<Target> {
+    // A leaf has no registry of ours.
+    let (peer, address, registry) = match &leaf.through {
+        Some(address) => (Peer::Leaf, address, ""),
+        None => (Peer::Worker, &args.address, &*args.database_address),
+    };
     Ok(Target {
-        address: args.address.clone(),
-        tls: tls(args)?,
+        peer,
+        address: address.clone(),
+        tls: tls(peer, address, registry, &args.tls)?,
         max_message_bytes: args.max_message_size.as_u64() as usize,
         deadline,
     })
 }
 
-/// TLS, if the worker's address begins with `https://`.
-fn tls(args: &TargetArgs) -> Result<Option<ClientTls>> {
+/// The option that says where calls go.
+fn flag(peer: Peer) -> &'static str {
+    match peer {
+        Peer::Worker => "--address",
+        Peer::Leaf => "--through",
+    }
+}
+
+/// TLS, if the address begins with `https://`. The options may be for the registry alone.
+pub(super) fn tls(
+    peer: Peer,
+    address: &str,
+    registry: &str,
+    args: &ClientTlsArgs,
+) -> Result<Option<ClientTls>> {
     let is_https = |address: &str| address.starts_with("https://");
     let files = files(args);
-    if is_https(&args.address) {
+    if is_https(address) {
         return ClientTls::load(&files).map(Some);
     }
     // The authorities may be a variable of the environment, meant for other commands.
@@ -36,24 +55,24 @@ fn tls(args: &TargetArgs) -> Result<Option<ClientTls>> {
         ("--tls-cert", files.identity.is_some()),
         ("--tls-server-name", files.server_name.is_some()),
     ];
-    match asked.into_iter().find(|(_, is_given)| *is_given && !is_https(&args.database_address)) {
+    match asked.into_iter().find(|(_, is_given)| *is_given && !is_https(registry)) {
         None => Ok(None),
-        Some((flag, _)) => {
-            let found = &args.address;
-            let message = format!("found '{found}', expected https:// in front of it for {flag}");
-            Err(Error::invalid(message).at("--address"))
+        Some((asking, _)) => {
+            let message =
+                format!("found '{address}', expected https:// in front of it for {asking}");
+            Err(Error::invalid(message).at(flag(peer)))
         }
     }
 }
 
-fn files(args: &TargetArgs) -> ClientFiles {
-    let ClientTlsArgs { tls_ca, tls_cert, tls_key, tls_server_name } = args.tls.clone();
+fn files(args: &ClientTlsArgs) -> ClientFiles {
+    let ClientTlsArgs { tls_ca, tls_cert, tls_key, tls_server_name } = args.clone();
     ClientFiles { ca: tls_ca, identity: tls_cert.zip(tls_key), server_name: tls_server_name }
 }
 
-/// Connects to the worker.
+/// Connects.
 pub(super) async fn connect(target: &Target, clock: &Clock) -> Result<Connection> {
-    Connection::open(target, clock).await.map_err(|error| error.at("--address"))
+    Connection::open(target, clock).await.map_err(|error| error.at(flag(target.peer)))
 }
 
 /// Registers a function with this image and starts an instance of it, each within the deadline.
@@ -70,7 +89,7 @@ pub(super) async fn start(
     };
     let store = config::store_url(&target.database_address)?;
     let store = match store.scheme() {
-        "https" => HttpStore::with_tls(store, &ClientTls::load(&files(target))?),
+        "https" => HttpStore::with_tls(store, &ClientTls::load(&files(&target.tls))?),
         _ => HttpStore::new(store).map_err(unregistered)?,
     };
     let clock = connection.clock();

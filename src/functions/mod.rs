@@ -69,6 +69,8 @@ pub struct FunctionSpec {
     pub memory_limit: Option<u64>,
     /// The CPU that an instance may use, in cores: quota divided by period.
     pub cpu_limit: Option<f64>,
+    /// The period in which it may use that CPU.
+    pub cpu_period: Option<Duration>,
     /// The calls that an instance is meant to run at once.
     pub max_concurrency: Option<u32>,
     /// How long an instance may be idle before it is stopped.
@@ -97,6 +99,7 @@ impl Limits {
             image,
             memory_limit: stated(self.memory),
             cpu_limit: quota.map(|(quota, period)| quota as f64 / period as f64),
+            cpu_period: quota.map(|(_, period)| Duration::from_micros(period)),
             max_concurrency: stated(self.max_concurrency)
                 .map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
             idle_timeout: stated(self.timeout)

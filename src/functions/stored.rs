@@ -89,6 +89,7 @@ mod tests {
             image: "hyperfaas-echo:latest".into(),
             memory_limit: Some(128 << 20),
             cpu_limit: Some(0.5),
+            cpu_period: Some(Duration::from_millis(100)),
             max_concurrency: Some(500),
             idle_timeout: Some(Duration::from_secs(60)),
         };

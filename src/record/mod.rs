@@ -1,23 +1,51 @@
-//! The description of a call, and who is told that it ended.
+//! The description of a call, who is told that it ended, and the files in which that is kept.
 
+mod foreign;
+mod format;
 mod id;
+mod lines;
+#[cfg(feature = "parquet")]
+mod parquet_file;
+mod reader;
+mod recorder;
+mod row;
+mod row_file;
+mod text_file;
+mod windows;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use hyperfake_predictor::{ErrorKind, Features, Prediction, RawPrediction};
 
-pub use self::id::{InstanceId, NotAnId};
-use crate::clock::Moment;
+pub(crate) use self::row::nanoseconds;
+pub use self::{
+    format::{Destination, Format},
+    id::{InstanceId, NotAnId},
+    reader::RowReader,
+    recorder::{Recorded, Recorder},
+    row::{CANCELLED, CodeName, OK, Row},
+    row_file::RowFile,
+    windows::{Failure, Window, Windows},
+};
+use crate::{clock::Moment, scenario::Cause};
 
-/// A call that was given to an instance and has ended, however it ended.
+/// A call that came to a worker and has ended, however it ended. There is one for each call, refused
+/// ones included.
 #[derive(Debug, Clone)]
 pub struct CallRecord {
-    /// The function's id.
+    /// The worker's name.
+    pub worker: Arc<str>,
+    /// The function's id, as it was asked for.
     pub function: Arc<str>,
-    /// The instance that ran the call.
-    pub instance: InstanceId,
-    /// The number of the call among those of its function on its worker, from 0.
-    pub number: u64,
+    /// The function's image; empty when the function is not known.
+    pub image: Arc<str>,
+    /// The instance that the call was given to; nothing when it was refused before.
+    pub instance: Option<InstanceId>,
+    /// The number of the call among those of its function on its worker, from 0; nothing when it was
+    /// refused before.
+    pub number: Option<u64>,
+    /// Whether it was the first call that was given to its instance.
+    pub cold: bool,
     /// What the model was told; nothing when the call ended before the model was asked.
     pub features: Option<Features>,
     /// What the model answered, in nanoseconds, cores and bytes, before limits and time scale.
@@ -26,21 +54,21 @@ pub struct CallRecord {
     pub planned: Option<Prediction>,
     /// When it came in.
     pub arrived: Moment,
-    /// When its instance was ready to run it; nothing when the call ended before.
+    /// How long it waited in the queue of its instance, once that was ready.
+    pub queued: Duration,
+    /// How long it waited for its instance to be ready.
+    pub cold_start: Duration,
+    /// When it began to run; nothing when it ended before.
     pub began: Option<Moment>,
     /// When it ended.
     pub ended: Moment,
     /// How it ended.
     pub outcome: CallOutcome,
+    /// Why.
+    pub reason: Cause,
 }
 
 impl CallRecord {
-    /// The time that it waited for its instance to be ready.
-    #[must_use]
-    pub fn cold_start(&self) -> Duration {
-        self.began.unwrap_or(self.ended) - self.arrived
-    }
-
     /// How long it ran.
     #[must_use]
     pub fn run_time(&self) -> Duration {
@@ -48,7 +76,7 @@ impl CallRecord {
     }
 
     /// How much longer it ran than planned: what the worker took beside, and how late the sleep
-    /// ended.
+    /// ended. Under contention it is also what other calls took of the CPU.
     #[must_use]
     pub fn lateness(&self) -> Duration {
         let planned = self.planned.map_or(Duration::MAX, |planned| planned.runtime);
@@ -63,7 +91,7 @@ pub enum CallOutcome {
     Succeeded,
     /// It was refused or failed, for this kind of reason.
     Failed(ErrorKind),
-    /// Its client gave it up, or its deadline passed.
+    /// Its client gave it up, or its client's deadline passed.
     Cancelled,
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct CheckedModel {
     /// The features that it is asked with.
     pub(crate) inputs: Vec<Input>,
     pub(crate) units: String,
+    /// Whether calls are drawn from distributions, of which the predictions are the means.
+    pub(crate) knows_distributions: bool,
     /// What it predicts at points that a person would look at first.
     pub(crate) predictions: Vec<Sample>,
     pub(crate) backends: Vec<BackendRun>,
@@ -72,6 +74,9 @@ fn text(file: &CheckedFile, limits: &Limits) -> String {
         }
         let inputs: Vec<_> = model.inputs.iter().map(input).collect();
         let _ = write!(text, "\n  inputs   {}\n  units    {}", inputs.join(", "), model.units);
+        if model.knows_distributions {
+            text += "\n  draws    from distributions with these means";
+        }
         for sample in &model.predictions {
             let raw =
                 RawPrediction::from_array([sample.runtime_ns, sample.cpu_cores, sample.ram_bytes]);

@@ -58,6 +58,24 @@ pub fn foreign(text: &str) -> String {
     shown
 }
 
+/// JSON in which what would not be seen is escaped, as in [`foreign`]; it stays the same JSON. All such
+/// characters are within its texts.
+#[must_use]
+pub fn visible(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        let is_seen = matches!(character, '"' | '\'' | '\\' | '\n' | '\t')
+            || character.escape_debug().count() == 1;
+        if is_seen {
+            shown.push(character);
+        } else {
+            let units = character.encode_utf16(&mut [0; 2]).to_vec();
+            shown.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    shown
+}
+
 fn scaled(value: f64, step: f64, units: &[&str]) -> String {
     let mut value = value;
     let mut units = units.iter();

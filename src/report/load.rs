@@ -22,11 +22,18 @@ pub(crate) struct LoadReport {
 /// The calls of one function.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct FunctionLoad {
-    pub(crate) image: String,
+    /// What it was registered with, unless it was named by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<String>,
+    /// Its id, if it is called through a leaf.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) function_id: Option<String>,
     /// How many calls succeeded.
     pub(crate) answered: u64,
-    /// From asking for the instance until it could run a call.
-    pub(crate) cold_start_ns: u64,
+    /// From asking for the instance until it could run a call; through a leaf, how much longer than
+    /// predicted the first call took, if there was one before the schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cold_start_ns: Option<u64>,
     /// Calls that succeeded, each second of the run.
     pub(crate) calls_per_second: f64,
     /// Calls that ended before their predicted time, which a worker must never do.
@@ -35,10 +42,13 @@ pub(crate) struct FunctionLoad {
     pub(crate) errors: BTreeMap<String, u64>,
     /// From the intended moment to the last byte of the answer.
     pub(crate) latency_ns: Percentiles<u64>,
-    /// From sending to the last byte, less the predicted run time and the wait for a cold start.
-    pub(crate) timing_error_ns: Percentiles<u64>,
+    /// From sending to the last byte, less the predicted run time and the wait for a cold start. Unknown
+    /// when answers do not say what was predicted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timing_error_ns: Option<Percentiles<u64>>,
     /// The part of it that the worker's own clock saw.
-    pub(crate) worker_timing_error_ns: Percentiles<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) worker_timing_error_ns: Option<Percentiles<u64>>,
 }
 
 impl LoadReport {
@@ -63,15 +73,21 @@ impl LoadReport {
             line("sent after the schedule", &self.send_lag_ns)
         );
         for function in &self.functions {
-            let cold_start = format::nanoseconds(function.cold_start_ns as f64);
-            let (image, rate) = (&function.image, function.calls_per_second);
-            let _ =
-                write!(text, "\n{image} ({rate:.0} calls each second, cold start {cold_start})");
+            let names = function.image.iter().chain(&function.function_id);
+            let names: Vec<_> = names.map(String::as_str).collect();
+            let rate = function.calls_per_second;
+            let _ = write!(text, "\n{} ({rate:.0} calls each second", names.join(" "));
+            if let Some(cold_start) = function.cold_start_ns {
+                let cold_start = format::nanoseconds(cold_start as f64);
+                let _ = write!(text, ", cold start {cold_start}");
+            }
+            text.push(')');
             for (name, percentiles) in [
-                ("  latency", &function.latency_ns),
-                ("  timing error", &function.timing_error_ns),
-                ("  of it on the worker", &function.worker_timing_error_ns),
+                ("  latency", Some(&function.latency_ns)),
+                ("  timing error", function.timing_error_ns.as_ref()),
+                ("  of it on the worker", function.worker_timing_error_ns.as_ref()),
             ] {
+                let Some(percentiles) = percentiles else { continue };
                 let _ = write!(text, "\n{}", line(name, percentiles));
             }
             if function.early > 0 {

@@ -9,25 +9,29 @@ mod function;
 mod load;
 mod models;
 mod percentiles;
+mod picture;
 mod prediction;
+mod scenario;
 mod server;
 
 use serde::Serialize;
 
 pub(crate) use self::{
-    call::CallReport,
+    call::{Answer, CallReport},
     check::{BackendRun, CheckedFile, CheckedModel, Input, Sample, check_json, check_text},
     doctor::{DoctorReport, OnnxRuntime},
     function::{FunctionChange, FunctionList},
     load::{FunctionLoad, LoadReport},
     models::ModelList,
     percentiles::Percentiles,
+    picture::picture,
     prediction::PredictionReport,
+    scenario::{PresetList, ScenarioReport},
     server::ServerSummary,
 };
 
 /// Indented JSON, with the keys in alphabetical order.
 fn json(report: &impl Serialize) -> String {
     // Through a value, which sorts the keys. Reports have nothing that JSON has not.
-    format!("{:#}", serde_json::json!(report))
+    format::visible(&format!("{:#}", serde_json::json!(report)))
 }

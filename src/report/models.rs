@@ -58,6 +58,10 @@ impl Row {
             .session()
             .and_then(|mut session| session.predict(&Features::IDLE))
             .map(|raw| format::prediction(&limits.check(raw).prediction))
+            .map(|idle| match info.knows_distributions {
+                true => format!("drawn, with the mean {idle}"),
+                false => idle,
+            })
             .map_err(|error| error.to_string());
         let inputs: Vec<_> = info.inputs.iter().map(|input| input.name()).collect();
         let (file, units) = (info.path.display().to_string(), info.units.to_string());
@@ -67,6 +71,7 @@ impl Row {
             "backend": info.backend,
             "inputs": inputs,
             "units": units,
+            "knows_distributions": info.knows_distributions,
             "settings": info.settings,
             "idle": idle.as_ref().ok(),
         });

@@ -15,6 +15,8 @@ pub(crate) struct ServerSummary<'a> {
     pub(crate) container_runtime: String,
     /// The cold start of an instance whose model does not say.
     pub(crate) cold_start: Duration,
+    /// The scenario, if one was chosen.
+    pub(crate) scenario: Option<String>,
     /// The factor for all times, if there is one.
     pub(crate) time_scale: Option<String>,
     /// The registry of functions that speaks HTTP.
@@ -43,6 +45,9 @@ impl ServerSummary<'_> {
             self.container_runtime,
             format::duration(self.cold_start),
         );
+        if let Some(scenario) = &self.scenario {
+            text += &format!(", scenario {scenario}");
+        }
         if let Some(scale) = &self.time_scale {
             text += &format!(", time scale {scale}");
         }

@@ -13,4 +13,7 @@ mod thread;
 pub mod transport;
 mod worker_api;
 
-pub(crate) use self::thread::ThreadContext;
+pub(crate) use self::{
+    status::{code_name, kind_name},
+    thread::ThreadContext,
+};

@@ -12,7 +12,10 @@ use super::{
     forgetting::{Forgetting, Kept},
     function::{Function, FunctionInfo, Load},
 };
-use crate::{clock::Moment, scenario::Purpose};
+use crate::{
+    clock::Moment,
+    scenario::{Purpose, StartPlan},
+};
 
 /// How long a stopped instance is still listed, without `--auto-remove`.
 pub const STOPPED_INSTANCES_STAY: Duration = Duration::from_secs(300);
@@ -41,6 +44,11 @@ impl Directory {
     /// The function of this id, if it was started here.
     pub(super) fn function(&self, id: &str) -> Option<Arc<Function>> {
         self.functions.pin().get(id).cloned()
+    }
+
+    /// The functions that were started here.
+    pub(super) fn functions(&self) -> Vec<Arc<Function>> {
+        self.functions.pin().values().cloned().collect()
     }
 
     /// The ids of the functions that were started here.
@@ -80,7 +88,8 @@ impl Directory {
         self.instances.pin().get(&id).cloned()
     }
 
-    /// Makes an instance and lists it. It takes no calls yet but those that name it.
+    /// Makes an instance, whose start depends on its number, and lists it. It takes no calls yet but those
+    /// that name it.
     ///
     /// # Errors
     ///
@@ -90,7 +99,7 @@ impl Directory {
         function: &Arc<Function>,
         lifetime: Lifetime,
         now: Moment,
-        cold_start: Duration,
+        start: impl Fn(u64) -> StartPlan,
     ) -> Result<Arc<Instance>> {
         if self.instances.len() >= MAX_INSTANCES {
             let message = format!("{MAX_INSTANCES} instances are listed, and no more are started");
@@ -100,7 +109,8 @@ impl Directory {
             let number = function.number_instance();
             let bits = function.info.draws.bits(number, Purpose::InstanceId);
             let id = InstanceId::from_bits(bits);
-            let new = Arc::new(Instance::new(id, Arc::clone(function), lifetime, now, cold_start));
+            let home = Arc::clone(function);
+            let new = Arc::new(Instance::new(id, number, home, lifetime, now, start(number)));
             if self.instances.pin().try_insert(id, Arc::clone(&new)).is_ok() {
                 return Ok(new);
             }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, Result};
 
-use super::{EventKind, Instance, Lifetime, Worker, check_id, gate::Reason};
+use super::{EventKind, Instance, Lifetime, Worker, check_id, gate::Reason, instance::Death};
 use crate::clock::{Clock, Moment};
 
 /// Which event follows STOP, if any.
@@ -140,11 +140,12 @@ impl Worker {
         });
     }
 
-    /// Ends an instance as a crash of its program does: at once, with all its calls.
-    pub(super) fn crash(&self, instance: &Arc<Instance>, now: Moment) {
+    /// Ends an instance at once. The calls on it that have a behaviour end with it; others go on to what
+    /// was planned for them.
+    pub(super) fn kill(&self, instance: &Arc<Instance>, death: Death, now: Moment) {
         self.directory.delist(instance);
         self.tell(instance, Reason::Crash, now);
-        instance.close(Reason::Crash);
+        instance.die(death);
     }
 
     /// Tells the observers why an instance ends, once.

@@ -4,18 +4,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyperfake_predictor::{Error, ErrorKind, Features, Prediction, RawPrediction, Result};
+use hyperfake_predictor::{Error, ErrorKind, Features, Prediction, Result};
 
 use super::{
-    EventKind, Instance, InstanceId, Sessions, Worker,
+    Instance, InstanceId, Sessions, Worker,
     answers::{Answering, Method},
-    instance::InstancePermit,
+    behaved::Stop,
+    in_flight::InFlightCall,
+    instance::Death,
 };
 use crate::{
     catalog::Answer,
     clock::{Clock, Moment},
-    record::{CallOutcome, CallRecord},
-    scenario::{self, Purpose},
+    scenario::{Cause, Purpose},
 };
 
 /// Runs calls on one thread: the worker, with the thread's own clock and model sessions.
@@ -35,10 +36,13 @@ pub struct Call<'a> {
     pub instance: Option<InstanceId>,
     /// The request's body.
     pub data: Bytes,
+    /// What the client asks to go wrong: see [`Executor::fault_asked`].
+    pub fault: Option<Box<str>>,
 }
 
 /// What a call came to.
-enum Target<'a> {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Target<'a> {
     /// A function, and the instance that should run the call.
     Function(&'a str, Option<InstanceId>),
     /// An instance, which runs the call of this method or no other one does.
@@ -60,6 +64,8 @@ pub struct Outcome {
     pub ended: Moment,
     /// The part of it that was spent waiting for the instance's cold start.
     pub cold_start: Duration,
+    /// The function's own code fails with this text, as the scenario says.
+    pub failure: Option<Arc<str>>,
 }
 
 impl Executor {
@@ -82,16 +88,38 @@ impl Executor {
         &self.clock
     }
 
+    /// What the headers of a request to a function ask to go wrong, if the scenario lets them; the
+    /// closure looks a header up by its name.
+    pub fn fault_asked<'h>(
+        &self,
+        function: &str,
+        header: impl FnOnce(&str) -> Option<&'h [u8]>,
+    ) -> Option<Box<str>> {
+        if !self.worker.scenario.has_faults() {
+            return None;
+        }
+        self.worker.directory.function(function)?.conduct.fault_asked(header)
+    }
+
+    /// The same of a request to an instance.
+    pub fn fault_asked_of<'h>(
+        &self,
+        instance: &Instance,
+        header: impl FnOnce(&str) -> Option<&'h [u8]>,
+    ) -> Option<Box<str>> {
+        instance.home.conduct.fault_asked(header)
+    }
+
     /// Runs a call: takes as long as planned, and holds what was planned meanwhile. Dropping the
     /// future ends the call at once.
     ///
     /// # Errors
     ///
     /// `Exhausted` beyond the most calls at once, `NotFound` for a function that was not started
-    /// here or has no live instance, `Unavailable` when the worker shuts down, and whatever the
-    /// model fails with.
+    /// here or has no live instance, `Unavailable` when the worker shuts down, whatever the
+    /// model fails with, and what a scenario says.
     pub fn call<'a>(&'a self, call: Call<'a>) -> impl Future<Output = Result<Outcome>> + Send + 'a {
-        self.run(Target::Function(call.function, call.instance), call.data)
+        self.run(Target::Function(call.function, call.instance), call.data, call.fault)
     }
 
     /// Runs a call of a method, `package.Service/Method`, that came to an instance's own address, on
@@ -105,25 +133,31 @@ impl Executor {
         instance: &'a Arc<Instance>,
         method: &'a str,
         message: Bytes,
+        fault: Option<Box<str>>,
     ) -> impl Future<Output = Result<Outcome>> + Send + 'a {
-        self.run(Target::Instance(instance, method), message)
+        self.run(Target::Instance(instance, method), message, fault)
     }
 
-    /// One future for both: a future inside of another one is moved into it for each call.
-    async fn run(&self, target: Target<'_>, mut request: Bytes) -> Result<Outcome> {
+    /// One future for both: a future inside of another one is moved into it for each call. What only a
+    /// behaviour of the function waits for is in a box, so that a call without one stays small.
+    async fn run(
+        &self,
+        target: Target<'_>,
+        mut request: Bytes,
+        fault: Option<Box<str>>,
+    ) -> Result<Outcome> {
         let (worker, clock) = (&*self.worker, &self.clock);
         let arrived = clock.now();
-        let _admitted = worker.admit()?;
+        let refused = |error| worker.refused(&target, arrived, clock, error);
+        let _admitted = worker.admit().map_err(refused)?;
         let (function, instance, method) = match target {
             Target::Function(id, asked) => {
-                let function = worker.function(id)?;
-                let instance = worker.place(&function, asked, clock)?;
+                let function = worker.function(id).map_err(refused)?;
+                let instance = worker.place(&function, asked, clock).map_err(refused)?;
                 (function, instance, Method::Call)
             }
             Target::Instance(instance, method) => {
-                let permit = instance.enter(clock).ok_or_else(|| {
-                    Error::unavailable(format!("the instance '{}' has ended", instance.id))
-                })?;
+                let permit = instance.enter(clock).ok_or_else(|| refused(instance.ended()))?;
                 (Arc::clone(&instance.home), permit, Method::OfFunction(method))
             }
         };
@@ -137,13 +171,19 @@ impl Executor {
         let mut running =
             InFlightCall::new(worker, clock, instance, arrived, function.number_call());
 
+        if let Some(behaviour) = function.conduct.behaviour() {
+            running.behave(behaviour, fault);
+            if running.has_to_queue(method == Method::Call)? {
+                Box::pin(running.queue()).await?;
+            }
+        }
         if running.instance.ready_at > arrived {
             clock.sleep_until(running.instance.ready_at).await;
+            running.check_started()?;
         }
         worker.announce(&running.instance);
-        let began = arrived.max(running.instance.ready_at);
         let active = function.load.enter();
-        running.begin(began);
+        let began = running.begin();
 
         let features = Features {
             request_bytes: request_bytes as f64,
@@ -153,11 +193,12 @@ impl Executor {
             worker_ram_bytes: worker.ledger.ram_bytes() as f64,
         };
         running.features = Some(features);
-        let asked = self.sessions.predict(&info.model, &features, &worker.config.layers);
+        let (layers, draws) = (&worker.config.layers, info.draws);
+        let asked = self.sessions.ask(&info.model, &features, layers, draws, running.number);
         let Answer { raw, mut prediction } = match asked {
             Ok(answer) => answer,
             Err(error) => {
-                running.fail(error.kind());
+                running.fail(error.kind(), Cause::Model);
                 return Err(info.model.failed(&error, clock.now()));
             }
         };
@@ -165,120 +206,49 @@ impl Executor {
         let random = || info.draws.bits(number, Purpose::Response);
         if let Answering::Stated(stated) = answering {
             let run_time = stated.run_time(&request, random());
-            if let Some(run_time) = run_time.inspect_err(|error| running.fail(error.kind()))? {
+            let run_time =
+                run_time.inspect_err(|error| running.fail(error.kind(), Cause::Answer))?;
+            if let Some(run_time) = run_time {
                 prediction.runtime = worker.config.layers.run_time(run_time);
             }
         }
-        let plan = scenario::plan(&info.spec, &features, &prediction, info.draws, running.number);
-        let planned = Prediction {
-            runtime: plan.run_time,
-            cpu_cores: plan.cpu_cores,
-            ram_bytes: plan.ram_bytes,
-        };
-        running.planned = Some((raw, planned));
+        let planned = running.plan(raw, prediction);
 
         let held = worker.ledger.reserve(&planned);
-        let end = began + plan.run_time;
-        let mut ended = clock.now();
-        if ended < end {
-            clock.sleep_until(end).await;
-            ended = clock.now();
-        }
+        let (ended, failure) = if running.behaved.is_some() {
+            let stop = match running.is_over() {
+                true => Stop::Reached,
+                false => Box::pin(running.carry_out()).await,
+            };
+            running.end(stop)?
+        } else {
+            let end = began + planned.runtime;
+            let mut ended = clock.now();
+            if ended < end {
+                clock.sleep_until(end).await;
+                ended = clock.now();
+            }
+            (ended, None)
+        };
 
         drop((held, active));
         let data = match answering {
+            _ if failure.is_some() => Bytes::new(),
             Answering::Bytes(response) => response.body(request, random),
             Answering::Message(response) => response.message(request, random),
             Answering::Stated(stated) if stated.crashes() => {
-                running.fail(ErrorKind::Unavailable);
-                worker.crash(&running.instance, ended);
+                running.fail(ErrorKind::Unavailable, Cause::Crash);
+                worker.kill(&running.instance, Death::Crash, ended);
                 return Err(Error::unavailable("the instance crashed"));
             }
             Answering::Stated(stated) => {
                 let answer = stated.answer(&request, random());
-                answer.inspect_err(|error| running.fail(error.kind()))?
+                answer.inspect_err(|error| running.fail(error.kind(), Cause::Answer))?
             }
         };
         let instance = running.instance.id;
-        running.succeed(ended);
-        Ok(Outcome {
-            instance,
-            data,
-            prediction: planned,
-            arrived,
-            ended,
-            cold_start: began - arrived,
-        })
-    }
-}
-
-/// A call that was given to an instance. However it ends, its place is given back and the sinks
-/// are told when this is dropped.
-struct InFlightCall<'a> {
-    worker: &'a Worker,
-    clock: &'a Clock,
-    instance: InstancePermit<'a>,
-    number: u64,
-    arrived: Moment,
-    began: Option<Moment>,
-    /// What the model is told, for the record.
-    features: Option<Features>,
-    /// What the model answered and what was planned, for the record.
-    planned: Option<(RawPrediction, Prediction)>,
-    ended: Option<Moment>,
-    outcome: CallOutcome,
-}
-
-impl<'a> InFlightCall<'a> {
-    fn new(
-        worker: &'a Worker,
-        clock: &'a Clock,
-        instance: InstancePermit<'a>,
-        arrived: Moment,
-        number: u64,
-    ) -> Self {
-        let (began, features, planned, ended) = (None, None, None, None);
-        let outcome = CallOutcome::Cancelled;
-        Self { worker, clock, instance, number, arrived, began, features, planned, ended, outcome }
-    }
-
-    /// Its instance is ready to run it.
-    fn begin(&mut self, at: Moment) {
-        self.worker.changed(EventKind::Call, &self.instance, || self.clock.now());
-        self.began = Some(at);
-    }
-
-    /// It fails for this kind of reason.
-    fn fail(&mut self, kind: ErrorKind) {
-        self.outcome = CallOutcome::Failed(kind);
-    }
-
-    /// It ends well, at this moment.
-    fn succeed(&mut self, at: Moment) {
-        self.ended = Some(at);
-        self.outcome = CallOutcome::Succeeded;
-        self.instance.ended_at(at);
-    }
-
-    fn record(&self) -> CallRecord {
-        let instance: &Instance = &self.instance;
-        CallRecord {
-            function: Arc::clone(&instance.function.id),
-            instance: instance.id,
-            number: self.number,
-            features: self.features,
-            predicted: self.planned.map(|(raw, _)| raw),
-            planned: self.planned.map(|(_, planned)| planned),
-            arrived: self.arrived,
-            began: self.began,
-            ended: self.ended.unwrap_or_else(|| self.clock.now()),
-            outcome: self.outcome,
-        }
-    }
-}
-
-impl Drop for InFlightCall<'_> {
-    fn drop(&mut self) {
-        self.worker.ended(|| self.record());
+        let cold_start = running.cold_start(began);
+        running.answered(ended);
+        Ok(Outcome { instance, data, prediction: planned, arrived, ended, cold_start, failure })
     }
 }

@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use super::placement::RoundRobin;
+use super::{conduct::Conduct, placement::RoundRobin};
 use crate::{catalog::Model, functions::FunctionSpec, scenario::Draws};
 
 /// What a function is, for its instances.
@@ -14,6 +14,8 @@ use crate::{catalog::Model, functions::FunctionSpec, scenario::Draws};
 pub struct FunctionInfo {
     /// Its id.
     pub id: Arc<str>,
+    /// Its image, for records.
+    pub image: Arc<str>,
     /// As it was registered.
     pub spec: FunctionSpec,
     /// What predicts its calls.
@@ -30,6 +32,8 @@ pub(super) struct Function {
     pub(super) instances: RoundRobin,
     /// What its model is told of instances and calls.
     pub(super) load: Arc<Load>,
+    /// How it behaves, if the scenario says.
+    pub(super) conduct: Conduct,
     /// Set when it was deleted where it was registered, by any thread.
     deleted: AtomicBool,
     /// The number of the next instance; starts on any thread take one.
@@ -59,9 +63,10 @@ impl Function {
     pub(super) fn new(info: FunctionInfo, load: Arc<Load>, numbers: Numbers) -> Self {
         let Numbers { instance, call } = numbers;
         let (next_instance, next_call) = (AtomicU64::new(instance), AtomicU64::new(call));
-        let instances = RoundRobin::default();
+        let (instances, conduct) = (RoundRobin::default(), Conduct::default());
         let (deleted, waits) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { info: Arc::new(info), instances, load, deleted, next_instance, next_call, waits }
+        let info = Arc::new(info);
+        Self { info, instances, load, conduct, deleted, next_instance, next_call, waits }
     }
 
     pub(super) fn delete(&self) {

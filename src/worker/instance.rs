@@ -2,17 +2,23 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
+
+use hyperfake_predictor::{Error, ErrorKind};
 
 use super::{
     EventKind, FunctionInfo, InstanceId, Lifetime,
     function::Function,
     gate::{Gate, Reason, State},
+    occupancy::Occupancy,
 };
-use crate::clock::{Clock, Moment};
+use crate::{
+    clock::{Clock, Moment},
+    scenario::{Cause, StartPlan, StatusCode},
+};
 
 /// One simulated container of a function.
 pub struct Instance {
@@ -24,6 +30,12 @@ pub struct Instance {
     pub created: Moment,
     /// When its cold start is over.
     pub ready_at: Moment,
+    /// Its number among the instances of its function, from 0.
+    pub(super) number: u64,
+    /// How fast it is, as a divisor of run times, drawn when it was started.
+    pub(super) speed: f64,
+    /// Its start fails so when its cold start is over. Rarely there.
+    failure: Option<Box<StartFailure>>,
     /// The calls that run on it, and why it ends.
     gate: Gate,
     /// Set when it was announced as ready, by the first of the threads that could.
@@ -42,6 +54,29 @@ pub struct Instance {
     leaving: AtomicBool,
     /// Set by the first thread that tells the observers of its end.
     told: AtomicBool,
+    /// Set by the first thread that gives a call to it.
+    called: AtomicBool,
+    /// How it died, if it did; set by the first thread that lets it die.
+    death: AtomicU8,
+    /// What its calls with a behaviour have of it; made for the first of them.
+    occupancy: OnceLock<Box<Occupancy>>,
+}
+
+/// How a start fails.
+struct StartFailure {
+    code: StatusCode,
+    reason: Cause,
+}
+
+/// How an instance dies, with all its calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Death {
+    /// Its program crashed.
+    Crash,
+    /// It used more memory than it may.
+    OutOfMemory,
+    /// It never came to run.
+    StartFailed,
 }
 
 /// An instance without an address.
@@ -65,17 +100,22 @@ pub enum InstanceState {
 impl Instance {
     pub(super) fn new(
         id: InstanceId,
+        number: u64,
         home: Arc<Function>,
         lifetime: Lifetime,
         created: Moment,
-        cold_start: Duration,
+        start: StartPlan,
     ) -> Self {
-        let ready_at = created + cold_start;
+        let ready_at = created + start.cold_start;
+        let failure = start.fails.map(|code| Box::new(StartFailure { code, reason: start.reason }));
         Self {
             id,
             function: Arc::clone(&home.info),
             created,
             ready_at,
+            number,
+            speed: start.speed,
+            failure,
             gate: Gate::new(None),
             announced: OnceLock::new(),
             last_work: AtomicU64::new(ready_at.as_nanos()),
@@ -85,7 +125,38 @@ impl Instance {
             address: AtomicU32::new(NO_ADDRESS),
             leaving: AtomicBool::new(false),
             told: AtomicBool::new(false),
+            called: AtomicBool::new(false),
+            death: AtomicU8::new(0),
+            occupancy: OnceLock::new(),
         }
+    }
+
+    /// What its calls with a behaviour have of it.
+    pub(super) fn occupancy(&self) -> &Occupancy {
+        self.occupancy.get_or_init(Box::default)
+    }
+
+    /// Whether its start fails when its cold start is over.
+    pub(super) fn start_fails(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// What those are told who wait for it, and why, if its start fails.
+    pub(super) fn start_failed(&self) -> Option<(Error, Cause)> {
+        let failure = self.failure.as_ref()?;
+        let message = format!("the instance '{}' failed to start, as the scenario says", self.id);
+        let kind = ErrorKind::Injected(failure.code.number());
+        Some((Error::new(kind, message), failure.reason.clone()))
+    }
+
+    /// What those are told who come too late.
+    pub(super) fn ended(&self) -> Error {
+        Error::unavailable(format!("the instance '{}' has ended", self.id))
+    }
+
+    /// Whether the call that asks is the first one.
+    pub(super) fn is_first_called(&self) -> bool {
+        !self.called.load(Ordering::Relaxed) && !self.called.swap(true, Ordering::Relaxed)
     }
 
     /// The number of its own address, if it has one.
@@ -212,6 +283,36 @@ impl Instance {
         self.gate.until(State::closed)
     }
 
+    /// Lets it die, with all its calls; false when it died before.
+    pub(super) fn die(&self, death: Death) -> bool {
+        let number = match death {
+            Death::Crash => 1,
+            Death::OutOfMemory => 2,
+            Death::StartFailed => 3,
+        };
+        let died = self.death.compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire);
+        if died.is_ok() && !self.gate.close(Reason::Crash) {
+            // It was closed already, and its calls are still inside.
+            self.gate.wake();
+        }
+        died.is_ok()
+    }
+
+    /// Whether it died.
+    pub(super) fn is_dead(&self) -> bool {
+        self.death.load(Ordering::Acquire) != 0
+    }
+
+    /// Waits until it dies.
+    pub(super) fn dead(&self) -> impl Future<Output = Death> + Send {
+        self.gate.until(|_| match self.death.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Death::Crash),
+            2 => Some(Death::OutOfMemory),
+            _ => Some(Death::StartFailed),
+        })
+    }
+
     fn leave(&self, now: Moment) {
         self.last_work.fetch_max(now.as_nanos(), Ordering::Relaxed);
         self.gate.leave();
@@ -241,6 +342,11 @@ impl InstancePermit<'_> {
     /// States when the call ended; otherwise that is when this is dropped.
     pub(super) fn ended_at(&mut self, now: Moment) {
         self.left = Some(now);
+    }
+
+    /// When the call ended, if that was stated.
+    pub(super) fn left(&self) -> Option<Moment> {
+        self.left
     }
 }
 

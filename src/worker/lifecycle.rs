@@ -1,6 +1,6 @@
 use std::{str::FromStr, sync::Arc};
 
-use super::{Instance, Worker, gate::Reason};
+use super::{Instance, Worker, gate::Reason, instance::Death};
 use crate::clock::Clock;
 
 /// When a request to start an instance is answered.
@@ -73,6 +73,9 @@ pub(super) fn run_instance(
 /// Ends when the instance has been idle for too long, or is closed.
 async fn run_until_idle(worker: &Arc<Worker>, instance: &Arc<Instance>, clock: &Clock) {
     clock.sleep_until(instance.ready_at).await;
+    if instance.start_fails() {
+        return worker.kill(instance, Death::StartFailed, clock.now());
+    }
     worker.announce(instance);
     let Some(idle) = worker.idle_timeout(instance) else { return };
     match instance.lifetime {

@@ -293,11 +293,11 @@ impl Sink for Listeners {
 
     /// A call that ended before it began was not announced, and has no response.
     fn call_ended(&self, record: &CallRecord) {
-        if record.began.is_some() {
+        if let (Some(instance), Some(_)) = (record.instance, record.began) {
             self.emit(Event {
                 kind: EventKind::Response,
                 failed: record.outcome != CallOutcome::Succeeded,
-                instance: record.instance,
+                instance,
                 function: Arc::clone(&record.function),
                 at: record.ended,
             });

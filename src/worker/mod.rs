@@ -4,8 +4,12 @@
 //! call came in (gRPC) or who predicts it (a backend).
 
 mod addresses;
+mod admission;
 mod answers;
+mod behaved;
+mod conduct;
 mod config;
+mod contention;
 mod directory;
 mod ending;
 mod event_log;
@@ -14,14 +18,18 @@ mod executor;
 mod forgetting;
 mod function;
 mod gate;
+mod in_flight;
 mod instance;
 mod ledger;
 mod lifecycle;
 mod listeners;
 mod nodes;
+mod occupancy;
 mod placement;
+mod places;
 mod sessions;
 mod start;
+mod starts;
 mod usage;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -45,12 +53,15 @@ pub use self::{
     usage::Usage,
 };
 use self::{
+    conduct::CurrentScenario,
+    contention::Cpu,
     directory::Directory,
     function::{Function, Load},
-    gate::{Gate, Reason, Refusal},
+    gate::{Gate, Reason},
     instance::InstancePermit,
     listeners::Listeners,
     nodes::Nodes,
+    starts::Starts,
 };
 pub use crate::record::{InstanceId, NotAnId};
 use crate::{
@@ -67,12 +78,18 @@ const MAX_ID: usize = 256;
 /// A worker, shared by the threads that run its calls (each through an [`Executor`]).
 #[derive(Debug)]
 pub struct Worker {
+    /// What records and the log call it.
+    name: Arc<str>,
     config: Arc<Config>,
     catalog: Arc<Catalog>,
     store: Arc<dyn FunctionStore>,
     seed: Seed,
     directory: Directory,
     ledger: Ledger,
+    scenario: CurrentScenario,
+    /// How calls share the CPU, if they do.
+    cpu: Cpu,
+    starts: Starts,
     /// What all functions have together.
     load: Arc<Load>,
     gate: Gate,
@@ -93,8 +110,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker without instances. The name is what the log calls it, and the seed is where its
-    /// random numbers come from.
+    /// A worker without instances, whose calls do what is predicted. The name is what records and the log
+    /// call it, and the seed is where its random numbers come from.
     #[must_use]
     pub fn new(
         name: impl Into<String>,
@@ -103,9 +120,14 @@ impl Worker {
         catalog: Arc<Catalog>,
         store: Arc<dyn FunctionStore>,
     ) -> Self {
-        let listeners =
-            Arc::new(Listeners::new(name.into(), config.event_buffer, config.listener_timeout));
+        let name = name.into();
+        let (buffer, timeout) = (config.event_buffer, config.listener_timeout);
+        let listeners = Arc::new(Listeners::new(name.clone(), buffer, timeout));
         Self {
+            name: name.into(),
+            scenario: CurrentScenario::plain(),
+            cpu: Cpu::new(config.cpus as f64),
+            starts: Starts::default(),
             gate: Gate::new(config.max_calls),
             sinks: vec![Arc::clone(&listeners) as _],
             observers: vec![Arc::clone(&listeners) as _],
@@ -251,18 +273,6 @@ impl Worker {
         self.listeners.close();
     }
 
-    /// Lets a call in, unless there are too many or the worker is closed.
-    fn admit(&self) -> Result<AdmissionPermit<'_>> {
-        match self.gate.enter() {
-            Ok(()) => Ok(AdmissionPermit(&self.gate)),
-            Err(Refusal::Full(inside)) => {
-                let message = format!("{inside} calls are running, the limit of calls at once");
-                Err(Error::exhausted(message))
-            }
-            Err(Refusal::Closed) => Err(shutting_down()),
-        }
-    }
-
     fn check_open(&self) -> Result<()> {
         if self.gate.state().closed().is_some() { Err(shutting_down()) } else { Ok(()) }
     }
@@ -352,15 +362,6 @@ impl Worker {
 
 fn shutting_down() -> Error {
     Error::unavailable("the worker is shutting down")
-}
-
-/// A call's place in the worker, given back when it is dropped.
-struct AdmissionPermit<'a>(&'a Gate);
-
-impl Drop for AdmissionPermit<'_> {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
 }
 
 /// Refuses an id that no worker can have given out, before it is searched for or repeated.

@@ -89,6 +89,29 @@ impl RoundRobin {
     }
 }
 
+impl RoundRobin {
+    /// Lets a call into one of the first instances, from the one whose turn it is, that has what the call
+    /// takes of it. At most so many are looked at.
+    pub(super) fn enter_with<'a, T>(
+        &self,
+        clock: &'a Clock,
+        most: usize,
+        take: impl Fn(&Instance) -> Option<T>,
+    ) -> Option<(InstancePermit<'a>, T)> {
+        let instances = self.instances.read();
+        let turn = self.turn.load(Ordering::Relaxed);
+        let (ready, starting) = instances.list.split_at(instances.ready);
+        let in_turn =
+            |list: &[Arc<Instance>]| (0..list.len()).map(move |place| turn.wrapping_add(place));
+        let ready = in_turn(ready).map(|turn| &ready[turn % ready.len()]);
+        let starting = in_turn(starting).map(|turn| &starting[turn % starting.len()]);
+        ready.chain(starting).take(most).find_map(|instance| {
+            let taken = take(instance)?;
+            Some((instance.enter(clock)?, taken))
+        })
+    }
+}
+
 impl Instances {
     /// Where an instance is, if it is in.
     fn slot(&self, instance: &Instance) -> Option<usize> {

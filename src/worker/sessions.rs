@@ -3,7 +3,10 @@ use std::{fmt, sync::Arc};
 use hyperfake_predictor::{Features, Result};
 use parking_lot::Mutex;
 
-use crate::catalog::{Answer, Catalog, Layers, Model, ModelSession};
+use crate::{
+    catalog::{Answer, Catalog, Layers, Model, ModelSession},
+    scenario::Draws,
+};
 
 /// One thread's model sessions, for all workers that it runs.
 pub struct Sessions(
@@ -20,18 +23,26 @@ impl Sessions {
         Arc::new(Self(sessions.collect()))
     }
 
-    /// Asks a model of the catalog.
+    /// Asks a model of the catalog about a call: the one with this number among those of a function,
+    /// whose random numbers `draws` are. A model that knows distributions draws it, any other one
+    /// predicts it.
     ///
     /// # Errors
     ///
     /// What the model fails with.
-    pub(super) fn predict(
+    pub(super) fn ask(
         &self,
         model: &Model,
         features: &Features,
         layers: &Layers,
+        draws: Draws,
+        number: u64,
     ) -> Result<Answer> {
-        self.0[model.index].lock().predict(features, layers)
+        let mut session = self.0[model.index].lock();
+        match model.draws {
+            false => session.predict(features, layers),
+            true => session.draw(features, layers, &draws.uniforms(number)),
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use super::{
     EventKind, FeatureScope, FunctionInfo, Instance, Lifetime, Worker, function::Function,
     gate::Reason, lifecycle,
 };
-use crate::clock::Clock;
+use crate::{
+    clock::{Clock, Moment},
+    scenario::{Cause, StartPlan},
+};
 
 impl Worker {
     /// Starts an instance of a function. It exists from now on, and [`Worker::ready`] says when its
@@ -55,12 +58,16 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// `Unavailable` when the instance ended before it was ready, and when the worker shuts down.
+    /// `Unavailable` when the instance ended before it was ready, and when the worker shuts down; what the
+    /// scenario says when the start fails.
     pub async fn ready(&self, instance: &Instance) -> Result<()> {
         let was_ready = instance.ready().await;
         self.check_open()?;
         if was_ready {
             return Ok(());
+        }
+        if let Some((error, _)) = instance.start_failed().filter(|_| instance.is_dead()) {
+            return Err(error);
         }
         let message = format!("the instance '{}' was stopped before it was ready", instance.id);
         Err(Error::unavailable(message))
@@ -83,11 +90,10 @@ impl Worker {
     ) -> Result<Arc<Instance>> {
         self.check_open()?;
         let (_kept, function) = &self.directory.keep(function);
-        let cold_start = self.config.cold_start.or(function.info.model.cold_start);
-        let cold_start = cold_start.unwrap_or(self.config.runtime.cold_start());
-        let cold_start = self.config.layers.time_scale.apply(cold_start);
+        self.bring_up_to_date(function);
         let now = clock.now();
-        let instance = self.directory.add_instance(function, lifetime, now, cold_start)?;
+        let start = |number| self.plan_start(function, number, now);
+        let instance = self.directory.add_instance(function, lifetime, now, start)?;
         if lifetime == Lifetime::UntilStopped
             && let Some(addresses) = &self.addresses
         {
@@ -111,6 +117,20 @@ impl Worker {
         Ok(instance)
     }
 
+    /// Plans the start of the instance of this number.
+    fn plan_start(&self, function: &Function, number: u64, now: Moment) -> StartPlan {
+        let cold_start = self.config.cold_start.or(function.info.model.cold_start);
+        let cold_start = cold_start.unwrap_or(self.config.runtime.cold_start());
+        let cold_start = self.config.layers.time_scale.apply(cold_start);
+        self.starts.begin(now, |others| match function.conduct.behaviour() {
+            None => StartPlan { cold_start, fails: None, speed: 1.0, reason: Cause::None },
+            Some(behaviour) => {
+                let (draws, age) = (function.info.draws, now - self.scenario.since());
+                behaviour.start(draws, number, others, cold_start, age)
+            }
+        })
+    }
+
     async fn look_up(self: &Arc<Self>, id: &str, clock: &Clock) -> Result<Arc<Function>> {
         let found = self.store.lookup(id).await.map_err(|error| {
             Error::unavailable(format!("cannot look up the function '{id}': {}", error.public()))
@@ -121,7 +141,8 @@ impl Worker {
             return Err(Error::not_found(message));
         };
         let model = self.catalog.resolve(&spec.image)?;
-        let info = FunctionInfo { id: id.into(), spec, model, draws: self.seed.function(id) };
+        let (draws, image) = (self.seed.function(id), spec.image.as_str().into());
+        let info = FunctionInfo { id: id.into(), image, spec, model, draws };
         let load = match self.config.feature_scope {
             FeatureScope::Function => Arc::default(),
             FeatureScope::Worker => Arc::clone(&self.load),

@@ -220,6 +220,36 @@ fn predict_prints_one_prediction_as_text_and_as_json() {
 }
 
 #[test]
+fn predict_shows_the_quantiles_of_a_model_that_knows_distributions() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = r#"{"kind": "quantiles", "levels": [0.5, 0.9, 0.99],
+        "runtime_ns": [[1e6, 2e6, 9e6]], "cpu_cores": 0.5}"#;
+    let path = model(folder.path(), "spread.json", json);
+    run(&format!("predict {path}")).success().stdout(
+        predicate::str::contains("runtime  mean 1.393 ms")
+            .and(predicate::str::contains("p50      1 ms, 0.50 cores, 0 B"))
+            .and(predicate::str::contains("p90      2 ms"))
+            .and(predicate::str::contains("p99      9 ms")),
+    );
+    run(&format!("predict {path} --max-runtime 5ms"))
+        .success()
+        .stdout(predicate::str::contains("corrected: runtime_ns was too large at p99"));
+    let output = run(&format!("predict {path} --json")).success().get_output().stdout.clone();
+    let json: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(json["quantiles"][1]["level"], 0.9);
+    assert_eq!(json["quantiles"][1]["runtime_ns"], 2_000_000);
+    let output = run(&format!("models -m {path} --json")).success().get_output().stdout.clone();
+    let json: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(json[0]["knows_distributions"], true);
+    run(&format!("models -m {path}"))
+        .success()
+        .stdout(predicate::str::contains("drawn, with the mean"));
+    run(&format!("models check {path}"))
+        .success()
+        .stdout(predicate::str::contains("from distributions with these means"));
+}
+
+#[test]
 fn predict_lists_the_images_of_a_file_that_has_several() {
     let folder = tempfile::tempdir().unwrap();
     let hyperfaas = r#"{"a:1": {"image_tag": "a:1", "runtime_coeffs": [0, 0, 0, 0, 0, 7],
@@ -241,6 +271,10 @@ fn models_lists_the_models_and_check_reports_problems() {
     assert_eq!(json[0]["image"], "img:2");
     assert_eq!(json[0]["inputs"][0], "request_bytes");
     run("models -m nowhere.onnx").failure().stderr(predicate::str::contains("nowhere.onnx"));
+    // As in a folder without ./models.
+    run("models --models-dir nowhere").failure().stderr(predicate::str::contains(
+        "nowhere: cannot search the folder for models; name models with -m, or another folder with",
+    ));
 
     let folder = tempfile::tempdir().unwrap();
     let good = model(folder.path(), "good.json", &constant(Duration::from_millis(3)));

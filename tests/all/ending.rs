@@ -17,7 +17,7 @@ impl Bench {
 
     /// Calls an instance at its own address.
     async fn call_on(&self, instance: &Arc<Instance>) -> Result<(), ErrorKind> {
-        let called = self.executor.call_on(instance, "test.Test/Ask", Bytes::new()).await;
+        let called = self.executor.call_on(instance, "test.Test/Ask", Bytes::new(), None).await;
         called.map(drop).map_err(|error| error.kind())
     }
 }

@@ -74,14 +74,14 @@ impl Harmful {
 
     async fn call(&self, options: &str) -> Result<Output> {
         match self.command("call image", options) {
-            Command::Call(args) => call::run(args).await,
+            Command::Call(args) => call::run(*args).await,
             other => panic!("{other:?}"),
         }
     }
 
     async fn load(&self, options: &str) -> Result<Output> {
         match self.command("load --functions image", options) {
-            Command::Load(args) => load::run(args).await,
+            Command::Load(args) => load::run(*args).await,
             other => panic!("{other:?}"),
         }
     }

@@ -13,7 +13,7 @@ use hyperfake_worker::{
     clock::{Clock, manual::ManualClock, precise, virtual_time},
     functions::embedded::EmbeddedStore,
     record::{CallOutcome, CallRecord, Sink},
-    scenario::Seed,
+    scenario::{Cause, Seed},
     worker::{
         Call, EventKind, Executor, InstanceState, Outcome, STOPPED_INSTANCES_STAY, Sessions,
         Subscription, Worker,
@@ -50,7 +50,7 @@ pub(crate) async fn pass(clock: &Clock, time: Duration) {
     clock.sleep_until(clock.now() + time).await;
 }
 
-const FUNCTION: &str = r#"{"image_tag": "image"}"#;
+pub(crate) const FUNCTION: &str = r#"{"image_tag": "image"}"#;
 
 pub(crate) struct Bench {
     pub(crate) worker: Arc<Worker>,
@@ -62,6 +62,19 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new(clock: &Clock, runtime: Duration, options: &str) -> Self {
         Self::of(clock, runtime, options, FUNCTION, |worker| worker)
+    }
+
+    /// With a model of this JSON, and a sink.
+    pub(crate) fn with_json(
+        clock: &Clock,
+        json: &str,
+        options: &str,
+        function: &'static str,
+        sink: Arc<dyn Sink>,
+    ) -> Self {
+        let backends = backends::all(&Default::default());
+        let extend = |worker: Worker| worker.with_sink(sink);
+        Self::with_models(clock, json, options, function, &backends, extend)
     }
 
     fn with_sink(clock: &Clock, runtime: Duration, options: &str, sink: Arc<dyn Sink>) -> Self {
@@ -76,12 +89,12 @@ impl Bench {
         extend: impl FnOnce(Worker) -> Worker,
     ) -> Self {
         let backends = backends::all(&Default::default());
-        Self::with_models(clock, runtime, options, function, &backends, extend)
+        Self::with_models(clock, &constant(runtime), options, function, &backends, extend)
     }
 
     fn with_models(
         clock: &Clock,
-        runtime: Duration,
+        json: &str,
         options: &str,
         function: &'static str,
         backends: &Backends,
@@ -89,7 +102,7 @@ impl Bench {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image.json");
-        std::fs::write(&path, constant(runtime)).unwrap();
+        std::fs::write(&path, json).unwrap();
         let mut catalog = Catalog::default();
         let source = Source { uri: path.to_str().unwrap().parse().unwrap(), image: None };
         catalog.add(&source, backends).unwrap();
@@ -105,14 +118,15 @@ impl Bench {
         Self { worker, executor, clock, function }
     }
 
-    async fn start(&self) -> Arc<hyperfake_worker::worker::Instance> {
+    pub(crate) async fn start(&self) -> Arc<hyperfake_worker::worker::Instance> {
         self.worker.start(&self.function, &self.clock).await.unwrap()
     }
 
-    fn call(&self) -> tokio::task::JoinHandle<hyperfake_predictor::Result<Outcome>> {
+    pub(crate) fn call(&self) -> tokio::task::JoinHandle<hyperfake_predictor::Result<Outcome>> {
         let (executor, function) = (Arc::clone(&self.executor), self.function.clone());
         tokio::spawn(async move {
-            let call = Call { function: &function, instance: None, data: Bytes::new() };
+            let call =
+                Call { function: &function, instance: None, data: Bytes::new(), fault: None };
             executor.call(call).await
         })
     }
@@ -314,7 +328,7 @@ fn a_cancelled_stop_request_still_stops_the_instance() {
 
 /// Keeps the records of all calls.
 #[derive(Debug, Default)]
-struct Records(Mutex<Vec<CallRecord>>);
+pub(crate) struct Records(pub(crate) Mutex<Vec<CallRecord>>);
 
 impl Sink for Records {
     fn call_ended(&self, record: &CallRecord) {
@@ -343,9 +357,11 @@ fn a_sink_is_told_of_every_call_however_it_ends() {
 
         let records = records.0.lock();
         let [first, second, third] = &**records else { panic!("{records:?}") };
-        assert_eq!([first.number, second.number, third.number], [0, 1, 2]);
-        assert_eq!((first.instance, second.instance), (instance.id, instance.id));
-        assert_eq!(third.instance, starting.id);
+        assert_eq!([first.number, second.number, third.number], [0, 1, 2].map(Some));
+        assert_eq!([first.instance, second.instance], [Some(instance.id); 2]);
+        assert_eq!(third.instance, Some(starting.id));
+        assert_eq!([first.cold, second.cold, third.cold], [true, false, false]);
+        assert_eq!([&first.reason, &third.reason], [&Cause::None, &Cause::Client]);
         let outcomes = [first.outcome, second.outcome, third.outcome];
         let cancelled = CallOutcome::Cancelled;
         assert_eq!(outcomes, [CallOutcome::Succeeded, cancelled, cancelled]);
@@ -357,9 +373,9 @@ fn a_sink_is_told_of_every_call_however_it_ends() {
         assert_eq!(third.began, None, "its instance was never ready");
         if exact {
             // Half of 50 ms.
-            assert_eq!((first.cold_start(), first.run_time()), (25 * MS, 50 * MS));
-            assert_eq!((second.cold_start(), second.run_time()), (Duration::ZERO, 20 * MS));
-            assert_eq!((third.cold_start(), third.run_time()), (MS, Duration::ZERO));
+            assert_eq!((first.cold_start, first.run_time()), (25 * MS, 50 * MS));
+            assert_eq!((second.cold_start, second.run_time()), (Duration::ZERO, 20 * MS));
+            assert_eq!((third.cold_start, third.run_time()), (MS, Duration::ZERO));
             assert_eq!(first.lateness(), Duration::ZERO);
         }
     });
@@ -406,17 +422,20 @@ fn the_record_of_a_call_whose_model_fails_has_its_features_and_the_reason() {
             units: Units::NATIVE,
             trained: Vec::new(),
             deterministic: true,
+            knows_distributions: false,
             settings: Default::default(),
         };
         let backends = Backends::new([Arc::new(Failing(info)) as Arc<dyn Backend>]);
         let sink = Arc::clone(&records) as _;
         let extend = |worker: Worker| worker.with_sink(sink);
-        let bench = Bench::with_models(&clock, MS, "", FUNCTION, &backends, extend);
+        let json = constant(MS);
+        let bench = Bench::with_models(&clock, &json, "", FUNCTION, &backends, extend);
         bench.start().await;
         bench.call().await.unwrap().unwrap_err();
         let records = records.0.lock();
         let [record] = &**records else { panic!("{records:?}") };
         assert_eq!(record.outcome, CallOutcome::Failed(ErrorKind::Unsupported));
+        assert_eq!(record.reason, Cause::Model);
         assert_eq!(record.features.map(|features| features.function_instances), Some(1.0));
         assert_eq!((record.predicted, record.planned), (None, None));
         assert!(record.began.is_some());

@@ -16,7 +16,7 @@ use hyperfake_proto::controller::{
 use hyperfake_worker::{
     app::App,
     args::{Cli, Command},
-    commands::{Output, call, load},
+    commands::{Output, call, health, load},
     tls::{ClientFiles, ClientTls, Protocol},
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -152,13 +152,24 @@ impl Files {
         else {
             panic!("not load")
         };
-        if let Ok(output) = load::run(args).await {
+        if let Ok(output) = load::run(*args).await {
             // On a busy machine the run may not be valid, but no call fails.
             assert!(output.text.contains("calls each second"), "{output:?}");
             assert!(!output.text.contains(" x "), "{output:?}");
         }
         match command("call image") {
-            Command::Call(args) => call::run(args).await,
+            Command::Call(args) => call::run(*args).await,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What `hyperfake health` gets.
+    async fn health(&self, app: &App, options: &str) -> Result<Output> {
+        let port = app.address().port();
+        let line =
+            self.line(&format!("hyperfake health --address https://localhost:{port} {options}"));
+        match Cli::read(line.split_whitespace().map(OsString::from)).unwrap().command {
+            Command::Health(args) => health::run(args).await,
             other => panic!("{other:?}"),
         }
     }
@@ -175,6 +186,7 @@ async fn calls_are_served_over_tls_and_to_nobody_in_plain_text() {
     files.tonic(&app, None).await.unwrap();
     let output = files.ours(&app, "--tls-ca {}/ca.pem").await.unwrap();
     assert!(output.succeeded, "{output:?}");
+    assert!(files.health(&app, "--tls-ca {}/ca.pem").await.unwrap().succeeded);
     // The registry is asked for a function over plain text, as its address says.
     assert_eq!(app.registry_url().scheme(), "http");
 
@@ -213,6 +225,8 @@ async fn with_authorities_of_clients_only_their_clients_are_served() {
     let files = Files::new();
     let app = files.serve(MUTUAL).await.unwrap();
     files.tonic(&app, Some("client")).await.unwrap();
+    assert!(files.health(&app, OWN).await.unwrap().succeeded);
+    files.health(&app, "--tls-ca {}/ca.pem").await.unwrap_err();
     assert!(files.ours(&app, OWN).await.unwrap().succeeded);
 
     files.issue("stranger", &Authority::new(), 2020, 2100);

@@ -1,10 +1,11 @@
 /*
  * The contract between HyperFake Worker (the host) and a predictor plugin, a shared library that
- * the worker opens at start-up. Version 1.0. For C99 and later, and C++17 and later.
+ * the worker opens at start-up. Version 1.1. For C99 and later, and C++17 and later.
  *
  * A plugin exports exactly one symbol, hyperfake_plugin, which returns a constant descriptor. The
- * descriptor holds four functions: create an instance from a configuration, predict one call,
- * predict several, destroy the instance.
+ * descriptor holds five functions: create an instance from a configuration, predict one call,
+ * predict several, draw one call, destroy the instance. A plugin needs three of them: predict_batch
+ * and draw may be null.
  *
  * TRUST. A plugin is native code with all the rights of the worker's process. Nothing below
  * protects the worker from a plugin that means harm, and nothing can contain a segmentation fault,
@@ -24,17 +25,17 @@
  * THREADS. A function may be called on any thread.
  *   - hyperfake_plugin may be called at any time, several times, also by several threads at once.
  *   - create may be called by several threads at once. Each gives a new instance.
- *   - predict, predict_batch and destroy of one instance are never called at the same time, unless
+ *   - predict, predict_batch, draw and destroy of one instance are never called at the same time, unless
  *     the plugin has the flag HYPERFAKE_RE_ENTRANT. They may be called on different threads, one
  *     after the other: all that one call wrote is visible to the next.
  *   - Different instances are used at the same time. What they share is the plugin's to guard.
- *   - A call to predict holds up a thread that serves others. It should neither wait nor do input
- *     or output. The host measures nothing and interrupts nothing: a function that does not return
+ *   - A call to predict or draw holds up a thread that serves others. It should neither wait nor do
+ *     input or output. The host measures nothing and interrupts nothing: a function that does not return
  *     holds its thread for good.
  *   - The process is the host's. A plugin changes no signal handlers, no locale, no environment, no
  *     working directory, no rounding mode, and it does not call exit or fork.
  *
- * ERRORS. create, predict, predict_batch and destroy return a status:
+ * ERRORS. create, predict, predict_batch, draw and destroy return a status:
  *   - HYPERFAKE_OK: all that was asked for is written.
  *   - HYPERFAKE_ERROR: it could not be done. The instance can still be used.
  *   - HYPERFAKE_PANIC: the plugin can no longer trust its own state, for example after a Rust panic
@@ -58,7 +59,9 @@
  *   - The host takes plugins of its own major number and any minor number. It ignores what stands
  *     behind the members that it knows and flags that it does not know, so that a plugin with a
  *     newer minor number must be content with that: it finds the host's minor number in
- *     hyperfake_host.
+ *     hyperfake_host. A plugin with an older minor number is as if the members that it does not know
+ *     were null.
+ *   - 1.1 added draw to hyperfake_plugin_descriptor.
  */
 
 #ifndef HYPERFAKE_PLUGIN_H
@@ -83,7 +86,7 @@ extern "C" {
 #define HYPERFAKE_MAGIC UINT64_C(0x4e4947554c504648)
 
 #define HYPERFAKE_ABI_MAJOR 1
-#define HYPERFAKE_ABI_MINOR 0
+#define HYPERFAKE_ABI_MINOR 1
 
 /* What a function returns; see ERRORS. */
 typedef int32_t hyperfake_status;
@@ -92,7 +95,7 @@ typedef int32_t hyperfake_status;
 #define HYPERFAKE_PANIC 2
 
 /*
- * Flag: predict and predict_batch may be called by several threads at once on one instance. The
+ * Flag: predict, predict_batch and draw may be called by several threads at once on one instance. The
  * host then creates one instance for a model instead of one for each thread.
  */
 #define HYPERFAKE_RE_ENTRANT UINT64_C(1)
@@ -121,6 +124,16 @@ typedef struct hyperfake_prediction {
     double cpu_cores;  /* CPU held while it runs, in cores */
     double ram_bytes;  /* memory held while it runs, in bytes */
 } hyperfake_prediction;
+
+/*
+ * Where in its distribution each number of a draw lies. The worker passes random numbers from 0 up to,
+ * but without, 1; for a quantile it passes the same number, from 0 to 1, three times.
+ */
+typedef struct hyperfake_uniforms {
+    double run_time; /* for the run time */
+    double cpu;      /* for the CPU */
+    double ram;      /* for the memory */
+} hyperfake_uniforms;
 
 /* Who calls. Valid and unchanged until the process ends. */
 typedef struct hyperfake_host {
@@ -176,6 +189,22 @@ typedef hyperfake_status (*hyperfake_predict_batch_fn)(void *instance,
                                                        char *error, size_t error_capacity);
 
 /*
+ * Draws one call, for a plugin that knows how its numbers are distributed: each number is the quantile of
+ * its distribution at its own uniform number. So the same arguments give the same draw; a number does
+ * not decrease when its uniform number grows, and does not depend on the other two; and predict
+ * gives the mean over all uniform numbers.
+ *
+ * A host that knows this function draws each call with it, and predicts only to show a model. One that
+ * does not, with the minor number 0, predicts each call.
+ *
+ * Arguments and threads: as predict.
+ */
+typedef hyperfake_status (*hyperfake_draw_fn)(void *instance, const hyperfake_features *features,
+                                              const hyperfake_uniforms *uniforms,
+                                              hyperfake_prediction *out, char *error,
+                                              size_t error_capacity);
+
+/*
  * What a plugin is. The host checks magic, then abi_major, then size, then the pointers, before it
  * calls any of the functions.
  */
@@ -191,6 +220,8 @@ typedef struct hyperfake_plugin_descriptor {
     hyperfake_predict_fn predict;
     hyperfake_destroy_fn destroy;
     hyperfake_predict_batch_fn predict_batch; /* null: the host calls predict for each */
+    /* Since 1.1. */
+    hyperfake_draw_fn draw; /* null: the plugin knows no distributions */
 } hyperfake_plugin_descriptor;
 
 /*

@@ -20,7 +20,14 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"HFPLUGIN");
 pub const ABI_MAJOR: u16 = 1;
 
 /// A higher minor number has more members at the end of a struct.
-pub const ABI_MINOR: u16 = 0;
+///
+/// | minor | new |
+/// |---|---|
+/// | 1 | [`Descriptor::draw`] |
+pub const ABI_MINOR: u16 = 1;
+
+/// The size of [`Descriptor`] in version 1.0, in bytes: that of the shortest one that is sound.
+pub const DESCRIPTOR_SIZE_1_0: usize = offset_of!(Descriptor, draw);
 
 /// The name of the one symbol that a plugin exports, of type [`EntryFn`].
 pub const SYMBOL: &str = "hyperfake_plugin";
@@ -77,6 +84,18 @@ pub struct Prediction {
     pub ram_bytes: f64,
 }
 
+/// Where in its distribution each number of a draw lies: from 0 to 1.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Uniforms {
+    /// For the run time.
+    pub run_time: f64,
+    /// For the CPU.
+    pub cpu: f64,
+    /// For the memory.
+    pub ram: f64,
+}
+
 /// Who calls.
 #[repr(C)]
 #[derive(Debug)]
@@ -117,6 +136,9 @@ pub struct Descriptor {
     pub destroy: Option<DestroyFn>,
     /// Predicts several calls; may be missing.
     pub predict_batch: Option<PredictBatchFn>,
+    /// Draws one call, since version 1.1; may be missing. A plugin that has it knows how its numbers
+    /// are distributed.
+    pub draw: Option<DrawFn>,
 }
 
 /// Of the exported symbol: returns the descriptor.
@@ -157,6 +179,17 @@ pub type PredictBatchFn = unsafe extern "C" fn(
     usize,
 ) -> Status;
 
+/// Arguments: the instance, the features, the uniform numbers, where the draw goes, the error buffer and
+/// its capacity.
+pub type DrawFn = unsafe extern "C" fn(
+    *mut c_void,
+    *const Features,
+    *const Uniforms,
+    *mut Prediction,
+    *mut c_char,
+    usize,
+) -> Status;
+
 // SAFETY: by the contract neither the struct nor what its pointers point to ever changes.
 unsafe impl Send for Host {}
 // SAFETY: as above.
@@ -183,6 +216,11 @@ const _: () = {
     assert!(offset_of!(Prediction, cpu_cores) == 8);
     assert!(offset_of!(Prediction, ram_bytes) == 16);
 
+    assert!(size_of::<Uniforms>() == 24);
+    assert!(offset_of!(Uniforms, run_time) == 0);
+    assert!(offset_of!(Uniforms, cpu) == 8);
+    assert!(offset_of!(Uniforms, ram) == 16);
+
     assert!(size_of::<Host>() == 8 + POINTER);
     assert!(offset_of!(Host, size) == 0);
     assert!(offset_of!(Host, abi_major) == 4);
@@ -190,7 +228,8 @@ const _: () = {
     assert!(offset_of!(Host, name) == 8);
 
     let functions = 24 + 2 * POINTER;
-    assert!(size_of::<Descriptor>() == functions + 4 * POINTER);
+    assert!(DESCRIPTOR_SIZE_1_0 == functions + 4 * POINTER);
+    assert!(size_of::<Descriptor>() == functions + 5 * POINTER);
     assert!(offset_of!(Descriptor, magic) == 0);
     assert!(offset_of!(Descriptor, size) == 8);
     assert!(offset_of!(Descriptor, abi_major) == 12);
@@ -202,4 +241,5 @@ const _: () = {
     assert!(offset_of!(Descriptor, predict) == functions + POINTER);
     assert!(offset_of!(Descriptor, destroy) == functions + 2 * POINTER);
     assert!(offset_of!(Descriptor, predict_batch) == functions + 3 * POINTER);
+    assert!(offset_of!(Descriptor, draw) == functions + 4 * POINTER);
 };

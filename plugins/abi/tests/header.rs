@@ -67,6 +67,7 @@ fn layout() -> Vec<String> {
     layout_of!(Prediction is hyperfake_prediction: runtime_ns cpu_cores ram_bytes);
     layout_of!(Host is hyperfake_host: size abi_major abi_minor name);
     layout_of!(Descriptor is hyperfake_plugin_descriptor:
-        magic size abi_major abi_minor name version flags create predict destroy predict_batch);
+        magic size abi_major abi_minor name version flags create predict destroy predict_batch draw);
+    layout_of!(Uniforms is hyperfake_uniforms: run_time cpu ram);
     macros
 }

@@ -30,6 +30,11 @@ SAME_OFFSET(hyperfake_prediction, runtime_ns);
 SAME_OFFSET(hyperfake_prediction, cpu_cores);
 SAME_OFFSET(hyperfake_prediction, ram_bytes);
 
+SAME_SIZE(hyperfake_uniforms);
+SAME_OFFSET(hyperfake_uniforms, run_time);
+SAME_OFFSET(hyperfake_uniforms, cpu);
+SAME_OFFSET(hyperfake_uniforms, ram);
+
 SAME_SIZE(hyperfake_host);
 SAME_OFFSET(hyperfake_host, size);
 SAME_OFFSET(hyperfake_host, abi_major);
@@ -48,3 +53,4 @@ SAME_OFFSET(hyperfake_plugin_descriptor, create);
 SAME_OFFSET(hyperfake_plugin_descriptor, predict);
 SAME_OFFSET(hyperfake_plugin_descriptor, destroy);
 SAME_OFFSET(hyperfake_plugin_descriptor, predict_batch);
+SAME_OFFSET(hyperfake_plugin_descriptor, draw);

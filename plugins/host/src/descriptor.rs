@@ -1,10 +1,10 @@
 //! Reads a descriptor without trusting it.
 
-use std::ffi::c_char;
+use std::{ffi::c_char, mem::MaybeUninit, ptr};
 
 use hyperfake_plugin_abi::{
-    ABI_MAJOR, ABI_MINOR, CreateFn, Descriptor, DestroyFn, MAGIC, MAX_NAME_BYTES, PredictBatchFn,
-    PredictFn,
+    ABI_MAJOR, ABI_MINOR, CreateFn, DESCRIPTOR_SIZE_1_0, Descriptor, DestroyFn, DrawFn, MAGIC,
+    MAX_NAME_BYTES, PredictBatchFn, PredictFn,
 };
 use hyperfake_predictor::{Error, Result};
 
@@ -18,6 +18,7 @@ pub(crate) struct Checked {
     pub(crate) predict: PredictFn,
     pub(crate) destroy: DestroyFn,
     pub(crate) predict_batch: Option<PredictBatchFn>,
+    pub(crate) draw: Option<DrawFn>,
 }
 
 /// Checks the magic number, the version, the size, then the pointers, and reads nothing before the checks
@@ -52,15 +53,14 @@ pub(crate) unsafe fn check(descriptor: *const Descriptor) -> Result<Checked> {
                  {ABI_MAJOR}.{ABI_MINOR}: build it again with this worker's header or SDK"
         )));
     }
-    let expected = size_of::<Descriptor>();
-    if (size as usize) < expected {
+    let size = size as usize;
+    if size < DESCRIPTOR_SIZE_1_0 {
         return Err(Error::invalid(format!(
-            "its descriptor has {size} bytes, expected at least {expected}"
+            "its descriptor has {size} bytes, expected at least {DESCRIPTOR_SIZE_1_0}"
         )));
     }
-    // SAFETY: of this major version, and at least as long as what is read. What follows in a longer
-    // one is left alone.
-    let descriptor = unsafe { &*descriptor };
+    // SAFETY: of this major version, and at least as long as what is read.
+    let descriptor = unsafe { completed(descriptor, size) };
     let missing =
         |member: &str| Error::invalid(format!("its descriptor has a null pointer for '{member}'"));
     Ok(Checked {
@@ -73,7 +73,31 @@ pub(crate) unsafe fn check(descriptor: *const Descriptor) -> Result<Checked> {
         predict: descriptor.predict.ok_or_else(|| missing("predict"))?,
         destroy: descriptor.destroy.ok_or_else(|| missing("destroy"))?,
         predict_batch: descriptor.predict_batch,
+        draw: descriptor.draw,
     })
+}
+
+/// A copy of a descriptor of any minor version: the members that an older one does not have are null,
+/// and what a newer one has more is left alone.
+///
+/// # Safety
+///
+/// The descriptor is of this major version and has `size` bytes, [`DESCRIPTOR_SIZE_1_0`] or more.
+unsafe fn completed(descriptor: *const Descriptor, size: usize) -> Descriptor {
+    let mut copy = MaybeUninit::<Descriptor>::zeroed();
+    // A member that is there in part is not there.
+    let known =
+        if size < size_of::<Descriptor>() { DESCRIPTOR_SIZE_1_0 } else { size_of::<Descriptor>() };
+    // SAFETY: both have that many bytes, and the copy is new.
+    unsafe {
+        ptr::copy_nonoverlapping(
+            descriptor.cast::<MaybeUninit<u8>>(),
+            copy.as_mut_ptr().cast::<MaybeUninit<u8>>(),
+            known,
+        );
+        // SAFETY: what was not copied is a function that may be null, and null is all zeros.
+        copy.assume_init()
+    }
 }
 
 /// # Safety

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use hyperfake_plugin_abi::{ABI_MAJOR, ABI_MINOR, Features, Host, Prediction};
+use hyperfake_plugin_abi::{ABI_MAJOR, ABI_MINOR, Features, Host, Prediction, Uniforms};
 use hyperfake_predictor::{Error, Output, RawPrediction, Result};
 
 use crate::{
@@ -94,6 +94,28 @@ impl Instance {
             }
         })?;
         self.checked(&out, Function::Predict)
+    }
+
+    /// `None` if the plugin has no function for this.
+    ///
+    /// # Safety
+    ///
+    /// As [`Instance::predict`].
+    pub(crate) unsafe fn draw(
+        &self,
+        features: &Features,
+        uniforms: &Uniforms,
+        buffer: &mut ErrorBuffer,
+    ) -> Option<Result<RawPrediction>> {
+        let plugin = &self.model.plugin;
+        let draw = plugin.descriptor.draw?;
+        let mut out = unwritten_prediction();
+        let called = plugin.call(Function::Draw, buffer, |error, error_capacity| {
+            let instance = self.pointer.as_ptr();
+            // SAFETY: as in `predict`.
+            unsafe { draw(instance, features, uniforms, &raw mut out, error, error_capacity) }
+        });
+        Some(called.and_then(|()| self.checked(&out, Function::Draw)))
     }
 
     /// Answers are written to `out`, which has the length of `features`. `scratch` is for buffers

@@ -23,6 +23,7 @@ pub(crate) enum Function {
     Create,
     Predict,
     PredictBatch,
+    Draw,
     Destroy,
 }
 
@@ -42,6 +43,10 @@ impl Plugin {
 
     pub(crate) fn is_random(&self) -> bool {
         self.descriptor.flags & RANDOM != 0
+    }
+
+    pub(crate) fn knows_distributions(&self) -> bool {
+        self.descriptor.draw.is_some()
     }
 
     pub(crate) fn is_in_quarantine(&self) -> bool {

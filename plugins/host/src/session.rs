@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyperfake_plugin_abi as abi;
 use hyperfake_predictor::{
-    Error, Feature, Features, ModelInfo, ModelUri, Predictor, RawPrediction, Result, Session,
-    Settings, Units,
+    Feature, Features, ModelInfo, ModelUri, Predictor, RawPrediction, Result, Session, Settings,
+    Uniforms, Units,
 };
 
 use crate::{
@@ -26,10 +26,9 @@ pub(crate) struct PluginPredictor {
 impl PluginPredictor {
     pub(crate) fn open(plugin: Arc<Plugin>, uri: &ModelUri) -> Result<Self> {
         let settings = Settings::read(uri, [].into())?;
-        if settings.get("features").is_some() {
-            let message = "a plugin sees all five features, each with its name";
-            return Err(Error::invalid(message).at("features"));
-        }
+        settings.refuse("features", "a plugin sees all five features, each with its name")?;
+        settings
+            .refuse("quantiles", "a plugin that knows distributions has a function for them")?;
         let config = config::read(uri, &settings)?;
         let info = ModelInfo {
             path: uri.path().to_owned(),
@@ -38,6 +37,7 @@ impl PluginPredictor {
             units: Units::NATIVE,
             trained: Vec::new(),
             deterministic: !plugin.is_random(),
+            knows_distributions: plugin.knows_distributions(),
             settings: settings.into_map(),
         };
         let model = Arc::new(Model { plugin, config, path: uri.path().to_owned() });
@@ -93,6 +93,17 @@ impl Session for PluginSession {
         // plugin is re-entrant.
         let answer = unsafe { self.instance.predict(&to_abi(features), &mut self.error) };
         self.named(answer)
+    }
+
+    fn draw(&mut self, features: &Features, uniforms: &Uniforms) -> Result<RawPrediction> {
+        let Uniforms { run_time, cpu, ram } = *uniforms;
+        let uniforms = abi::Uniforms { run_time, cpu, ram };
+        // SAFETY: as in `predict`.
+        let drawn = unsafe { self.instance.draw(&to_abi(features), &uniforms, &mut self.error) };
+        match drawn {
+            Some(drawn) => self.named(drawn),
+            None => self.predict(features),
+        }
     }
 
     fn predict_batch(&mut self, features: &[Features], out: &mut [RawPrediction]) -> Result<()> {

@@ -95,6 +95,7 @@ pub const fn descriptor<P: Predictor>(
         predict: Some(ffi::predict::<P>),
         destroy: Some(ffi::destroy::<P>),
         predict_batch: Some(ffi::predict_batch::<P>),
+        draw: if P::DRAWS { Some(ffi::draw::<P>) } else { None },
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     slice, str,
 };
 
-use hyperfake_plugin_abi::{ERROR, Features, Host, OK, PANIC, Prediction, Status};
+use hyperfake_plugin_abi::{ERROR, Features, Host, OK, PANIC, Prediction, Status, Uniforms};
 
 use crate::{Predictor, Result, message::Message};
 
@@ -112,6 +112,33 @@ pub(crate) unsafe extern "C" fn predict_batch<P: Predictor>(
             )
         };
         predictor.predict_batch(features, out)
+    })
+}
+
+/// # Safety
+///
+/// As the header says for `hyperfake_draw_fn`.
+pub(crate) unsafe extern "C" fn draw<P: Predictor>(
+    instance: *mut c_void,
+    features: *const Features,
+    uniforms: *const Uniforms,
+    out: *mut Prediction,
+    error: *mut c_char,
+    error_capacity: usize,
+) -> Status {
+    // SAFETY: the buffer is the host's, for the length of this call ours alone.
+    let message = unsafe { Message::new(error, error_capacity) };
+    ffi_guard(message, || {
+        if instance.is_null() || features.is_null() || uniforms.is_null() || out.is_null() {
+            return Err(NULL.into());
+        }
+        // SAFETY: as in `predict`.
+        let (predictor, features, uniforms) =
+            unsafe { (&*instance.cast::<P>(), &*features, &*uniforms) };
+        let drawn = predictor.draw(features, uniforms)?;
+        // SAFETY: not null, and the host has room for a prediction there.
+        unsafe { out.write(drawn) };
+        Ok(())
     })
 }
 

@@ -51,7 +51,7 @@ mod export;
 mod ffi;
 mod message;
 
-pub use hyperfake_plugin_abi::{Features, Prediction};
+pub use hyperfake_plugin_abi::{Features, Prediction, Uniforms};
 
 #[doc(hidden)]
 pub use self::export::{Exported, RE_ENTRANT, assert_sync, descriptor};
@@ -78,6 +78,10 @@ pub trait Predictor: Sized + Send + 'static {
     /// Whether the same features may get different answers.
     const RANDOM: bool = false;
 
+    /// Whether it knows how its numbers are distributed. Then the worker calls
+    /// [`draw`](Predictor::draw) for each call, and [`predict`](Predictor::predict) gives the means.
+    const DRAWS: bool = false;
+
     /// Makes an instance. `config` is one JSON object, `{}` when the model has no configuration.
     ///
     /// # Errors
@@ -93,6 +97,20 @@ pub trait Predictor: Sized + Send + 'static {
     ///
     /// Then the call fails with this text. The instance is used again.
     fn predict(&self, features: &Features) -> Result<Prediction>;
+
+    /// Draws one call, if [`DRAWS`](Predictor::DRAWS) says that it can: each number is the quantile of
+    /// its distribution at its own uniform number. So it does not decrease when that grows, and does not
+    /// depend on the other two; and the mean over all of them is what is predicted.
+    ///
+    /// A worker from before version 1.1 of the contract predicts each call instead.
+    ///
+    /// # Errors
+    ///
+    /// As [`predict`](Predictor::predict).
+    fn draw(&self, features: &Features, uniforms: &Uniforms) -> Result<Prediction> {
+        let _ = uniforms;
+        self.predict(features)
+    }
 
     /// Predicts several calls, as if one by one; the slices have the same length.
     ///

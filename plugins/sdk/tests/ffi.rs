@@ -14,7 +14,9 @@ use std::{
 use hyperfake_plugin_abi::{
     ABI_MAJOR, ABI_MINOR, Descriptor, ERROR, MAGIC, OK, PANIC, RANDOM, RE_ENTRANT, Status,
 };
-use hyperfake_plugin_sdk::{Exported, Features, Prediction, Predictor, Result, export_predictor};
+use hyperfake_plugin_sdk::{
+    Exported, Features, Prediction, Predictor, Result, Uniforms, export_predictor,
+};
 
 /// Does what its configuration says.
 struct Scripted {
@@ -24,6 +26,7 @@ struct Scripted {
 
 impl Predictor for Scripted {
     const RANDOM: bool = true;
+    const DRAWS: bool = true;
 
     fn create(config: &str) -> Result<Self> {
         match config {
@@ -48,6 +51,12 @@ impl Predictor for Scripted {
                 ram_bytes: features.request_bytes,
             }),
         }
+    }
+
+    fn draw(&self, features: &Features, uniforms: &Uniforms) -> Result<Prediction> {
+        let Uniforms { run_time, cpu, ram } = *uniforms;
+        self.predict(features)?;
+        Ok(Prediction { runtime_ns: run_time, cpu_cores: cpu, ram_bytes: ram })
     }
 }
 
@@ -118,6 +127,13 @@ impl Caller {
         unsafe { predict(instance, &FEATURES, out, self.error.as_mut_ptr(), self.error.len()) }
     }
 
+    fn draw(&mut self, instance: *mut c_void, out: &mut Prediction) -> Status {
+        let (draw, error) = (self.descriptor.draw.unwrap(), self.error.as_mut_ptr());
+        let uniforms = Uniforms { run_time: 0.1, cpu: 0.2, ram: 0.3 };
+        // SAFETY: as the header wants it.
+        unsafe { draw(instance, &FEATURES, &uniforms, out, error, self.error.len()) }
+    }
+
     fn destroy(&mut self, instance: *mut c_void) -> Status {
         // SAFETY: as the header wants it.
         unsafe {
@@ -137,6 +153,8 @@ impl Caller {
         assert_eq!(created, OK, "{}", caller.error());
         let status = caller.predict(instance, &mut { NOTHING });
         let text = caller.error().to_owned();
+        // A draw fails in the same way.
+        assert_eq!((caller.draw(instance, &mut { NOTHING }), caller.error()), (status, &*text));
         assert_eq!(caller.destroy(instance), OK);
         (status, text)
     }
@@ -168,6 +186,7 @@ fn a_shared_predictor_says_that_it_is_re_entrant() {
     // Not through the macro: this program has its symbol already.
     let descriptor = hyperfake_plugin_sdk::descriptor::<Shared>("a\0", "1\0", RE_ENTRANT);
     assert_eq!(descriptor.flags, RE_ENTRANT);
+    assert!(descriptor.draw.is_none(), "it does not say that it draws");
 }
 
 #[test]
@@ -189,6 +208,9 @@ fn an_instance_lives_from_create_to_destroy() {
     };
     assert_eq!(status, OK);
     assert_eq!(out.map(|prediction| prediction.runtime_ns), [3.0, 4.0, 5.0]);
+    let mut out = NOTHING;
+    assert_eq!(caller.draw(instance, &mut out), OK);
+    assert_eq!(out, Prediction { runtime_ns: 0.1, cpu_cores: 0.2, ram_bytes: 0.3 });
     assert_eq!(caller.destroy(instance), OK);
     assert_eq!(caller.error(), "");
 }
@@ -241,5 +263,10 @@ fn a_null_pointer_is_an_error() {
         );
         let batch = descriptor.predict_batch.unwrap();
         assert_eq!(batch(null, &FEATURES, &mut { NOTHING }, 1, ptr::null_mut(), 0), ERROR);
+        let mut instance = [0_u64; 8];
+        let instance = instance.as_mut_ptr().cast();
+        let draw = descriptor.draw.unwrap();
+        let out = &mut { NOTHING };
+        assert_eq!(draw(instance, &FEATURES, ptr::null(), out, ptr::null_mut(), 0), ERROR);
     }
 }

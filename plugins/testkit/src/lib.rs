@@ -2,7 +2,8 @@
 //!
 //! For the tests of a plugin, as a development dependency. The properties are those of the worker's
 //! own backends: the answers match a reference function that the test states, they are the same in every instance
-//! and on every thread, a batch is answered as one by one, odd features do no harm.
+//! and on every thread, a batch is answered as one by one, odd features do no harm; and for a plugin that
+//! draws, each number follows its own uniform number, and the reference function is the mean of all draws.
 //!
 //! - [`conforms`] takes a predictor that the test program contains, written with the SDK. No library
 //!   is built or opened, so it runs under a debugger, Miri or a coverage tool like any other code.

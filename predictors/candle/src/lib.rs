@@ -81,6 +81,7 @@ impl CandleBackend {
         let mut contents = Contents::parse(bytes)?;
         let network = Network::take(&mut contents)?;
         let settings = Settings::read(uri, contents.settings)?;
+        settings.refuse("quantiles", "a network of this format answers with three numbers")?;
         let inputs = settings.features(network.inputs())?;
         let info = ModelInfo {
             path: uri.path().to_owned(),
@@ -88,6 +89,7 @@ impl CandleBackend {
             units: Units::NATIVE,
             trained: network.trained()?,
             deterministic: true,
+            knows_distributions: false,
             inputs,
             settings: settings.into_map(),
         };

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use crate::{Features, ModelInfo, Predictor, RawPrediction, Result, Session, Settings, Units};
+use crate::{
+    Features, ModelInfo, Predictor, RawPrediction, Result, Session, Settings, Uniforms, Units,
+};
 
 /// Does for every backend alike what a model does not do by itself: converts its outputs from the
 /// units of its file, and takes note of a trained range that the settings state. This is the one
@@ -65,6 +67,23 @@ impl Session for AdaptedSession {
 
     fn predict_batch(&mut self, features: &[Features], out: &mut [RawPrediction]) -> Result<()> {
         self.inner.predict_batch(features, out)?;
+        for raw in out {
+            *raw = self.convert(*raw);
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self, features: &Features, uniforms: &Uniforms) -> Result<RawPrediction> {
+        self.inner.draw(features, uniforms).map(|raw| self.convert(raw))
+    }
+
+    fn quantiles(
+        &mut self,
+        features: &Features,
+        levels: &[f64],
+        out: &mut [RawPrediction],
+    ) -> Result<()> {
+        self.inner.quantiles(features, levels, out)?;
         for raw in out {
             *raw = self.convert(*raw);
         }

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
-use crate::{Feature, Features, ModelUri, Range, RawPrediction, Result, Units};
+use crate::{Feature, Features, ModelUri, Range, RawPrediction, Result, Uniforms, Units};
 
 /// Opens model files of some formats.
 ///
@@ -64,7 +64,8 @@ pub trait Predictor: fmt::Debug + Send + Sync + 'static {
 /// - After an error the session may be used again.
 pub trait Session: Send {
     /// Predicts one call. The answer is as the model gave it, in the units of its file
-    /// ([`ModelInfo::units`]); [`Backends`](crate::Backends) converts it.
+    /// ([`ModelInfo::units`]); [`Backends`](crate::Backends) converts it. A model that knows
+    /// distributions answers with their means.
     ///
     /// # Errors
     ///
@@ -80,6 +81,40 @@ pub trait Session: Send {
         debug_assert_eq!(features.len(), out.len());
         for (features, out) in features.iter().zip(out) {
             *out = self.predict(features)?;
+        }
+        Ok(())
+    }
+
+    /// Draws one call, in the same units: each number is the quantile of its distribution at its own
+    /// uniform number. So it does not decrease when that grows, it does not depend on the other two
+    /// uniform numbers, and the mean over all of them is what is predicted.
+    ///
+    /// A model that knows no distributions ([`ModelInfo::knows_distributions`]) draws what it
+    /// predicts.
+    ///
+    /// # Errors
+    ///
+    /// As [`predict`](Session::predict).
+    fn draw(&mut self, features: &Features, uniforms: &Uniforms) -> Result<RawPrediction> {
+        let _ = uniforms;
+        self.predict(features)
+    }
+
+    /// The quantiles of each number at some levels from 0 to 1, as if drawn one by one; the slices
+    /// have the same length.
+    ///
+    /// # Errors
+    ///
+    /// As [`predict`](Session::predict); then `out` holds nothing of use.
+    fn quantiles(
+        &mut self,
+        features: &Features,
+        levels: &[f64],
+        out: &mut [RawPrediction],
+    ) -> Result<()> {
+        debug_assert_eq!(levels.len(), out.len());
+        for (level, out) in levels.iter().zip(out) {
+            *out = self.draw(features, &Uniforms::same(*level))?;
         }
         Ok(())
     }
@@ -120,8 +155,11 @@ pub struct ModelInfo {
     /// The values of each input that it was trained on, as far as the model says; empty, or as
     /// long as `inputs`.
     pub trained: Vec<Option<Range>>,
-    /// Whether the same features always get the same answer.
+    /// Whether the same features, and the same uniform numbers in a draw, always get the same answer.
     pub deterministic: bool,
+    /// Whether it knows how its numbers are distributed; a worker then draws each call instead of
+    /// predicting it.
+    pub knows_distributions: bool,
     /// What the file, its sidecar and the URI say about how it should be served, as
     /// [`Settings`](crate::Settings) puts it together.
     pub settings: BTreeMap<String, String>,

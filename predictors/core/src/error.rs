@@ -25,6 +25,10 @@ pub enum ErrorKind {
     Cancelled,
     /// A fault of this software or of a model's runtime.
     Internal,
+    /// A scenario says that it ends with this code of gRPC, by its number.
+    Injected(u8),
+    /// A scenario says that it ends without an answer: the client's connection is closed.
+    Dropped,
 }
 
 /// The one error of the workspace: a kind, what it is about, a message, and a source.

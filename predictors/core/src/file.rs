@@ -1,10 +1,10 @@
-//! Reading model files, with the refusals that are the same for every format.
+//! Reading files, with the refusals that are the same for every format.
 
 use std::{fs, io::Read, path::Path};
 
 use crate::{Error, Result};
 
-/// Reads a whole model file of at most `max_bytes`.
+/// Reads a whole file of at most `max_bytes`.
 ///
 /// # Errors
 ///
@@ -21,7 +21,7 @@ fn open(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     };
     let metadata = fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
-        return Err(Error::invalid("not a file, but a model file is expected"));
+        return Err(Error::invalid("not a file, but one is expected"));
     }
     let too_large = |bytes: u64| {
         Error::invalid(format!("the file has {bytes} bytes, and at most {max_bytes} are read"))

@@ -220,6 +220,7 @@ mod tests {
             units: Units::NATIVE,
             trained: Vec::new(),
             deterministic: true,
+            knows_distributions: false,
             settings: Settings::read(uri, BTreeMap::new())?.into_map(),
         })))
     }

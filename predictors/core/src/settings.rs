@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
-use crate::{Error, Feature, ModelUri, Range, Result, Units, file};
+use crate::{Error, Feature, Levels, ModelUri, Range, Result, Units, file};
 
 /// What is said about a model besides its numbers.
 ///
@@ -30,17 +30,19 @@ impl Settings {
     /// | `config` | a path | a plugin's configuration |
     /// | `cpu_unit` | `cores`, `millicores`, `percent` | of the model's CPU output |
     /// | `features` | `request_bytes,active_calls` | the model's inputs, in its order |
+    /// | `quantiles` | `0.01,0.5,0.99` | the levels of an ONNX model whose outputs are quantiles |
     /// | `ram_unit` | `bytes`, `kB`, `KiB`, `MB`, `MiB`, `GB`, `GiB` | of its RAM output |
     /// | `response` | `echo`, `empty`, `random:N`, `text:…`, `hex:…`, `file:…` | the answers' data; a file is not taken from inside the model |
     /// | `runtime_unit` | `ns`, `us`, `ms`, `s` | of its run time output |
     /// | `trained_max` | `1e6,100,500` | the largest input it was trained on, for each feature |
     /// | `trained_min` | `0,1,0` | the smallest |
-    pub const NAMES: [&str; 10] = [
+    pub const NAMES: [&str; 11] = [
         "answers",
         "cold_start",
         "config",
         "cpu_unit",
         "features",
+        "quantiles",
         "ram_unit",
         "response",
         "runtime_unit",
@@ -126,6 +128,24 @@ impl Settings {
         Ok(Some(named))
     }
 
+    /// The levels of a model whose outputs are quantiles, if they are stated.
+    ///
+    /// # Errors
+    ///
+    /// When they are no [`Levels`].
+    pub fn levels(&self) -> Result<Option<Levels>> {
+        self.get("quantiles").map(str::parse).transpose().map_err(|e: Error| e.at("quantiles"))
+    }
+
+    /// Refuses a setting that a backend has no use for, with the reason.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when it is stated.
+    pub fn refuse(&self, name: &str, reason: &str) -> Result<()> {
+        self.get(name).map_or(Ok(()), |_| Err(Error::invalid(reason).at(name)))
+    }
+
     /// The units of the file: those that are stated, and the backend's for the others.
     ///
     /// # Errors
@@ -172,14 +192,11 @@ impl Settings {
 
     /// Refuses a name that is not in [`Settings::NAMES`].
     pub(crate) fn check_names<'a>(names: impl IntoIterator<Item = &'a String>) -> Result<()> {
-        match names.into_iter().find(|name| !Self::NAMES.contains(&name.as_str())) {
-            None => Ok(()),
-            Some(unknown) => {
-                let message =
-                    format!("unknown setting '{unknown}'; there are {}", Self::NAMES.join(", "));
-                Err(Error::invalid(message))
-            }
-        }
+        let unknown = names.into_iter().find(|name| !Self::NAMES.contains(&name.as_str()));
+        unknown.map_or(Ok(()), |unknown| {
+            let known = Self::NAMES.join(", ");
+            Err(Error::invalid(format!("unknown setting '{unknown}'; there are {known}")))
+        })
     }
 }
 

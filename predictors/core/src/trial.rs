@@ -1,7 +1,9 @@
 //! Engines are tried before they serve: at typical points, each answer finite and none an error,
 //! and compared with the engine that counts as right.
 
-use crate::{Error, ErrorKind, Feature, Features, Output, Predictor, Result, Session, guarded};
+use crate::{
+    Error, ErrorKind, Feature, Features, Output, Predictor, RawPrediction, Result, Session, guarded,
+};
 
 /// Of the right answer.
 const RELATIVE: f64 = 1e-3;
@@ -13,9 +15,13 @@ const FLOOR: f64 = 1e-6;
 /// Larger numbers count as infinite.
 const ENDLESS: f64 = 1e30;
 
+/// The quantiles for which a model that knows distributions is asked.
+const LEVELS: [f64; 5] = [0.01, 0.25, 0.5, 0.75, 0.99];
+
 /// What an engine answered at some points.
 pub(crate) struct Trial {
-    answers: Vec<Result<[f64; 3]>>,
+    /// Three numbers at each point, and three for each of [`LEVELS`] where the model knows them.
+    answers: Vec<Result<Vec<f64>>>,
 }
 
 impl Trial {
@@ -25,7 +31,8 @@ impl Trial {
         let session = guarded(ErrorKind::Invalid, engine, || model.session());
         let answers = match session {
             Ok(mut session) => {
-                points.iter().map(|point| ask(engine, &mut *session, point)).collect()
+                let levels = if model.info().knows_distributions { &LEVELS[..] } else { &[] };
+                points.iter().map(|point| ask(engine, &mut *session, point, levels)).collect()
             }
             Err(error) => vec![Err(error)],
         };
@@ -40,16 +47,16 @@ impl Trial {
                 Some(fault(format!("it fails at {}: {error}", described(point))))
             }
             Ok(answer) => {
-                let output = Output::ALL.into_iter().zip(answer);
-                let (output, value) = output.into_iter().find(|(_, value)| !value.is_finite())?;
-                Some(fault(format!("its {output} is {value} at {}", described(point))))
+                let mut numbers = answer.iter().enumerate();
+                let (index, value) = numbers.find(|(_, value)| !value.is_finite())?;
+                Some(fault(format!("its {} is {value} at {}", name(index), described(point))))
             }
         })
     }
 
     /// At how many points it failed or gave something else than finite numbers.
     pub(crate) fn faults(&self) -> usize {
-        let sound = |answer: &&Result<[f64; 3]>| {
+        let sound = |answer: &&Result<Vec<f64>>| {
             answer.as_ref().is_ok_and(|answer| answer.iter().all(|value| value.is_finite()))
         };
         self.answers.len() - self.answers.iter().filter(sound).count()
@@ -64,28 +71,31 @@ impl Trial {
     pub(crate) fn first_difference(
         &self,
         right: &Self,
-        name: &str,
+        engine: &str,
         points: &[Features],
     ) -> Option<Error> {
-        let floors: [f64; 3] = std::array::from_fn(|output| FLOOR * right.median(output));
+        let width = right.answers.iter().flatten().map(Vec::len).max().unwrap_or_default();
+        let floors: Vec<_> = (0..width).map(|index| FLOOR * right.median(index)).collect();
         let pairs = self.answers.iter().zip(&right.answers).zip(points);
         pairs.into_iter().find_map(|((found, expected), point)| {
             let (Ok(found), Ok(expected)) = (found, expected) else { return None };
-            let numbers = Output::ALL.into_iter().zip(found.iter().zip(expected)).zip(floors);
-            let differs = |((_, (found, expected)), floor): &((Output, (&f64, &f64)), f64)| {
-                !agree(**found, **expected, RELATIVE * expected.abs() + floor)
-            };
-            let ((output, (found, expected)), _) = numbers.into_iter().find(differs)?;
+            let mut numbers = found.iter().zip(expected).zip(&floors).enumerate();
+            let (index, ((found, expected), _)) =
+                numbers.find(|(_, ((found, expected), floor))| {
+                    !agree(**found, **expected, RELATIVE * expected.abs() + **floor)
+                })?;
             Some(fault(format!(
-                "it answers {output} = {found:e}, {name} {expected:e}, at {}",
+                "it answers {} = {found:e}, {engine} {expected:e}, at {}",
+                name(index),
                 described(point)
             )))
         })
     }
 
-    fn median(&self, output: usize) -> f64 {
-        let values = self.answers.iter().filter_map(|answer| Some(answer.as_ref().ok()?[output]));
-        let mut values: Vec<_> = values.map(f64::abs).filter(|value| value.is_finite()).collect();
+    fn median(&self, index: usize) -> f64 {
+        let values = self.answers.iter().flatten().filter_map(|answer| answer.get(index));
+        let mut values: Vec<_> =
+            values.map(|value| value.abs()).filter(|value| value.is_finite()).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or_default()
     }
@@ -101,8 +111,27 @@ pub fn agree(found: f64, expected: f64, allowed: f64) -> bool {
         || (endless(found) && endless(expected) && found.signum() == expected.signum())
 }
 
-fn ask(engine: &str, session: &mut dyn Session, point: &Features) -> Result<[f64; 3]> {
-    guarded(ErrorKind::Invalid, engine, || session.predict(point)).map(|raw| raw.to_array())
+fn ask(
+    engine: &str,
+    session: &mut dyn Session,
+    point: &Features,
+    levels: &[f64],
+) -> Result<Vec<f64>> {
+    guarded(ErrorKind::Invalid, engine, || {
+        let mut answers = vec![RawPrediction::default(); 1 + levels.len()];
+        answers[0] = session.predict(point)?;
+        session.quantiles(point, levels, &mut answers[1..])?;
+        Ok(answers.iter().flat_map(RawPrediction::to_array).collect())
+    })
+}
+
+/// What a number of an answer is.
+fn name(index: usize) -> String {
+    let output = Output::ALL[index % Output::ALL.len()];
+    match (index / Output::ALL.len()).checked_sub(1) {
+        None => output.name().to_owned(),
+        Some(level) => format!("{output} at the level {}", LEVELS[level]),
+    }
 }
 
 fn described(features: &Features) -> String {

@@ -41,6 +41,7 @@ impl Backend for Scripted {
             units: Units::NATIVE,
             trained: Vec::new(),
             deterministic: true,
+            knows_distributions: false,
             settings: Settings::read(uri, BTreeMap::new())?.into_map(),
         };
         Ok(Arc::new(Model(info, answer, self.agrees_with)))

@@ -1,4 +1,4 @@
-//! Models written as JSON: lookup tables, linear models and constants.
+//! Models written as JSON: lookup tables, quantiles, linear models and constants.
 //!
 //! `{"kind": "constant", "runtime_ns": 7000000, "cpu_cores": 0.5, "ram_bytes": 8000000}` is a
 //! whole model file. The format, its rules and its limits are described in the crate's
@@ -19,19 +19,23 @@ mod grid;
 mod linear;
 mod model;
 mod points;
+mod quantiles;
 mod rows;
+mod served;
 mod table;
 
 use std::{fmt, path::Path, sync::Arc};
 
 use hyperfake_predictor::{
     Backend, Error, Features, Formats, ModelInfo, ModelUri, Opened, Predictor, RawPrediction,
-    Result, Session, Settings, file,
+    Result, Session, Settings, Uniforms, file,
 };
 
 use crate::{
     document::Problem,
     model::{Entry, Model},
+    quantiles::Quantiles,
+    served::Served,
 };
 
 /// The largest file that is read, in bytes.
@@ -82,17 +86,19 @@ impl Backend for JsonBackend {
 /// A model that was read from JSON.
 struct JsonPredictor {
     info: ModelInfo,
-    model: Arc<Model>,
+    served: Served,
 }
 
 impl JsonPredictor {
     fn new(uri: &ModelUri, entry: Entry) -> Result<Self> {
         let settings = Settings::read(uri, entry.settings)?;
-        if settings.get("features").is_some() {
-            let message = "a JSON model names its inputs itself, in its field 'features'";
-            return Err(Error::invalid(message).at("features").at(uri));
-        }
-        let trained = entry.model.trained(&entry.inputs);
+        let features = "a JSON model names its inputs itself, in its field 'features'";
+        let quantiles = "a JSON model states its levels itself, in its field 'levels'";
+        settings
+            .refuse("features", features)
+            .and_then(|()| settings.refuse("quantiles", quantiles))
+            .map_err(|error| error.at(uri))?;
+        let trained = entry.served.trained(&entry.inputs);
         let info = ModelInfo {
             path: uri.path().to_owned(),
             backend: "json",
@@ -100,9 +106,10 @@ impl JsonPredictor {
             units: entry.units,
             trained,
             deterministic: true,
+            knows_distributions: matches!(entry.served, Served::Quantiles(_)),
             settings: settings.into_map(),
         };
-        Ok(Self { info, model: Arc::new(entry.model) })
+        Ok(Self { info, served: entry.served })
     }
 }
 
@@ -112,7 +119,11 @@ impl Predictor for JsonPredictor {
     }
 
     fn session(&self) -> Result<Box<dyn Session>> {
-        Ok(Box::new(JsonSession(Arc::clone(&self.model))))
+        let session: Box<dyn Session> = match &self.served {
+            Served::Point(model) => Box::new(JsonSession(Arc::clone(model))),
+            Served::Quantiles(model) => Box::new(QuantilesSession(Arc::clone(model))),
+        };
+        Ok(session)
     }
 }
 
@@ -129,6 +140,19 @@ struct JsonSession(Arc<Model>);
 impl Session for JsonSession {
     fn predict(&mut self, features: &Features) -> Result<RawPrediction> {
         Ok(RawPrediction::from_array(self.0.predict(&features.to_array())))
+    }
+}
+
+/// The same for a model that knows distributions.
+struct QuantilesSession(Arc<Quantiles>);
+
+impl Session for QuantilesSession {
+    fn predict(&mut self, features: &Features) -> Result<RawPrediction> {
+        Ok(self.0.predict(&features.to_array()))
+    }
+
+    fn draw(&mut self, features: &Features, uniforms: &Uniforms) -> Result<RawPrediction> {
+        Ok(self.0.draw(&features.to_array(), uniforms))
     }
 }
 
@@ -171,6 +195,8 @@ fn images(entries: &[Entry]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hyperfake_predictor::Levels;
+
     use crate::{MAX_FILE_BYTES, document, points};
 
     #[test]
@@ -181,6 +207,7 @@ mod tests {
             (document::MAX_FIELDS, 10_000, "10,000 images in a map"),
             (document::MAX_ITEMS, 1_000_000, "1,000,000 rows in a table"),
             (points::MAX_ROWS, 50_000, "`linear`, 50,000 in others"),
+            (Levels::MAX, 1000, "1000 levels"),
         ] {
             assert_eq!(limit, stated);
             assert!(readme.contains(text), "{text}");

@@ -137,7 +137,7 @@ mod tests {
 
     fn linear(fields: &str) -> Result<Linear, Problem> {
         let source = format!(r#"{{"kind": "linear", {fields}}}"#);
-        match read(&source)?.remove(0).model {
+        match read(&source)?.remove(0).point() {
             Model::Linear(linear) => Ok(linear),
             other => panic!("{other:?}"),
         }
@@ -148,7 +148,7 @@ mod tests {
             r#"{{"runtime_coeffs": {runtime},
                  "cpu_coeffs": [0, 0, 0, 0, 0, 0.5], "ram_coeffs": [1, 0, 0, 0, 0, 8e6]}}"#
         );
-        match read(&source)?.remove(0).model {
+        match read(&source)?.remove(0).point() {
             Model::Linear(linear) => Ok(linear),
             other => panic!("{other:?}"),
         }

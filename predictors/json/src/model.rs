@@ -1,19 +1,21 @@
 //! What a model file holds: one model, or a map from image to model.
 
-use std::{collections::BTreeMap, mem::take};
+use std::{collections::BTreeMap, mem::take, sync::Arc};
 
-use hyperfake_predictor::{Feature, Range, Units};
+use hyperfake_predictor::{Feature, Units};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
     document::{Amount, Fields, List, Problem, fields, given, parse, short},
     linear::{Coefficients, HyperFaas, Linear},
+    quantiles::{Edges, Level, Lists, Numbers, Quantiles},
     rows::Rows,
+    served::Served,
     table::Table,
 };
 
-/// One of the kinds.
+/// One of the kinds that answer with three numbers.
 #[derive(Debug)]
 pub(crate) enum Model {
     Constant([f64; 3]),
@@ -31,14 +33,6 @@ impl Model {
             Self::Table(table) => table.predict(features),
         }
     }
-
-    /// The values of each input that the model was made from, if it knows them.
-    pub(crate) fn trained(&self, inputs: &[Feature]) -> Vec<Option<Range>> {
-        match self {
-            Self::Constant(_) | Self::Linear(_) => Vec::new(),
-            Self::Table(table) => inputs.iter().map(|input| table.range(*input)).collect(),
-        }
-    }
 }
 
 /// A model of a file, and what the file says about it.
@@ -48,15 +42,18 @@ pub(crate) struct Entry {
     pub(crate) inputs: Vec<Feature>,
     pub(crate) units: Units,
     pub(crate) settings: BTreeMap<String, String>,
-    pub(crate) model: Model,
+    pub(crate) served: Served,
 }
 
 /// Fields that say nothing about a model, in a model as well as in a map.
 const NOTES: [&str; 2] = ["$schema", "description"];
 
+/// The kinds, for messages.
+const KINDS: &str = "constant, linear, table or quantiles";
+
 /// The fields of a model, by which it is told from a map; no image can have such a name.
 const FIELDS: &str = "kind image response cold_start features runtime_ns cpu_cores ram_bytes \
-                      interpolation rows image_tag runtime_coeffs cpu_coeffs ram_coeffs \
+                      interpolation rows bins levels image_tag runtime_coeffs cpu_coeffs ram_coeffs \
                       sample_count runtime_r2 cpu_r2 ram_r2";
 
 /// A model of our own kinds: the fields of all of them, and those of one.
@@ -81,7 +78,7 @@ macro_rules! kind {
         }
 
         impl $name {
-            fn entry(self, inputs: Vec<Feature>, model: Model) -> Entry {
+            fn entry(self, inputs: Vec<Feature>, served: impl Into<Served>) -> Entry {
                 let settings = [("response", self.response), ("cold_start", self.cold_start)];
                 let settings = settings.into_iter();
                 Entry {
@@ -89,7 +86,7 @@ macro_rules! kind {
                     inputs,
                     units: Units::NATIVE,
                     settings: settings.filter_map(|(name, s)| Some((name.into(), s?))).collect(),
-                    model,
+                    served: served.into(),
                 }
             }
         }
@@ -112,6 +109,19 @@ kind!(TableFields {
     #[serde(default, deserialize_with = "given")]
     interpolation: Option<String>,
     rows: Rows,
+});
+
+kind!(QuantilesFields {
+    #[serde(default, deserialize_with = "given")]
+    features: Option<List<Column>>,
+    #[serde(default, deserialize_with = "given")]
+    bins: Option<Edges>,
+    levels: List<Level>,
+    runtime_ns: Lists,
+    #[serde(default, deserialize_with = "given")]
+    cpu_cores: Option<Numbers>,
+    #[serde(default, deserialize_with = "given")]
+    ram_bytes: Option<Numbers>,
 });
 
 /// The name of an image.
@@ -213,15 +223,15 @@ fn entry(source: &str, fields: &[(String, &RawValue)]) -> Result<Entry, Problem>
             let model = Table::new(&fields.rows, fields.interpolation.as_deref(), &inputs)?;
             Ok(fields.entry(inputs, Model::Table(model)))
         }
+        Some("quantiles") => quantiles(parse(source)?),
         Some(other) => {
-            let message =
-                format!("found the kind '{}', expected constant, linear or table", short(other));
+            let message = format!("found the kind '{}', expected {KINDS}", short(other));
             Err(Problem::new("kind", message))
         }
         None if fields.iter().any(|(name, _)| name.ends_with("_coeffs")) => {
             let fields: HyperFaas = parse(source)?;
             Ok(Entry {
-                model: Model::Linear(fields.model()?),
+                served: Model::Linear(fields.model()?).into(),
                 image: fields.image_tag.map(|image| image.0),
                 inputs: all(),
                 units: Units::MILLISECONDS,
@@ -229,10 +239,29 @@ fn entry(source: &str, fields: &[(String, &RawValue)]) -> Result<Entry, Problem>
             })
         }
         None => {
-            let message = "the field 'kind' is missing, expected constant, linear or table";
+            let message = format!("the field 'kind' is missing, expected {KINDS}");
             Err(Problem::new("", message))
         }
     }
+}
+
+fn quantiles(mut fields: QuantilesFields) -> Result<Entry, Problem> {
+    let features = fields.features.take();
+    if features.is_some() != fields.bins.is_some() {
+        let message = "'features' and 'bins' are given together, or not at all for a single bin";
+        return Err(Problem::new("", message));
+    }
+    let inputs = inputs(features)?;
+    let runtime = Numbers::Bins(List(take(&mut fields.runtime_ns.0)));
+    // Without a number for it a call holds nothing.
+    let nothing = Numbers::Same(Amount(0.0));
+    let results = [
+        &runtime,
+        fields.cpu_cores.as_ref().unwrap_or(&nothing),
+        fields.ram_bytes.as_ref().unwrap_or(&nothing),
+    ];
+    let model = Quantiles::new(&inputs, fields.bins.as_ref(), &fields.levels, results)?;
+    Ok(fields.entry(inputs, Served::Quantiles(Arc::new(model))))
 }
 
 /// The columns that a model takes: those in `features`, or all.
@@ -269,7 +298,8 @@ mod tests {
         let source = r#"{"kind": "constant", "runtime_ns": 7000000, "cpu_cores": 0.5, "ram_bytes": 8000000}"#;
         let entries = read(source).unwrap();
         assert_eq!((&entries[0].image, &*entries[0].inputs), (&None, &Feature::ALL[..]));
-        assert_eq!(entries[0].model.predict(&[f64::NAN; 5]), [7e6, 0.5, 8e6]);
+        let model = entries.into_iter().next().unwrap().point();
+        assert_eq!(model.predict(&[f64::NAN; 5]), [7e6, 0.5, 8e6]);
     }
 
     #[test]
@@ -346,7 +376,8 @@ mod tests {
                 "{", "}", "[", "]", ",", ":", "\n", "0", "-1", "1e999", "NaN", "null", "\"\\ud800\"",
                 "\"kind\":", "\"table\"", "\"linear\"", "\"constant\"", "\"rows\":", "\"features\":",
                 "\"active_calls\"", "\"interpolation\":", "\"runtime_ns\":", "\"image\":", "\"a\":",
-                "\"runtime_coeffs\":", "[[0,0,0,0]]", "[[0,0,0,0],[1,1,1,1]]",
+                "\"runtime_coeffs\":", "[[0,0,0,0]]", "[[0,0,0,0],[1,1,1,1]]", "\"quantiles\"",
+                "\"levels\":", "\"bins\":", "[0.1,0.9]", "[[0,1,2]]", "[[1,2]]",
             ]),
             0..24,
         )) {

@@ -92,7 +92,7 @@ mod tests {
             r#"{{"kind": "table", "features": [{features}], "rows": {rows},
                  "interpolation": "{interpolation}"}}"#
         );
-        match model::read(&source)?.remove(0).model {
+        match model::read(&source)?.remove(0).point() {
             Model::Table(table) => Ok(table),
             other => panic!("{other:?}"),
         }

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use hyperfake_predictor::{Feature, Features, ModelUri, Output, RawPrediction};
+use hyperfake_predictor::{Feature, Features, ModelUri, Output, RawPrediction, Uniforms};
 use hyperfake_predictor_json::JsonBackend;
 use hyperfake_predictor_testkit::{
     Conformance, ReferenceModel,
@@ -31,6 +31,9 @@ fn every_kind_has_the_properties_of_a_backend() {
         .model(ReferenceModel::new(file("grid.json", grid()), |f| LINEAR.predict(f), 1e-9))
         .model(ReferenceModel::new(file("nearest.json", ends("nearest")), nearest, 1e-12))
         .model(ReferenceModel::new(file("mean.json", ends("inverse-distance")), mean, 1e-9))
+        .model(
+            ReferenceModel::new(file("quantiles.json", quantiles()), expected, 1e-12).drawing(draw),
+        )
         .run();
 }
 
@@ -118,4 +121,46 @@ fn mean(features: &Features) -> RawPrediction {
     RawPrediction::from_array(std::array::from_fn(|output| {
         FEW_CALLS[output] + share * (MANY_CALLS[output] - FEW_CALLS[output])
     }))
+}
+
+/// The least, the middle and the greatest run time for fewer than 50 active calls and for others.
+const RUN_TIMES: [[f64; 3]; 2] = [[1e6, 2e6, 8e6], [3e6, 3e6, 9e7]];
+const MEMORIES: [[f64; 3]; 2] = [[1e7, 2e7, 2e7], [2e7, 3e7, 9e7]];
+
+fn quantiles() -> String {
+    format!(
+        r#"{{"kind": "quantiles", "features": ["active_calls"], "bins": [[0, 50, 100]],
+             "levels": [0, 0.5, 1], "runtime_ns": {RUN_TIMES:?}, "cpu_cores": 0.5,
+             "ram_bytes": {MEMORIES:?}}}"#
+    )
+}
+
+fn bin(features: &Features) -> usize {
+    usize::from(features.active_calls >= 50.0)
+}
+
+fn draw(features: &Features, uniforms: &Uniforms) -> RawPrediction {
+    let at = |[least, middle, greatest]: [f64; 3], level: f64| match level < 0.5 {
+        true => least * (middle / least).powf(2.0 * level),
+        false => middle * (greatest / middle).powf(2.0 * level - 1.0),
+    };
+    RawPrediction {
+        runtime_ns: at(RUN_TIMES[bin(features)], uniforms.run_time),
+        cpu_cores: 0.5,
+        ram_bytes: at(MEMORIES[bin(features)], uniforms.ram),
+    }
+}
+
+fn expected(features: &Features) -> RawPrediction {
+    let mean = |low: f64, high: f64| match high == low {
+        true => low,
+        false => (high - low) / (high / low).ln(),
+    };
+    let mean =
+        |[least, middle, greatest]: [f64; 3]| (mean(least, middle) + mean(middle, greatest)) / 2.0;
+    RawPrediction {
+        runtime_ns: mean(RUN_TIMES[bin(features)]),
+        cpu_cores: 0.5,
+        ram_bytes: mean(MEMORIES[bin(features)]),
+    }
 }

@@ -4,7 +4,10 @@
 
 use std::{fs, sync::Arc};
 
-use hyperfake_predictor::{Backend, Backends, ErrorKind, Feature, Features, ModelUri, Units};
+use hyperfake_predictor::{
+    Backend, Backends, ErrorKind, Feature, Features, ModelUri, Range, RawPrediction, Uniforms,
+    Units,
+};
 use hyperfake_predictor_json::{JsonBackend, MAX_FILE_BYTES};
 use proptest::prelude::*;
 use tempfile::{NamedTempFile, TempDir};
@@ -21,6 +24,9 @@ const SINGLE: &str = r#"{"kind": "linear", "features": ["active_calls", "request
 const HYPERFAAS: &str = r#"{"a:1": {"image_tag": "a:1", "runtime_coeffs": [0, 0, 0.5, 0, 0, 2],
   "cpu_coeffs": [0, 0, 0, 0, 0, 0.5], "ram_coeffs": [0, 0, 0, 0, 0, 8e6],
   "sample_count": 9, "runtime_r2": 0.5, "cpu_r2": -3, "ram_r2": 1}}"#;
+
+const QUANTILES: &str = r#"{"kind": "quantiles", "features": ["active_calls"], "bins": [[0, 4, 9]],
+  "levels": [0.1, 0.9], "runtime_ns": [[1, 2], [3, 4]], "cpu_cores": 1, "ram_bytes": [[5, 6], [7, 8]]}"#;
 
 struct File(TempDir);
 
@@ -151,6 +157,39 @@ fn a_model_says_what_it_takes_in_which_units_and_how_it_should_be_served() {
     let model = JsonBackend.open(&File::new(HYPERFAAS).uri("")).unwrap();
     assert_eq!(model.info().inputs, Feature::ALL);
     assert_eq!(model.info().units, Units::MILLISECONDS);
+    assert!(!model.info().knows_distributions);
+
+    let model = JsonBackend.open(&File::new(QUANTILES).uri("")).unwrap();
+    assert_eq!(model.info().inputs, [Feature::ActiveCalls]);
+    assert_eq!(model.info().trained, [Range::new(0.0, 9.0)]);
+    assert!(model.info().knows_distributions);
+}
+
+/// Right: 1 ms to 4 ms at the levels 0 and 1, so 2 ms at 0.5, and 3 / ln 4 ms on average.
+#[test]
+fn draws_and_quantiles_are_in_the_stated_units() {
+    let file = File::new(
+        r#"{"kind": "quantiles", "levels": [0, 1], "runtime_ns": [[1, 4]], "cpu_cores": 50}"#,
+    );
+    let backends = Backends::new([Arc::new(JsonBackend) as Arc<dyn Backend>]);
+    let loaded = backends.open(&file.uri("?runtime_unit=ms&cpu_unit=percent")).unwrap();
+    let mut session = loaded.models[0].predictor.session().unwrap();
+    let uniforms = Uniforms { run_time: 0.5, cpu: 0.0, ram: 0.0 };
+    let drawn = session.draw(&Features::IDLE, &uniforms).unwrap();
+    assert_eq!((drawn.runtime_ns.round(), drawn.cpu_cores, drawn.ram_bytes), (2e6, 0.5, 0.0));
+    let mut quantiles = [RawPrediction::default(); 3];
+    session.quantiles(&Features::IDLE, &[0.0, 0.5, 1.0], &mut quantiles).unwrap();
+    assert_eq!(quantiles.map(|quantile| quantile.runtime_ns.round()), [1e6, 2e6, 4e6]);
+    let mean = session.predict(&Features::IDLE).unwrap().runtime_ns;
+    assert!((mean - 3e6 / 4.0_f64.ln()).abs() < 1.0, "{mean}");
+}
+
+#[test]
+fn the_levels_of_a_json_model_are_in_the_file_alone() {
+    let uri = File::new(QUANTILES);
+    let error = JsonBackend.open(&uri.uri("?quantiles=0.1,0.9")).unwrap_err().to_string();
+    let expected = "quantiles: a JSON model states its levels itself, in its field 'levels'";
+    assert!(error.ends_with(expected), "{error}");
 }
 
 #[test]
@@ -199,7 +238,7 @@ proptest! {
 
     #[test]
     fn a_good_file_with_one_byte_changed_is_opened_or_refused(
-        content in prop::sample::select(vec![MAP, SINGLE, HYPERFAAS]),
+        content in prop::sample::select(vec![MAP, SINGLE, HYPERFAAS, QUANTILES]),
         place in any::<prop::sample::Index>(),
         byte in any::<u8>(),
     ) {

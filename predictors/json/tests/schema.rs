@@ -15,6 +15,7 @@ const SCHEMA: &str = include_str!("../schema/model.schema.json");
 const CONSTANT: &str = r#""runtime_ns": 7e6, "cpu_cores": 0.5, "ram_bytes": 8e6"#;
 const LINEAR: &str =
     r#""runtime_ns": {"intercept": -1}, "cpu_cores": {}, "ram_bytes": {"active_calls": 1}"#;
+const QUANTILES: &str = r#""levels": [0.1, 0.9], "runtime_ns": [[1, 2]]"#;
 const COEFFICIENTS: &str = r#""cpu_coeffs": [1, 2, 3, 4, 5, 6], "ram_coeffs": [1, 2, 3, 4, 5, 6]"#;
 
 fn parser_takes(content: &str) -> bool {
@@ -42,7 +43,7 @@ fn every_example_of_the_readme_is_a_model_file() {
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap_or_default())
         .collect();
-    assert_eq!(examples.len(), 7);
+    assert_eq!(examples.len(), 9);
     for example in examples {
         assert!(parser_takes(example), "{example}");
         assert!(schema_takes(example), "{example}");
@@ -62,6 +63,11 @@ fn schema_and_parser_take_the_same_files() {
             r#"{{"kind": "linear", {LINEAR}, "features": ["worker_cpu_cores", "active_calls"]}}"#
         ),
         r#"{"kind": "table", "rows": [[1, 2, 3, 4, 5, 6, 7, 8]]}"#.to_owned(),
+        format!(r#"{{"kind": "quantiles", {QUANTILES}}}"#),
+        format!(r#"{{"kind": "quantiles", {QUANTILES}, "cpu_cores": 0, "ram_bytes": [[1, 1]]}}"#),
+        format!(
+            r#"{{"kind": "quantiles", {QUANTILES}, "features": ["active_calls"], "bins": [[0, 1]]}}"#
+        ),
         r#"{"kind": "table", "features": ["active_calls"], "rows": [[1, 2, 3, 4]]}"#.to_owned(),
         r#"{"kind": "table", "interpolation": "linear", "rows": [[0, 0, 0, 0, 0, 0, 0, 0]]}"#
             .to_owned(),
@@ -117,6 +123,25 @@ fn schema_and_parser_refuse_the_same_files() {
         r#"{"kind": "table", "rows": [[1, 2, 3, 4, 5, 6, 7, 8]], "interpolation": "cubic"}"#
             .to_owned(),
         r#"{"kind": "table", "rows": [[1, 2, 3, 4, 5, 6, 7, 8]], "runtime_ns": 1}"#.to_owned(),
+        format!(r#"{{"kind": "quantiles", {QUANTILES}, "rows": []}}"#),
+        format!(r#"{{"kind": "quantiles", {QUANTILES}, "features": ["active_calls"]}}"#),
+        format!(r#"{{"kind": "quantiles", {QUANTILES}, "bins": [[0, 1]]}}"#),
+        format!(
+            r#"{{"kind": "quantiles", {QUANTILES}, "features": ["active_calls"], "bins": [[1]]}}"#
+        ),
+        format!(
+            r#"{{"kind": "quantiles", {QUANTILES}, "features": ["active_calls", "request_bytes",
+                "worker_cpu_cores"], "bins": [[0, 1], [0, 1], [0, 1]]}}"#
+        ),
+        format!(r#"{{"kind": "quantiles", {QUANTILES}, "cpu_cores": -1}}"#),
+        format!(r#"{{"kind": "quantiles", {QUANTILES}, "cpu_cores": [1, 2]}}"#),
+        format!(r#"{{"kind": "quantiles", {QUANTILES}, "cpu_cores": [[0, 2]]}}"#),
+        r#"{"kind": "quantiles", "levels": [0.1, 0.9]}"#.to_owned(),
+        r#"{"kind": "quantiles", "levels": [0.5], "runtime_ns": [[1]]}"#.to_owned(),
+        r#"{"kind": "quantiles", "levels": [0.5, 1.5], "runtime_ns": [[1, 2]]}"#.to_owned(),
+        r#"{"kind": "quantiles", "levels": [0.5, 0.9], "runtime_ns": [1, 2]}"#.to_owned(),
+        r#"{"kind": "quantiles", "levels": [0.5, 0.9], "runtime_ns": []}"#.to_owned(),
+        r#"{"kind": "quantiles", "levels": [0.5, 0.9], "runtime_ns": [[1, 1e101]]}"#.to_owned(),
         r#"{"a": 5}"#.to_owned(),
         r#"{"a": {}}"#.to_owned(),
         format!(r#"{{"": {{"kind": "constant", {CONSTANT}}}}}"#),
@@ -149,6 +174,14 @@ fn the_parser_alone_refuses_what_depends_on_other_values() {
             "rows": [[1, 2, 3, 4, 5], [2, 3, 4, 5, 6]]}"#,
         r#"{"kind": "linear", "features": ["active_calls"],
             "runtime_ns": {"request_bytes": 1}, "cpu_cores": {}, "ram_bytes": {}}"#,
+        r#"{"kind": "quantiles", "levels": [0.9, 0.1], "runtime_ns": [[1, 2]]}"#,
+        r#"{"kind": "quantiles", "levels": [0.1, 0.9], "runtime_ns": [[2, 1]]}"#,
+        r#"{"kind": "quantiles", "levels": [0.1, 0.9], "runtime_ns": [[1, 2], [1, 2]]}"#,
+        r#"{"kind": "quantiles", "levels": [0.1, 0.9], "runtime_ns": [[1, 2, 3]]}"#,
+        r#"{"kind": "quantiles", "features": ["active_calls"], "bins": [[1, 0]],
+            "levels": [0.1, 0.9], "runtime_ns": [[1, 2]]}"#,
+        r#"{"kind": "quantiles", "features": ["active_calls"], "bins": [[0, 1], [0, 1]],
+            "levels": [0.1, 0.9], "runtime_ns": [[1, 2]]}"#,
         r#"{"a": {"kind": "constant", "image": "b", "runtime_ns": 1, "cpu_cores": 1, "ram_bytes": 1}}"#,
     ] {
         assert!(!parser_takes(content), "{content}");
@@ -161,7 +194,7 @@ fn the_schema_reserves_the_names_of_all_fields() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let definitions = &schema["$defs"];
     let reserved = &definitions["images"]["propertyNames"]["not"]["enum"];
-    for kind in ["common", "constant", "linear", "table", "hyperfaas"] {
+    for kind in ["common", "constant", "linear", "table", "quantiles", "hyperfaas"] {
         for field in definitions[kind]["properties"].as_object().unwrap().keys() {
             let noted = field == "$schema" || field == "description";
             let listed = reserved.as_array().unwrap().iter().any(|name| name == field);

@@ -138,6 +138,7 @@ pub fn info(
         units: Units::NATIVE,
         trained,
         deterministic: true,
+        knows_distributions: signature.levels.is_some(),
         settings: settings.into_map(),
     }
 }

@@ -22,6 +22,15 @@
 //!   [`Output`](hyperfake_predictor::Output)), or in this order if none of them has such a name.
 //!   Names of which only some are known are refused.
 //!
+//! # Quantiles
+//!
+//! A model that knows how its numbers are distributed states levels in the setting `quantiles`, as in
+//! the metadata key `hyperfake.quantiles` with the value `0.01,0.1,0.5,0.9,0.99`. Then as many
+//! numbers as there are levels stand in the place of each: with Q levels the output is `[N,3Q]`, the
+//! quantiles of the run time, then those of the CPU, then those of the RAM; or there are three outputs
+//! `[N,Q]`. Between and beyond the levels
+//! [`Levels`](hyperfake_predictor::Levels) says what is drawn, and what is predicted is the mean.
+//!
 //! # Sizes
 //!
 //! A graph whose nodes would give more than 2^26 numbers for a row, as far as that follows from the
@@ -37,6 +46,7 @@ mod external;
 mod file;
 mod numbers;
 mod ports;
+mod quantiles;
 mod signature;
 mod sizes;
 
@@ -44,6 +54,7 @@ pub use element::Element;
 pub use file::{MAX_EXTERNAL_BYTES, OnnxFile, info, said, trained_ranges};
 pub use numbers::{Numbers, numbers};
 pub use ports::{Port, Size, open_inputs};
+pub use quantiles::{Engine, QuantileSession};
 pub use signature::{Input, MAX_ROWS, Signature, Targets};
 pub use sizes::shapes;
 pub use tract_onnx::pb;

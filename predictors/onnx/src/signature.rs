@@ -1,4 +1,4 @@
-use hyperfake_predictor::{Error, Feature, Output, RawPrediction, Result, Settings};
+use hyperfake_predictor::{Error, Feature, Levels, Output, RawPrediction, Result, Settings};
 
 use crate::{Element, Port, Size};
 
@@ -6,7 +6,7 @@ use crate::{Element, Port, Size};
 pub const MAX_ROWS: usize = 1024;
 
 /// What a model takes and gives, and what the numbers mean.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Signature {
     /// The inputs, in the order in which the file declares them.
     pub inputs: Vec<Input>,
@@ -17,6 +17,11 @@ pub struct Signature {
     pub outputs: Vec<String>,
     /// What the numbers of the only output are, in its order.
     pub targets: Targets,
+    /// The levels of a model whose outputs are quantiles: as many numbers as there are levels stand
+    /// in the place of each number, one after the other.
+    pub levels: Option<Levels>,
+    /// How many numbers each output has for a row.
+    numbers: usize,
 }
 
 /// A tensor that a model takes.
@@ -64,6 +69,12 @@ impl Targets {
             text.split(',').map(|name| Output::named(name.trim())).collect();
         let order: [Output; 3] = named?.try_into().ok()?;
         Output::ALL.iter().all(|output| order.contains(output)).then_some(Self(order))
+    }
+
+    /// The order.
+    #[must_use]
+    pub fn order(&self) -> [Output; 3] {
+        self.0
     }
 }
 
@@ -113,7 +124,9 @@ impl Signature {
             1 => targets.unwrap_or_default(),
             _ => Targets::default(),
         };
-        Ok(Self { inputs, rows, outputs, targets })
+        let levels = settings.levels()?;
+        let numbers = Output::ALL.len() * levels.as_ref().map_or(1, Levels::count) / outputs.len();
+        Ok(Self { inputs, rows, outputs, targets, levels, numbers })
     }
 
     /// The features of all columns, in the order of the inputs.
@@ -121,10 +134,27 @@ impl Signature {
         self.inputs.iter().flat_map(|input| input.columns.iter().copied())
     }
 
-    /// How many numbers each output has for a row: 3 or 1.
+    /// How many numbers each output has for a row: 3 or 1, for each level if there are some.
     #[must_use]
     pub fn numbers(&self) -> usize {
-        Output::ALL.len() / self.outputs.len().max(1)
+        self.numbers
+    }
+
+    /// How many numbers all outputs together have for a row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.numbers * self.outputs.len()
+    }
+
+    /// What one of all these numbers is, for messages.
+    #[must_use]
+    pub fn name(&self, number: usize) -> String {
+        let levels = self.levels.as_ref().map_or(&[0.0][..], Levels::as_slice);
+        let output = self.targets.0[number / levels.len() % Output::ALL.len()];
+        match self.levels {
+            None => output.name().to_owned(),
+            Some(_) => format!("{output} at the level {}", levels[number % levels.len()]),
+        }
     }
 
     /// Whether an output of this shape holds, for a batch of `rows`, the numbers of the first row
@@ -148,11 +178,14 @@ impl Signature {
     #[must_use]
     pub fn refuse_output(&self, name: &str, shape: &[usize], element: &str, rows: usize) -> Error {
         let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
-        let expected = match self.numbers() {
-            1 => format!("one number a row, such as [{rows},1]"),
-            _ => format!(
-                "three numbers a row ({}), such as [{rows},3]",
-                Output::ALL.map(Output::name).join(", ")
+        let (numbers, names) = (self.numbers(), Output::ALL.map(Output::name).join(", "));
+        let expected = match &self.levels {
+            None if numbers == 1 => format!("one number a row, such as [{rows},1]"),
+            None => format!("three numbers a row ({names}), such as [{rows},3]"),
+            Some(levels) => format!(
+                "{numbers} numbers a row ({} quantiles for each of {names}), such as \
+                 [{rows},{numbers}]",
+                levels.count()
             ),
         };
         Error::unsupported(format!(
@@ -162,7 +195,7 @@ impl Signature {
         ))
     }
 
-    /// The answer whose numbers are in the model's order.
+    /// The answer whose numbers are in the model's order, for a model without levels.
     #[must_use]
     pub fn prediction(&self, numbers: [f64; 3]) -> RawPrediction {
         let mut values = [0.0; 3];

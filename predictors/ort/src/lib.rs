@@ -68,7 +68,8 @@ impl OrtBackend {
         let plan = Arc::new(plan);
         let mut first = OrtSession::new(Arc::clone(&plan), session)?;
         // As proof that the buffers fit.
-        first.run(&Features::IDLE).map_err(refused)?;
+        let mut numbers = vec![0.0; plan.signature.width()];
+        first.run(&Features::IDLE, &mut numbers).map_err(refused)?;
         Ok(Arc::new(OrtPredictor { info, plan, first: Mutex::new(Some(first)) }))
     }
 }
@@ -112,8 +113,6 @@ impl Predictor for OrtPredictor {
             },
             Ok,
         );
-        session
-            .map(|session| Box::new(session) as Box<dyn Session>)
-            .map_err(|error| error.at(self.info.path.display()))
+        session.map(OrtSession::boxed).map_err(|error| error.at(self.info.path.display()))
     }
 }

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use hyperfake_predictor::{Error, ErrorKind, ModelInfo, ModelUri, Result};
 use hyperfake_predictor_onnx::{
@@ -28,7 +28,7 @@ pub(crate) struct Plan {
     bytes: Vec<u8>,
     /// The file, for messages.
     pub(crate) path: PathBuf,
-    pub(crate) signature: Signature,
+    pub(crate) signature: Arc<Signature>,
     /// The batch size on which the file insists, or 1.
     rows: usize,
     /// One for each output that counts, in the order of the signature.
@@ -94,7 +94,7 @@ impl Plan {
         };
         let rows = signature.rows.unwrap_or(1).clamp(1, MAX_ROWS);
         let buffers = try_out(&mut session, &signature, rows)?;
-        let path = path.to_owned();
+        let (path, signature) = (path.to_owned(), Arc::new(signature));
         Ok((Self { environment, bytes, path, signature, rows, buffers }, info, session))
     }
 

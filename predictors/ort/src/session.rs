@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use hyperfake_predictor::{Features, RawPrediction, Result, Session};
+use hyperfake_predictor_onnx::{Engine, QuantileSession};
 use ort::session::{HasSelectedOutputs, RunOptions, SessionInputValue};
 
 use crate::{
@@ -25,8 +26,17 @@ impl OrtSession {
         Ok(Self { plan, graph, inputs, options })
     }
 
-    /// One prediction; its errors do not name the file.
-    pub(crate) fn run(&mut self, features: &Features) -> ort::Result<RawPrediction> {
+    /// The session of a model: this one, or around it one that reads quantiles.
+    pub(crate) fn boxed(self) -> Box<dyn Session> {
+        let signature = Arc::clone(&self.plan.signature);
+        match QuantileSession::new(self, &signature) {
+            Ok(session) => Box::new(session),
+            Err(session) => Box::new(session),
+        }
+    }
+
+    /// Writes the numbers of one call; its errors do not name the file.
+    pub(crate) fn run(&mut self, features: &Features, numbers: &mut [f64]) -> ort::Result<()> {
         let signature = &self.plan.signature;
         for (tensor, input) in self.inputs.iter_mut().zip(&signature.inputs) {
             tensor.fill(input, features);
@@ -39,18 +49,25 @@ impl OrtSession {
                 self.graph.run_with_options(&values[..], &self.options)?
             }
         };
-        let mut numbers = [0.0; 3];
         let parts = numbers.chunks_mut(signature.numbers());
         for (index, (numbers, buffer)) in parts.zip(&self.plan.buffers).enumerate() {
             read(&outputs[index], buffer.element, numbers)?;
         }
-        Ok(signature.prediction(numbers))
+        Ok(())
     }
 }
 
 impl Session for OrtSession {
     fn predict(&mut self, features: &Features) -> Result<RawPrediction> {
-        self.run(features).map_err(|error| failed(error).at(self.plan.path.display()))
+        let mut numbers = [0.0; 3];
+        Engine::run(self, features, &mut numbers)?;
+        Ok(self.plan.signature.prediction(numbers))
+    }
+}
+
+impl Engine for OrtSession {
+    fn run(&mut self, features: &Features, numbers: &mut [f64]) -> Result<()> {
+        self.run(features, numbers).map_err(|error| failed(error).at(self.plan.path.display()))
     }
 }
 

@@ -1,13 +1,18 @@
 use std::{fmt, sync::Arc};
 
-use hyperfake_predictor::{Backend, Backends, Features, ModelUri, Predictor, RawPrediction, adapt};
+use hyperfake_predictor::{
+    Backend, Backends, Features, ModelUri, Predictor, RawPrediction, Uniforms, adapt,
+};
 
 /// A model whose answers are known.
 pub struct ReferenceModel {
     pub(crate) uri: ModelUri,
     pub(crate) function: Function,
+    pub(crate) draws: Option<Draws>,
     pub(crate) tolerance: f64,
 }
+
+type Draws = Box<dyn Fn(&Features, &Uniforms) -> RawPrediction + Send + Sync>;
 
 type Function = Box<dyn Fn(&Features) -> RawPrediction + Send + Sync>;
 
@@ -22,7 +27,18 @@ impl ReferenceModel {
         function: impl Fn(&Features) -> RawPrediction + Send + Sync + 'static,
         tolerance: f64,
     ) -> Self {
-        Self { uri, function: Box::new(function), tolerance }
+        Self { uri, function: Box::new(function), draws: None, tolerance }
+    }
+
+    /// The model knows distributions, and draws as `draws` does, to the same tolerance; what it
+    /// predicts are the means.
+    #[must_use]
+    pub fn drawing(
+        mut self,
+        draws: impl Fn(&Features, &Uniforms) -> RawPrediction + Send + Sync + 'static,
+    ) -> Self {
+        self.draws = Some(Box::new(draws));
+        self
     }
 
     /// An error unless the answer is what is expected, to the tolerance.

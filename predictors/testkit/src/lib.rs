@@ -1,7 +1,8 @@
 //! The properties that every predictor backend must have, as a test suite.
 //!
 //! [`Conformance`] runs the same properties against any [`Backend`](hyperfake_predictor::Backend):
-//! it answers what its models say, the same way in every session and on every thread, and a file
+//! it answers what its models say, the same way in every session and on every thread, it draws as
+//! [`Session::draw`](hyperfake_predictor::Session::draw) promises, and a file
 //! that it cannot serve is an error that names the file. A backend's own test supplies the model
 //! files, each with the function that it computes ([`ReferenceModel`]):
 //!

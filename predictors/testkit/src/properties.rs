@@ -1,6 +1,7 @@
 //! The properties, each a function with a name that says what is stated.
 
 mod answers;
+mod draws;
 mod files;
 mod info;
 
@@ -37,6 +38,12 @@ pub(crate) const MODEL: &[(&str, ModelProperty)] = properties![
     answers::many_threads_get_the_same_answers,
     answers::a_batch_answers_as_one_by_one,
     answers::odd_features_leave_the_session_usable,
+    draws::without_distributions_a_draw_is_the_prediction,
+    draws::draws_match_the_reference,
+    draws::the_same_uniform_numbers_give_the_same_draw,
+    draws::a_number_grows_with_its_own_uniform_number_alone,
+    draws::quantiles_are_the_draws_at_their_levels,
+    draws::a_prediction_is_the_mean_of_all_draws,
     files::a_truncated_file_is_an_error_that_names_it,
     files::the_file_may_vanish_once_it_is_open,
 ];

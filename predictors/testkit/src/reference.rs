@@ -1,10 +1,14 @@
 //! Functions with known answers, and the ONNX files that compute them.
 
 mod network;
+mod quantiles;
 
 use hyperfake_predictor::{Features, RawPrediction};
 
-pub use self::network::{Layer, Network};
+pub use self::{
+    network::{Layer, Network},
+    quantiles::{LEVELS, QuantileNetwork, Scattered},
+};
 use crate::onnx::{Dim, Model};
 
 /// The same answer to everything: 1.5 ms, a quarter of a core, 64 MiB.

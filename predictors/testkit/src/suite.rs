@@ -3,6 +3,8 @@
 //! A backend's own tests run every test of [`TESTS`], and add what is special about the engine.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod quantiles;
+
 use std::{fs, sync::Arc, thread};
 
 use hyperfake_predictor::{Backend, Feature, Features, Random, Range, RawPrediction, Units};
@@ -13,6 +15,8 @@ use crate::{
     onnx::{DataType, Dim, Model},
     reference::{CONSTANT, LINEAR, Linear, Network},
 };
+
+use self::quantiles::*;
 
 /// A test; it panics when the backend fails it.
 pub type Test = fn(&Arc<dyn Backend>);
@@ -42,6 +46,9 @@ pub const TESTS: &[(&str, Test)] = tests![
     the_scaler_in_a_file_says_what_the_model_was_trained_on,
     an_input_of_the_wrong_size_or_number_is_refused,
     an_output_of_the_wrong_size_or_type_is_refused,
+    a_network_with_heads_for_quantiles_draws_as_worked_out,
+    quantiles_may_stand_in_any_order_and_in_three_outputs,
+    levels_that_do_not_fit_the_output_are_refused,
     a_graph_that_fails_for_some_features_names_the_file_and_goes_on,
     a_truncated_file_is_opened_or_refused,
     a_damaged_file_is_opened_or_refused,

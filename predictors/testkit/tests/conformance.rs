@@ -14,7 +14,7 @@ use std::{
 
 use hyperfake_predictor::{
     Backend, Error, Feature, Features, Formats, ModelInfo, ModelUri, Predictor, RawPrediction,
-    Result, Session, Units, file,
+    Result, Session, Uniforms, Units, file,
 };
 use hyperfake_predictor_testkit::{Conformance, ReferenceModel};
 
@@ -38,6 +38,21 @@ enum Flaw {
     RemembersNan,
     OpensTruncatedFiles,
     ReadsLazily,
+    DrawsWithoutSayingSo,
+    /// From here on the model knows distributions.
+    Draws,
+    DrawsBadly,
+    DrawsAtRandom,
+    DrawsBackwards,
+    DrawsWithOtherNumbers,
+    OtherQuantiles,
+    PredictsTheLeast,
+}
+
+impl Flaw {
+    fn knows_distributions(self) -> bool {
+        self as u8 >= Self::Draws as u8
+    }
 }
 
 /// Opens files of the form `toy 12.5 end`; the number is a price per byte, in nanoseconds.
@@ -110,6 +125,7 @@ impl Model {
             units: Units::NATIVE,
             trained: Vec::new(),
             deterministic: flaw != Flaw::RandomAsItSays,
+            knows_distributions: flaw.knows_distributions(),
             settings: uri.parameters().clone(),
         };
         Self { flaw, price, info, busy: Arc::default(), sessions: Arc::default() }
@@ -161,6 +177,7 @@ impl Session for ToySession {
             Flaw::SessionsDiffer => 1.0 + 1e-12 * self.number as f64,
             Flaw::Racing if concurrent > 0 => 1.0 + 1e-12,
             Flaw::RemembersNan if self.nan_seen => f64::NAN,
+            Flaw::PredictsTheLeast => 0.5,
             _ => 1.0,
         };
         Ok(answer)
@@ -174,6 +191,51 @@ impl Session for ToySession {
             out.reverse();
         }
         Ok(())
+    }
+
+    fn draw(&mut self, features: &Features, uniforms: &Uniforms) -> Result<RawPrediction> {
+        self.asked += 1;
+        let mut answer = drawn(features, self.model.price, uniforms);
+        answer.runtime_ns *= match self.model.flaw {
+            Flaw::DrawsBadly => 1.01,
+            // Too small for the tolerance to notice.
+            Flaw::DrawsAtRandom => 1.0 + 1e-12 * self.asked as f64,
+            _ => 1.0,
+        };
+        match self.model.flaw {
+            flaw if !flaw.knows_distributions() && flaw != Flaw::DrawsWithoutSayingSo => {
+                return self.predict(features);
+            }
+            Flaw::DrawsBackwards => answer.cpu_cores = 1.0 - answer.cpu_cores,
+            Flaw::DrawsWithOtherNumbers => answer.cpu_cores += 1e-12 * uniforms.run_time,
+            _ => {}
+        }
+        Ok(answer)
+    }
+
+    fn quantiles(
+        &mut self,
+        features: &Features,
+        levels: &[f64],
+        out: &mut [RawPrediction],
+    ) -> Result<()> {
+        for (level, out) in levels.iter().zip(out) {
+            *out = self.draw(features, &Uniforms::same(*level))?;
+            if self.model.flaw == Flaw::OtherQuantiles {
+                out.ram_bytes += 1e-3;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// From half of what is expected to one and a half.
+fn drawn(features: &Features, price: f64, uniforms: &Uniforms) -> RawPrediction {
+    let expected = expected(features, price);
+    RawPrediction {
+        runtime_ns: expected.runtime_ns * (0.5 + uniforms.run_time),
+        cpu_cores: expected.cpu_cores * (0.5 + uniforms.cpu),
+        ram_bytes: expected.ram_bytes * (0.5 + uniforms.ram),
     }
 }
 
@@ -189,14 +251,23 @@ fn conformance(flaw: Flaw) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.toy");
     fs::write(&path, "toy 12.5 end").unwrap();
-    let known =
+    let mut known =
         ReferenceModel::new(ModelUri::from_path(path), |features| expected(features, 12.5), 1e-9);
+    // Of the other flaws of draws the reference knows nothing.
+    if matches!(flaw, Flaw::Draws | Flaw::DrawsBadly) {
+        known = known.drawing(|features, uniforms| drawn(features, 12.5, uniforms));
+    }
     Conformance::of(Toy(flaw)).model(known).run();
 }
 
 #[test]
 fn a_correct_backend_passes() {
     conformance(Flaw::Nothing);
+}
+
+#[test]
+fn a_correct_backend_that_knows_distributions_passes() {
+    conformance(Flaw::Draws);
 }
 
 #[test]
@@ -246,6 +317,20 @@ caught! {
         "violates properties:\n- a_truncated_file_is_an_error_that_names_it (";
     a_model_that_needs_its_file_later: ReadsLazily,
         "violates properties:\n- the_file_may_vanish_once_it_is_open (";
+    a_draw_of_a_model_that_knows_no_distributions: DrawsWithoutSayingSo,
+        "violates properties:\n- without_distributions_a_draw_is_the_prediction (";
+    a_wrong_draw: DrawsBadly,
+        "violates properties:\n- draws_match_the_reference (";
+    a_draw_that_drifts: DrawsAtRandom,
+        "violates properties:\n- the_same_uniform_numbers_give_the_same_draw (";
+    a_draw_that_decreases: DrawsBackwards,
+        "violates properties:\n- a_number_grows_with_its_own_uniform_number_alone (";
+    a_draw_that_takes_the_uniform_number_of_another_output: DrawsWithOtherNumbers,
+        "violates properties:\n- a_number_grows_with_its_own_uniform_number_alone (";
+    quantiles_that_are_not_the_draws: OtherQuantiles,
+        "violates properties:\n- quantiles_are_the_draws_at_their_levels (";
+    a_prediction_that_is_not_the_mean: PredictsTheLeast,
+        "- a_prediction_is_the_mean_of_all_draws (";
 }
 
 #[test]

@@ -5,7 +5,7 @@ use hyperfake_predictor::{
     Result, Session,
 };
 use hyperfake_predictor_dense::{Isa, Network, Runner};
-use hyperfake_predictor_onnx::Signature;
+use hyperfake_predictor_onnx::{Engine, QuantileSession, Signature};
 
 use crate::{lower, open, read, session::TractSession, verify, without_panic};
 
@@ -70,13 +70,40 @@ impl Predictor for DensePredictor {
     }
 
     fn session(&self) -> Result<Box<dyn Session>> {
-        Ok(Box::new(DenseSession {
-            runner: self.network.runner(self.isa),
-            columns: Arc::clone(&self.columns),
-            signature: Arc::clone(&self.signature),
-            inputs: [0.0; CHUNK * 5],
-            outputs: [0.0; CHUNK * 3],
-        }))
+        let (runner, columns) = (self.network.runner(self.isa), Arc::clone(&self.columns));
+        let outputs = vec![0.0; self.network.outputs()];
+        let engine = DenseEngine { runner, columns, inputs: [0.0; 5], outputs };
+        let session: Box<dyn Session> = match QuantileSession::new(engine, &self.signature) {
+            Ok(session) => Box::new(session),
+            Err(DenseEngine { runner, columns, .. }) => Box::new(DenseSession {
+                runner,
+                columns,
+                signature: Arc::clone(&self.signature),
+                inputs: [0.0; CHUNK * 5],
+                outputs: [0.0; CHUNK * 3],
+            }),
+        };
+        Ok(session)
+    }
+}
+
+/// Runs a network of any number of outputs, for a model whose outputs are quantiles.
+struct DenseEngine {
+    runner: Runner,
+    columns: Arc<[Feature]>,
+    inputs: [f32; 5],
+    outputs: Vec<f32>,
+}
+
+impl Engine for DenseEngine {
+    fn run(&mut self, features: &Features, numbers: &mut [f64]) -> Result<()> {
+        let inputs = &mut self.inputs[..self.columns.len()];
+        fill(inputs, &self.columns, features);
+        self.runner.run(inputs, &mut self.outputs);
+        for (number, output) in numbers.iter_mut().zip(&self.outputs) {
+            *number = f64::from(*output);
+        }
+        Ok(())
     }
 }
 

@@ -76,7 +76,7 @@ impl Predictor for TractPredictor {
 
     fn session(&self) -> Result<Box<dyn Session>> {
         TractSession::new(Arc::clone(&self.plan))
-            .map(|session| Box::new(session) as Box<dyn Session>)
+            .map(TractSession::boxed)
             .map_err(|error| error.at(self.info.path.display()))
     }
 }

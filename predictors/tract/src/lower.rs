@@ -9,7 +9,7 @@ mod linear;
 
 use std::collections::HashMap;
 
-use hyperfake_predictor::{Error, Feature, Output, Result};
+use hyperfake_predictor::{Error, Feature, Result};
 use hyperfake_predictor_dense::{Activation, Dense, Network, Step};
 use hyperfake_predictor_onnx::{
     Element, OnnxFile,
@@ -43,8 +43,10 @@ pub(crate) fn network(file: &OnnxFile) -> Result<Lowered> {
     let Steps { steps, columns } = steps(file)?;
     let network = Network::new(columns.len(), steps)?;
     let (outputs, multiplications) = (network.outputs(), network.multiplications());
-    if outputs != Output::ALL.len() {
-        return Err(Error::unsupported(format!("the network gives {outputs} numbers, expected 3")));
+    let expected = file.signature.width();
+    if outputs != expected {
+        let message = format!("the network gives {outputs} numbers, expected {expected}");
+        return Err(Error::unsupported(message));
     }
     if multiplications > MAX_MULTIPLICATIONS {
         return Err(Error::unsupported(format!(

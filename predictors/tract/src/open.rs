@@ -19,6 +19,7 @@ pub(crate) fn open(file: &OnnxFile) -> Result<Arc<Plan>> {
 
 fn try_plan(graph: InferenceModel, file: &OnnxFile, rows: usize) -> Result<Arc<Plan>> {
     let plan = Arc::new(Plan::new(graph, file, rows)?);
-    TractSession::new(Arc::clone(&plan))?.run(&Features::IDLE)?;
+    let mut numbers = vec![0.0; plan.signature.width()];
+    TractSession::new(Arc::clone(&plan))?.run(&Features::IDLE, &mut numbers)?;
     Ok(plan)
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use half::f16;
-use hyperfake_predictor::{Error, RawPrediction, Result};
+use hyperfake_predictor::{Error, Result};
 use hyperfake_predictor_onnx::{Element, OnnxFile, Signature};
 use tract_onnx::{
     Onnx,
@@ -20,7 +20,7 @@ pub(crate) struct Plan {
     /// The file, for messages.
     pub(crate) path: PathBuf,
     graph: Arc<TypedRunnableModel>,
-    pub(crate) signature: Signature,
+    pub(crate) signature: Arc<Signature>,
     /// The rows of its inputs: 1, or the batch size on which the graph insists.
     pub(crate) rows: usize,
 }
@@ -65,7 +65,7 @@ impl Plan {
         let graph = optimise().map_err(|error| {
             Error::unsupported("tract cannot prepare the graph").with_source(error)
         })?;
-        let signature = signature.clone();
+        let signature = Arc::new(signature.clone());
         Ok(Self { path: file.path.clone(), graph, signature, rows })
     }
 
@@ -76,10 +76,9 @@ impl Plan {
             .map_err(|error| Error::internal("tract cannot make a state").with_source(error))
     }
 
-    /// The first row of what the graph gave.
-    pub(crate) fn answer(&self, outputs: &[TValue]) -> Result<RawPrediction> {
-        let signature = &self.signature;
-        let mut numbers = [0.0; 3];
+    /// Writes the first row of what the graph gave.
+    pub(crate) fn answer(&self, outputs: &[TValue], numbers: &mut [f64]) -> Result<()> {
+        let signature = &*self.signature;
         let width = signature.numbers();
         for (index, (name, numbers)) in
             signature.outputs.iter().zip(numbers.chunks_mut(width)).enumerate()
@@ -94,7 +93,7 @@ impl Plan {
                 return Err(signature.refuse_output(name, shape, &found, self.rows));
             }
         }
-        Ok(signature.prediction(numbers))
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use half::f16;
 use hyperfake_predictor::{Error, ErrorKind, Features, RawPrediction, Result, Session};
-use hyperfake_predictor_onnx::{Element, Input};
+use hyperfake_predictor_onnx::{Element, Engine, Input, QuantileSession};
 use tract_onnx::{prelude::*, tract_hir::internal::TypedSimpleState};
 
 use crate::{plan::Plan, without_panic};
@@ -36,8 +36,17 @@ impl TractSession {
         Ok(Self { plan, state, inputs })
     }
 
-    /// One prediction; its errors do not name the file.
-    pub(crate) fn run(&mut self, features: &Features) -> Result<RawPrediction> {
+    /// The session of a model: this one, or around it one that reads quantiles.
+    pub(crate) fn boxed(self) -> Box<dyn Session> {
+        let signature = Arc::clone(&self.plan.signature);
+        match QuantileSession::new(self, &signature) {
+            Ok(session) => Box::new(session),
+            Err(session) => Box::new(session),
+        }
+    }
+
+    /// Writes the numbers of one call; its errors do not name the file.
+    pub(crate) fn run(&mut self, features: &Features, numbers: &mut [f64]) -> Result<()> {
         let mut state = match self.state.take() {
             Some(state) => state,
             None => self.plan.state()?,
@@ -47,9 +56,9 @@ impl TractSession {
         }
         let inputs = self.inputs.iter().map(|input| Arc::clone(input).into_tvalue()).collect();
         let outputs = state.run(inputs).map_err(failed)?;
-        let answer = self.plan.answer(&outputs)?;
+        self.plan.answer(&outputs, numbers)?;
         self.state = Some(state);
-        Ok(answer)
+        Ok(())
     }
 }
 
@@ -74,7 +83,15 @@ fn fill(input: &Input, tensor: &mut Arc<Tensor>, features: &Features) -> TractRe
 
 impl Session for TractSession {
     fn predict(&mut self, features: &Features) -> Result<RawPrediction> {
-        without_panic(ErrorKind::Internal, || self.run(features))
+        let mut numbers = [0.0; 3];
+        Engine::run(self, features, &mut numbers)?;
+        Ok(self.plan.signature.prediction(numbers))
+    }
+}
+
+impl Engine for TractSession {
+    fn run(&mut self, features: &Features, numbers: &mut [f64]) -> Result<()> {
+        without_panic(ErrorKind::Internal, || self.run(features, numbers))
             .map_err(|error| error.at(self.plan.path.display()))
     }
 }

@@ -10,8 +10,8 @@ mod verify;
 use std::sync::Arc;
 
 use hyperfake_predictor::{
-    Backend, ErrorKind, Features, Formats, ModelInfo, ModelUri, Predictor, RawPrediction, Result,
-    Session,
+    Backend, Error, ErrorKind, Features, Formats, ModelInfo, ModelUri, Predictor, RawPrediction,
+    Result, Session,
 };
 use hyperfake_predictor_trees::{MAX_INPUTS, MAX_TARGETS};
 
@@ -47,6 +47,10 @@ impl Backend for TreesBackend {
     fn open(&self, uri: &ModelUri) -> Result<Arc<dyn Predictor>> {
         let file = read(uri)?;
         let load = || {
+            if file.signature.levels.is_some() {
+                let message = "trees serves models that give three numbers, not quantiles";
+                return Err(Error::unsupported(message));
+            }
             let model = Model { graph: Graph::of(&file)?, signature: file.signature.clone() };
             verify::check(&file, &model)?;
             Ok(TreesPredictor { info: file.info(self.formats().name), model: Arc::new(model) })

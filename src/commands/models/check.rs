@@ -18,6 +18,8 @@ const TOLERANCE: f64 = 1e-3;
 /// Answers below these (ns, cores, bytes) are compared as if they were that large: smaller
 /// differences cannot be measured.
 const NEGLIGIBLE: [f64; 3] = [1e3, 1e-3, 1e3];
+/// The quantiles that are compared of models that know distributions.
+const LEVELS: [f64; 5] = [0.01, 0.25, 0.5, 0.75, 0.99];
 /// How many predictions are timed at once.
 const TIMED: usize = 1000;
 /// No longer than this for each backend, so that hundreds of files can be checked in one run.
@@ -114,6 +116,12 @@ fn compare(
     let samples = samples(info);
     let mut expected = vec![RawPrediction::default(); samples.len()];
     session.predict_batch(&samples, &mut expected)?;
+    let levels = if info.knows_distributions { &LEVELS[..] } else { &[] };
+    let mut expected: Vec<_> = expected.into_iter().map(|answer| vec![answer]).collect();
+    for (features, answers) in samples.iter().zip(&mut expected) {
+        answers.resize(1 + levels.len(), RawPrediction::default());
+        session.quantiles(features, levels, &mut answers[1..])?;
+    }
     let mut backends = Vec::new();
     for Run { backend, serves, model, declined } in runs {
         let mut run = BackendRun {
@@ -145,14 +153,16 @@ fn compare(
         }
     });
     let (inputs, units) = (inputs.collect(), info.units.to_string());
-    Ok((CheckedModel { image, inputs, units, predictions, backends }, problems))
+    let knows_distributions = info.knows_distributions;
+    let model = CheckedModel { image, inputs, units, knows_distributions, predictions, backends };
+    Ok((model, problems))
 }
 
 /// Times a model, and compares it with what is expected.
 fn measure(
     model: &dyn Predictor,
     samples: &[Features],
-    expected: Option<&[RawPrediction]>,
+    expected: Option<&[Vec<RawPrediction>]>,
     run: &mut BackendRun,
 ) -> Result<()> {
     run.ns_per_prediction = Some(time(model, samples)?);
@@ -165,17 +175,21 @@ fn measure(
 fn largest_difference(
     model: &dyn Predictor,
     samples: &[Features],
-    expected: &[RawPrediction],
+    expected: &[Vec<RawPrediction>],
 ) -> Result<f64> {
     let mut session = model.session()?;
     let mut largest = 0.0;
     for (features, expected) in samples.iter().zip(expected) {
-        let found = session.predict(features)?.to_array();
-        for (output, (found, expected)) in found.into_iter().zip(expected.to_array()).enumerate() {
-            let scale = found.abs().max(expected.abs()).max(NEGLIGIBLE[output]);
-            let difference = (found - expected).abs() / scale;
-            if difference.is_nan() || difference > largest {
-                largest = difference;
+        let mut found = vec![session.predict(features)?; expected.len()];
+        session.quantiles(features, &LEVELS[..expected.len() - 1], &mut found[1..])?;
+        for (found, expected) in found.iter().zip(expected) {
+            let pairs = found.to_array().into_iter().zip(expected.to_array());
+            for ((found, expected), negligible) in pairs.zip(NEGLIGIBLE) {
+                let scale = found.abs().max(expected.abs()).max(negligible);
+                let difference = (found - expected).abs() / scale;
+                if difference.is_nan() || difference > largest {
+                    largest = difference;
+                }
             }
         }
     }
@@ -221,6 +235,7 @@ mod tests {
                 units: Units::NATIVE,
                 trained: Vec::new(),
                 deterministic: true,
+                knows_distributions: false,
                 settings: Default::default(),
             };
             Ok(Arc::new(Model(info, self.1)))

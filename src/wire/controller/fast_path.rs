@@ -24,14 +24,23 @@ use tonic::{
 };
 
 use crate::wire::{
-    status::with_common_codes,
+    status::{drops_connection, with_common_codes},
     transport::{MessageLimits, RequestBody, ResponseFuture, Service},
 };
 
 /// Answers `Call`.
 pub trait CallHandler: Send + Sync + 'static {
-    /// Answers a request.
-    fn call(&self, request: CallRequest) -> impl Future<Output = CallResult> + Send;
+    /// What a request asks to go wrong by its headers, which are gone when it is answered.
+    fn fault_asked(&self, _request: &CallRequest, _headers: &HeaderMap) -> Option<Box<str>> {
+        None
+    }
+
+    /// Answers a request, with the fault that it asks for.
+    fn call(
+        &self,
+        request: CallRequest,
+        fault: Option<Box<str>>,
+    ) -> impl Future<Output = CallResult> + Send;
 }
 
 /// A response whose metadata are its trailers, or the reason that there is none.
@@ -80,13 +89,22 @@ impl<H: CallHandler> Service for CallFastPath<H> {
             let response = {
                 let (handler, trailers) = (&*handler, &trailers);
                 let account = &account;
-                let unary = Unary(|mut request: CallRequest| async move {
-                    request.data = account.keep(request.data)?;
-                    handler.call(request).await.map(|response| {
-                        let (metadata, message, extensions) = response.into_parts();
-                        *trailers.lock() = Some(metadata.into_headers());
-                        tonic::Response::from_parts(MetadataMap::new(), message, extensions)
-                    })
+                let unary = Unary(|request: tonic::Request<CallRequest>| {
+                    // A call may run for minutes, and does not need its headers any more.
+                    let (metadata, _, mut request) = request.into_parts();
+                    let fault = handler.fault_asked(&request, metadata.as_ref());
+                    async move {
+                        request.data = account.keep(request.data)?;
+                        let answered = handler.call(request, fault).await;
+                        if answered.as_ref().is_err_and(drops_connection) {
+                            account.cut();
+                        }
+                        answered.map(|response| {
+                            let (metadata, message, extensions) = response.into_parts();
+                            *trailers.lock() = Some(metadata.into_headers());
+                            tonic::Response::from_parts(MetadataMap::new(), message, extensions)
+                        })
+                    }
                 });
                 grpc.unary(unary, request).await
             };
@@ -103,14 +121,14 @@ struct Unary<F>(F);
 
 impl<F, R> UnaryService<CallRequest> for Unary<F>
 where
-    F: FnMut(CallRequest) -> R,
+    F: FnMut(tonic::Request<CallRequest>) -> R,
     R: Future<Output = CallResult>,
 {
     type Response = CallResponse;
     type Future = R;
 
     fn call(&mut self, request: tonic::Request<CallRequest>) -> R {
-        (self.0)(request.into_inner())
+        (self.0)(request)
     }
 }
 

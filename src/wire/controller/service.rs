@@ -4,6 +4,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use http::{HeaderMap, HeaderValue};
 use hyperfake_proto::controller::{
     MetricsRequest, MetricsUpdate, StartResponse, StatusRequest, StatusUpdate,
     common::{self, CallRequest, CallResponse},
@@ -35,7 +36,15 @@ impl Controller {
 }
 
 impl CallHandler for Controller {
-    async fn call(&self, request: CallRequest) -> CallResult {
+    fn fault_asked(&self, request: &CallRequest, headers: &HeaderMap) -> Option<Box<str>> {
+        let function = request.function_id.as_ref().map(|function| &*function.id);
+        let instance = || request.instance_id.as_ref().map(|instance| &*instance.id);
+        let function = function.filter(|id| !id.is_empty()).or_else(instance)?;
+        let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+        self.0.fault_asked(function, header)
+    }
+
+    async fn call(&self, request: CallRequest, fault: Option<Box<str>>) -> CallResult {
         let instance = request.instance_id.map(|instance| instance.id).unwrap_or_default();
         let asked = instance.parse().ok();
         let function = match request.function_id {
@@ -43,13 +52,13 @@ impl CallHandler for Controller {
             // A leaf sends the function's id in both fields.
             _ => instance,
         };
-        let call = Call { function: &function, instance: asked, data: request.data };
+        let call = Call { function: &function, instance: asked, data: request.data, fault };
         let outcome = self.0.call(call).await.map_err(|error| status(&error))?;
         let trailers = trailers::write(&outcome, self.0.clock());
         let response = CallResponse {
             request_id: request.request_id,
             data: outcome.data,
-            error: None,
+            error: outcome.failure.map(|text| common::Error { message: text.to_string() }),
             instance_id: Some(convert::instance_id(outcome.instance)),
         };
         Ok(Response::from_parts(trailers, response, Extensions::default()))
@@ -77,7 +86,7 @@ impl controller_server::Controller for Controller {
     /// Not reached in production: [`fast_path`](super::fast_path) answers `Call` before the router
     /// that leads here. The generated trait requires it.
     async fn call(&self, request: Request<CallRequest>) -> CallResult {
-        CallHandler::call(self, request.into_inner()).await
+        CallHandler::call(self, request.into_inner(), None).await
     }
 
     async fn stop(

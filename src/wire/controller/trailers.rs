@@ -207,6 +207,7 @@ mod tests {
                 arrived,
                 ended: clock.now(),
                 cold_start: Duration::ZERO,
+                failure: None,
             };
             let trailers = Trailers::read(&write(&outcome, &clock)).unwrap();
             assert_eq!(trailers.responded_at, set + 2 * second);

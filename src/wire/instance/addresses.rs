@@ -11,7 +11,7 @@ use hyperfake_predictor::{Error, Result};
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
-use super::listen::{DEFAULT_PORTS, Listen, Range, host};
+use super::listen::{DEFAULT_PORTS, Listen, Range};
 use crate::{
     wire::transport::sockets::{self, Bound},
     worker::{Addresses, Instance, InstanceId, Worker},
@@ -79,7 +79,7 @@ impl InstanceAddresses {
     pub fn open(listen: &Listen, workers: &[SocketAddr]) -> Result<Opened> {
         let (sender, sockets) = mpsc::unbounded_channel();
         let places = if listen.ports.is_some() || listen.advertise.is_some() {
-            Places::ports(listen, workers, sender)?
+            Places::ports(listen, workers, sender)
         } else if let Some(range) = listen.range {
             Places::hosts(range, workers, &sender).map_err(|error| {
                 let message = format!("cannot serve instances on {}", range.net);
@@ -97,7 +97,7 @@ impl InstanceAddresses {
                          instead, from {first} to {last}",
                         range.net
                     );
-                    Places::ports(listen, workers, sender)?
+                    Places::ports(listen, workers, sender)
                 }
             }
         };
@@ -169,16 +169,16 @@ impl Places {
         listen: &Listen,
         workers: &[SocketAddr],
         sockets: mpsc::UnboundedSender<Bound>,
-    ) -> Result<Self> {
+    ) -> Self {
         let (first, last) = listen.ports.clone().unwrap_or(DEFAULT_PORTS).into_inner();
         let (host, bind) = match &listen.advertise {
             // A client that reaches the worker reaches its instances.
-            Some(name) => (host(name)?, workers.first().map(SocketAddr::ip)),
+            Some(host) => (host.clone(), workers.first().map(SocketAddr::ip)),
             None => (Ipv4Addr::LOCALHOST.to_string(), None),
         };
         let bind = bind.unwrap_or(Ipv4Addr::LOCALHOST.into());
         let count = u32::from(last - first) + 1;
-        Ok(Self::Ports { host, bind, first, count, sockets })
+        Self::Ports { host, bind, first, count, sockets }
     }
 
     fn count(&self) -> u32 {

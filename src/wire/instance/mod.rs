@@ -8,5 +8,5 @@ mod service;
 pub(crate) use self::service::InstanceEndpoint;
 pub use self::{
     addresses::{InstanceAddresses, Opened},
-    listen::{Listen, OnStop, Range, ports},
+    listen::{Listen, OnStop, Range, host, ports},
 };

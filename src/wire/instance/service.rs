@@ -13,7 +13,7 @@ use crate::{
         ThreadContext,
         controller::trailers,
         standard::reflection,
-        status::{message_too_large, status},
+        status::{drops_connection, message_too_large, status},
         transport::{
             Connection, Ending, Endpoint, MessageLimits, RequestBody, ResponseFuture, Service,
         },
@@ -91,8 +91,7 @@ impl Service for InstanceService {
                 return reflection.respond(request).await;
             }
             let (parts, body) = request.into_parts();
-            let method = parts.uri.path().trim_start_matches('/');
-            Ok(serving.answer(method, body).await.unwrap_or_else(Status::into_http))
+            Ok(serving.answer(&parts, body).await.unwrap_or_else(Status::into_http))
         })
     }
 
@@ -125,18 +124,21 @@ impl Service for InstanceService {
 impl Serving {
     async fn answer<B: RequestBody>(
         &self,
-        method: &str,
+        request: &http::request::Parts,
         body: B,
     ) -> Result<Response<Body>, Status> {
         let Self::Instance { executor, instance, id, messages, .. } = self else {
             return Err(self.nobody());
         };
+        let method = request.uri.path().trim_start_matches('/');
         let max_bytes = &messages.max_bytes;
         if let Some(answers) = &instance.function.model.answers
             && !answers.has(method)
         {
             return Err(Status::unimplemented(format!("the function has no method '{method}'")));
         }
+        let header = |name: &str| request.headers.get(name).map(HeaderValue::as_bytes);
+        let fault = executor.fault_asked_of(instance, header);
         let account = body.account().clone();
         let request = tokio::select! {
             biased;
@@ -144,8 +146,18 @@ impl Serving {
             // A client that never sends its message would keep the connection open.
             _ = instance.ends() => return Err(ended(instance)),
         };
-        let outcome = executor.call_on(instance, method, request).await;
-        let outcome = outcome.map_err(|error| status(&error))?;
+        let outcome = executor.call_on(instance, method, request, fault).await;
+        let outcome = outcome.map_err(|error| {
+            let status = status(&error);
+            if drops_connection(&status) {
+                account.cut();
+            }
+            status
+        })?;
+        if let Some(text) = outcome.failure {
+            // What a gRPC server answers when a function's own code fails.
+            return Err(Status::unknown(&*text));
+        }
         if outcome.data.len() > *max_bytes {
             let found = outcome.data.len();
             let found = format!("found an answer of {found} bytes, expected at most {max_bytes}");

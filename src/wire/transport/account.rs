@@ -9,7 +9,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -63,6 +63,8 @@ struct Inner {
     held: AtomicUsize,
     /// What may be held now: the allowance and what was granted beyond it.
     granted: AtomicUsize,
+    /// Set by a request, and read by the connection's task.
+    is_cut: AtomicBool,
 }
 
 /// A part of what a connection holds, given back when it is dropped.
@@ -127,7 +129,17 @@ impl Account {
     pub(super) fn new(budget: &Arc<Budget>, peer: IpAddr) -> Self {
         let budget = Arc::clone(budget);
         let (held, granted) = (AtomicUsize::new(0), AtomicUsize::new(ALLOWANCE));
-        Self(Arc::new(Inner { budget, peer, held, granted }))
+        Self(Arc::new(Inner { budget, peer, held, granted, is_cut: AtomicBool::new(false) }))
+    }
+
+    /// Closes the connection when the service answers the request, whose answer is not sent.
+    pub fn cut(&self) {
+        self.0.is_cut.store(true, Relaxed);
+    }
+
+    /// Whether the connection is to be closed before anything else is read or written.
+    pub(super) fn is_cut(&self) -> bool {
+        self.0.is_cut.load(Relaxed)
     }
 
     /// These bytes of a request, counted for as long as a service keeps them. A few bytes are not

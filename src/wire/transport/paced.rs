@@ -144,6 +144,14 @@ impl<S> Paced<S> {
         Poll::Ready(true)
     }
 
+    /// An error if the service closes the connection. To the library it is one that broke.
+    fn check_cut(&self) -> io::Result<()> {
+        match self.unread.account().is_cut() {
+            true => Err(io::ErrorKind::ConnectionAborted.into()),
+            false => Ok(()),
+        }
+    }
+
     fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.is_blocked = written.is_pending();
         if let Poll::Ready(Ok(bytes)) = written {
@@ -164,6 +172,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = self.get_mut();
+        me.check_cut()?;
         if me.activity.is_over(context) {
             return Poll::Pending;
         }
@@ -194,6 +203,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
+        me.check_cut()?;
         let written = Pin::new(&mut me.stream).poll_write(context, bytes);
         me.wrote(written)
     }
@@ -204,6 +214,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
+        me.check_cut()?;
         let written = Pin::new(&mut me.stream).poll_write_vectored(context, slices);
         me.wrote(written)
     }

@@ -63,7 +63,7 @@ fn a_descriptor_that_breaks_the_contract_is_refused() {
         ),
         (
             "wrong_major",
-            "it was built for version 2.0 of the plugin contract, expected 1.0: build it again \
+            "it was built for version 2.1 of the plugin contract, expected 1.1: build it again \
              with this worker's header or SDK",
         ),
         ("short_descriptor", "its descriptor has 16 bytes, expected at least 72"),

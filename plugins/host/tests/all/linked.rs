@@ -2,12 +2,14 @@
 
 use std::{
     ffi::{c_char, c_void},
+    mem::MaybeUninit,
     ptr,
     sync::atomic::AtomicBool,
 };
 
 use hyperfake_plugin_abi::{
-    ABI_MAJOR, ABI_MINOR, Descriptor, ERROR, Features, Host, MAGIC, OK, PANIC, Prediction, Status,
+    ABI_MAJOR, ABI_MINOR, DESCRIPTOR_SIZE_1_0, Descriptor, ERROR, Features, Host, MAGIC, OK, PANIC,
+    Prediction, Status, Uniforms,
 };
 use hyperfake_plugin_host::LinkedPlugin;
 use hyperfake_predictor::{Backend, ModelUri, RawPrediction};
@@ -26,6 +28,7 @@ const WELL: Descriptor = Descriptor {
     predict: Some(predict),
     destroy: Some(destroy),
     predict_batch: None,
+    draw: None,
 };
 
 static STATE: AtomicBool = AtomicBool::new(false);
@@ -71,6 +74,22 @@ unsafe extern "C" fn predict(
             3 => return -1,
             _ => return PANIC,
         }
+    }
+    OK
+}
+
+unsafe extern "C" fn draw(
+    _: *mut c_void,
+    _: *const Features,
+    uniforms: *const Uniforms,
+    out: *mut Prediction,
+    _: *mut c_char,
+    _: usize,
+) -> Status {
+    // SAFETY: as the header wants it.
+    unsafe {
+        let Uniforms { run_time, cpu, ram } = *uniforms;
+        out.write(Prediction { runtime_ns: run_time, cpu_cores: cpu, ram_bytes: ram });
     }
     OK
 }
@@ -131,6 +150,29 @@ fn a_descriptor_is_read_only_as_far_as_it_was_checked() {
     }
 }
 
+/// Of each length from that of version 1.0 on, with nothing behind it.
+#[test]
+fn a_descriptor_has_the_functions_that_are_within_its_size() {
+    let uri = ModelUri::from_path("hand");
+    for size in [DESCRIPTOR_SIZE_1_0, DESCRIPTOR_SIZE_1_0 + 4, size_of::<Descriptor>()] {
+        let descriptor = Descriptor { size: size as u32, draw: Some(draw), ..WELL };
+        let words = size.div_ceil(8);
+        let mut cut: Vec<MaybeUninit<u64>> = vec![MaybeUninit::uninit(); words];
+        // SAFETY: both have that many bytes.
+        let plugin = unsafe {
+            let from = (&raw const descriptor).cast::<MaybeUninit<u8>>();
+            ptr::copy_nonoverlapping(from, cut.as_mut_ptr().cast(), size);
+            LinkedPlugin::new(cut.as_ptr().cast())
+        };
+        let model = plugin.unwrap().open(&uri).unwrap();
+        let knows = size == size_of::<Descriptor>();
+        assert_eq!(model.info().knows_distributions, knows, "{size} bytes");
+        let uniforms = hyperfake_predictor::Uniforms { run_time: 0.5, cpu: 0.25, ram: 0.125 };
+        let drawn = model.session().unwrap().draw(&busy(0.0), &uniforms).unwrap().to_array();
+        assert_eq!(drawn, if knows { [0.5, 0.25, 0.125] } else { [1.0, 2.0, 3.0] });
+    }
+}
+
 #[test]
 fn a_descriptor_without_a_name_or_a_function_is_refused() {
     for (descriptor, expected) in [
@@ -141,7 +183,7 @@ fn a_descriptor_without_a_name_or_a_function_is_refused() {
         (Descriptor { create: None, ..WELL }, "a null pointer for 'create'"),
         (Descriptor { predict: None, ..WELL }, "a null pointer for 'predict'"),
         (Descriptor { destroy: None, ..WELL }, "a null pointer for 'destroy'"),
-        (Descriptor { abi_major: 0, ..WELL }, "built for version 0.0 of the plugin contract"),
+        (Descriptor { abi_major: 0, ..WELL }, "built for version 0.1 of the plugin contract"),
     ] {
         let error = open(&descriptor).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

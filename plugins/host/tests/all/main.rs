@@ -6,6 +6,7 @@
 mod answers;
 #[cfg(not(miri))]
 mod broken;
+mod draws;
 #[cfg(not(miri))]
 mod examples;
 mod linked;

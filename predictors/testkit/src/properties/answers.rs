@@ -150,7 +150,7 @@ pub(super) fn odd_features_leave_the_session_usable(case: &ModelCase<'_>) -> Out
 }
 
 /// The model, if its answers can be compared with each other.
-fn deterministic(case: &ModelCase<'_>) -> Result<Arc<dyn Predictor>, Failure> {
+pub(super) fn deterministic(case: &ModelCase<'_>) -> Result<Arc<dyn Predictor>, Failure> {
     let predictor = case.open()?;
     if predictor.info().deterministic {
         return Ok(predictor);
@@ -158,11 +158,14 @@ fn deterministic(case: &ModelCase<'_>) -> Result<Arc<dyn Predictor>, Failure> {
     Err(Failure::Skipped("the model says that its answers are random".to_owned()))
 }
 
-fn session(predictor: &dyn Predictor) -> Result<Box<dyn Session>, Failure> {
+pub(super) fn session(predictor: &dyn Predictor) -> Result<Box<dyn Session>, Failure> {
     predictor.session().or_violated("making a session")
 }
 
-fn ask(session: &mut dyn Session, features: &Features) -> Result<RawPrediction, Failure> {
+pub(super) fn ask(
+    session: &mut dyn Session,
+    features: &Features,
+) -> Result<RawPrediction, Failure> {
     session.predict(features).or_violated(&format!("predicting {features:?}"))
 }
 
@@ -171,7 +174,7 @@ fn ask_all(session: &mut dyn Session, samples: &[Features]) -> Result<Vec<RawPre
 }
 
 /// To the last bit; unlike `==`, a NaN is the same as itself.
-fn same(features: &Features, first: RawPrediction, second: RawPrediction) -> Outcome {
+pub(super) fn same(features: &Features, first: RawPrediction, second: RawPrediction) -> Outcome {
     if first.to_array().map(f64::to_bits) == second.to_array().map(f64::to_bits) {
         return Ok(());
     }

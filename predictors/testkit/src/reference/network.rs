@@ -160,7 +160,7 @@ impl Network {
 }
 
 impl Layer {
-    fn apply(&self, inputs: &[f64]) -> Vec<f64> {
+    pub(super) fn apply(&self, inputs: &[f64]) -> Vec<f64> {
         let rows = self.weights.chunks(inputs.len());
         rows.zip(&self.biases)
             .map(|(row, bias)| {
@@ -171,7 +171,7 @@ impl Layer {
     }
 }
 
-fn softplus(value: f64) -> f64 {
+pub(super) fn softplus(value: f64) -> f64 {
     if value > f64::from(SOFTPLUS_THRESHOLD) { value } else { value.exp().ln_1p() }
 }
 

@@ -6,7 +6,7 @@ use hyperfake_predictor::{Backend, Backends, Features};
 use hyperfake_predictor_testkit::{
     Conformance, ReferenceModel,
     onnx::{Dim, Model},
-    reference::{CONSTANT, LINEAR, Network},
+    reference::{CONSTANT, LINEAR, Network, QuantileNetwork, Scattered},
     samples,
 };
 use hyperfake_predictor_tract::{DenseBackend, TractBackend};
@@ -38,6 +38,29 @@ fn a_network_answers_as_worked_out_in_double_precision() {
             Conformance::of(DenseBackend).model(known).run();
         }
     }
+}
+
+#[test]
+fn quantiles_in_any_order_are_sorted() {
+    for order in [[0, 1, 2, 3, 4], [3, 0, 4, 2, 1]] {
+        let file = File::of(&Scattered.to_onnx(Dim::Fixed(1), order));
+        let known = ReferenceModel::new(file.uri(), |features| Scattered.predict(features), 1e-5)
+            .drawing(|features, uniforms| Scattered.draw(features, uniforms));
+        Conformance::of(DenseBackend).model(known).run();
+    }
+}
+
+/// A wrong weight of one quantile is found.
+#[test]
+fn dense_serves_quantiles_when_it_agrees_with_tract_on_each() {
+    let file = File::of(&QuantileNetwork::sample(&[16], 1).to_onnx(Dim::Unknown));
+    let loaded = both().open(&file.uri()).unwrap();
+    let info = loaded.models[0].predictor.info();
+    assert_eq!((info.backend, loaded.agrees_with), ("dense", Some("tract")));
+    assert!(info.knows_distributions);
+    let narrow = file.uri_with("quantiles=0.1,0.5,0.9");
+    let error = DenseBackend.open(&narrow).unwrap_err().to_string();
+    assert!(error.ends_with("the network gives 15 numbers, expected 9"), "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 /// A message of this many bytes, whose field holds what `contents` gives for its length. No message
 /// has one byte: instead of it there are two.
-pub(super) fn of(length: usize, contents: impl FnOnce(usize) -> Bytes) -> Bytes {
+pub(crate) fn of(length: usize, contents: impl FnOnce(usize) -> Bytes) -> Bytes {
     if length == 0 {
         return Bytes::new();
     }

@@ -1,0 +1,72 @@
+//! Options of `call` and `load` that cannot be together.
+
+use clap::{ArgMatches, parser::ValueSource};
+
+/// An option's name to clap, and to people.
+type Named = (&'static str, &'static str);
+
+const BODIES: [Named; 4] = [
+    ("data", "--data"),
+    ("data_file", "--data-file"),
+    ("data_bytes", "--data-bytes"),
+    ("json_body", "--json-body"),
+];
+const IMAGES: [Named; 2] = [("image", "an image"), ("functions", "--functions")];
+const OF_2025: [Named; 2] = [("address", "--address"), ("database_address", "--database-address")];
+const OF_ETCD: [Named; 3] = [
+    ("etcd_endpoints", "--etcd-endpoint"),
+    ("metadata_prefix", "--metadata-prefix"),
+    ("metadata_dial_timeout", "--metadata-dial-timeout"),
+];
+const OF_TODAY: [Named; 5] = [
+    ("function", "--function"),
+    ("method", "--method"),
+    ("json_body", "--json-body"),
+    ("proto", "--proto"),
+    ("proto_path", "--proto-path"),
+];
+
+/// What is wrong with what was typed for one of the two commands, in one line. Variables of the
+/// environment may be meant for other commands, so they contradict nothing.
+pub(super) fn of(matches: &ArgMatches) -> Option<String> {
+    let is_given = |id: &str| {
+        matches.try_contains_id(id).unwrap_or(false)
+            && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    let given = |options: &[Named]| -> Vec<&'static str> {
+        let given = options.iter().filter(|(id, _)| is_given(id));
+        given.map(|(_, flag)| *flag).collect()
+    };
+    if let [first, second, ..] = given(&BODIES)[..] {
+        return Some(format!("{second}: found with {first}, but a call has one body"));
+    }
+    let images = given(&IMAGES);
+    if !is_given("through") {
+        let useless = [given(&OF_TODAY), given(&OF_ETCD)].concat();
+        let flag = useless.first()?;
+        return Some(format!("{flag}: it has no use without --through HOST:PORT"));
+    }
+    if let Some(flag) = given(&OF_2025).first() {
+        return Some(format!("{flag}: it has no use with --through, which says where calls go"));
+    }
+    if !is_given("method") {
+        let expected = "expected with --through, such as --method package.Service/Method";
+        return Some(format!("--method: {expected}"));
+    }
+    match (images.first(), is_given("function"), given(&OF_ETCD).first()) {
+        (Some(image), true, _) => {
+            return Some(format!("--function: found with {image}, expected one of the two"));
+        }
+        (None, _, Some(flag)) => {
+            let reason = "it has no use without an image, which is registered there";
+            return Some(format!("{flag}: {reason}"));
+        }
+        _ => {}
+    }
+    if is_given("proto") {
+        return None;
+    }
+    let needing = given(&[("json_body", "--json-body"), ("proto_path", "--proto-path")]);
+    let flag = needing.first()?;
+    Some(format!("{flag}: expected with --proto FILE, which says what messages are"))
+}
