@@ -26,7 +26,7 @@ use crate::{Error, Result, normal};
 /// let quantiles = [1e6, 4e6, 16e6];
 /// assert_eq!(levels.at(&quantiles, 0.5), 4e6);
 /// // Equal steps for equal steps of the normal score: this is a log-normal distribution.
-/// assert!((levels.at(&quantiles, 0.841_344_75) - 4e6 * 1.081_724_f64.exp()).abs() < 10.0);
+/// assert!((levels.at(&quantiles, 0.841_344_75) - 4e6 * 1.081_731_f64.exp()).abs() < 10.0);
 /// # Ok::<(), hyperfake_predictor::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
