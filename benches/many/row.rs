@@ -42,7 +42,7 @@ impl Row {
         Some(format!("{}: {found} {}, expected at most {most}", self.what, self.unit))
     }
 
-    /// As a line for whoever waits.
+    /// As a line that shows progress.
     pub fn line(&self) -> String {
         format!("{}: {} {}", self.what, figures(self.median), self.unit)
     }

@@ -99,7 +99,7 @@ impl Churn {
         self.workers.iter().for_each(|worker| worker.rest());
         for (worker, watch) in self.workers.iter().zip(&self.watches) {
             assert!(!watch.is_finished(), "a listener was sent away");
-            // Whoever comes makes the worker forget those who are gone.
+            // A listener that comes makes the worker forget those that are gone.
             worker.listen(Duration::ZERO).await;
         }
     }

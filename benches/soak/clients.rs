@@ -128,7 +128,7 @@ impl Worker {
         self.idle.lock().clear();
     }
 
-    /// A call that is given up after this time.
+    /// A call that is cancelled after this time.
     pub(crate) async fn give_up(&self, after: Duration) {
         tokio::select! {
             () = self.call() => {}

@@ -1,5 +1,5 @@
 //! Does a worker that lives for long stay as it was? The real program is churned (instances that
-//! come and go, calls that end, that are given up and that are cut off with their connection,
+//! come and go, calls that end, that are cancelled and that are cut off with their connection,
 //! listeners that go away and come back), and every few seconds the churn pauses, everything
 //! ends, and what the process still holds is measured.
 //!

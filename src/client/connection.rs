@@ -69,7 +69,7 @@ impl Target {
         uri.map_err(|error| self.silent().with_source(error))
     }
 
-    /// The error when nobody answers.
+    /// The error when there is no answer.
     pub(super) fn silent(&self) -> Error {
         let Self { peer, address, .. } = self;
         let advice = match peer {
@@ -79,7 +79,7 @@ impl Target {
         Error::unavailable(format!("no {peer} answers at {address}{advice}"))
     }
 
-    /// The error when nobody answers in this time.
+    /// The error when there is no answer in this time.
     pub(super) fn late(&self, limit: Duration) -> Error {
         let (peer, address, limit) = (self.peer, &self.address, format::duration(limit));
         Error::new(ErrorKind::Timeout, format!("no {peer} answers at {address} within {limit}"))

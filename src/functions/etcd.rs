@@ -63,7 +63,7 @@ struct Member {
 /// The waits before the members are asked again.
 const BACK_OFF: [Duration; 1] = [Duration::from_millis(200)];
 /// A member that says nothing for this long while something is waited for is asked for a sign of life,
-/// and given up when none comes within the time that an answer may take.
+/// and abandoned when none comes within the time that an answer may take.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 /// The most bytes of an answer. A function takes a few hundred, and all are listed at once.
 const MAX_ANSWER: usize = 64 << 20;

@@ -1,9 +1,10 @@
 mod knots;
 mod measured;
 mod mixture;
-mod normal;
 
 use std::{sync::Arc, time::Duration};
+
+use hyperfake_predictor::normal;
 
 use self::{knots::Knots, measured::Measured, mixture::Mixture};
 use super::{Draws, Purpose};

@@ -3,7 +3,7 @@
 //! While the calls hold `L` cores of `N`, each of them advances at `1 / s(L)` of its speed. One virtual
 //! clock shows how far a call has come that has been there from the beginning; a call ends when that
 //! clock has gone on by its work. So a change of `L` changes nothing that is kept for each call: calls
-//! are ordered by the virtual time at which they end, only the first of them has an alarm, and whoever
+//! are ordered by the virtual time at which they end, only the first of them has an alarm, and a call that
 //! changes `L` wakes that one. A change costs O(log n) for n calls.
 
 use std::{

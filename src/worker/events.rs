@@ -48,7 +48,7 @@ impl EventKind {
 pub struct Event {
     /// What.
     pub kind: EventKind,
-    /// Whether it went wrong: a call that was given up or that could not be predicted, or an
+    /// Whether it went wrong: a call that was cancelled or that could not be predicted, or an
     /// instance that was killed.
     pub failed: bool,
     /// The instance.

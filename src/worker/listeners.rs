@@ -25,8 +25,8 @@ use crate::{
 ///
 /// Events are kept once for all listeners, until all have read them, and a listener is a place in
 /// them. When more events of calls are kept than [`Config::event_buffer`](super::Config::event_buffer),
-/// the oldest are given up, so that a listener which is too slow loses them. Events of instances are
-/// not given up for it, but a listener that leaves very many of them unread is disconnected.
+/// the oldest are discarded, so that a listener which is too slow loses them. Events of instances are
+/// not discarded for it, but a listener that leaves very many of them unread is disconnected.
 ///
 /// Streams are named by the node that opens them, and several may have one name, as two leaves of
 /// the platform do: all stay open, and each gets every event. A stream that ends leaves its place
@@ -59,7 +59,7 @@ const MAX_LISTENERS: usize = 256;
 const MAX_BACKLOG: usize = 100_000;
 /// Warnings of a worker's listeners are at least this far apart.
 const WARNING_INTERVAL: Duration = Duration::from_secs(1);
-/// What was read is given up when there are this many events.
+/// What was read is discarded when there are this many events.
 const TIDY_AT: usize = 16;
 
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ struct State {
     listeners: BTreeMap<u64, Listener>,
     /// The number of the next listener.
     next: u64,
-    /// What was read is given up when there are as many events as this.
+    /// What was read is discarded when there are as many events as this.
     tidy_at: usize,
     is_closed: bool,
     /// The next warning is due then.
@@ -179,7 +179,7 @@ impl Listeners {
         state.wake();
     }
 
-    /// Evicts the listeners that did not come back in time, and gives up what the others have read.
+    /// Evicts the listeners that did not come back in time, and discards what the others have read.
     fn tidy(&self, state: &mut State, now: Moment) {
         state.listeners.retain(|_, listener| {
             let absence = listener.disconnected_since.map(|since| now - since);
@@ -249,7 +249,7 @@ impl State {
         }
     }
 
-    /// Counts what each listener lost, before it reads on or the events are given up.
+    /// Counts what each listener lost, before it reads on or the events are discarded.
     fn count_lost(&mut self) {
         for listener in self.listeners.values_mut() {
             listener.count_lost(&self.log);

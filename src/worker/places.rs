@@ -31,7 +31,7 @@ pub(super) struct Place {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A place in the queue, given up when it is dropped.
+/// A place in the queue, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct QueuePlace(Arc<Places>);
 

@@ -54,7 +54,7 @@ impl Worker {
     }
 
     /// Waits until the cold start of an instance is over and its RUNNING event was sent. When the
-    /// wait is given up, the instance goes on all the same.
+    /// wait is cancelled, the instance goes on all the same.
     ///
     /// # Errors
     ///

@@ -180,7 +180,7 @@ async fn a_deadline_ends_every_wait_for_a_server() {
 
 #[tokio::test]
 async fn a_deadline_ends_the_wait_for_a_registry_and_for_a_handshake() {
-    // Connections are established, and nobody reads them.
+    // Connections are established, and they are not read.
     let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let deaf = deaf.local_addr().map(|address| (address, deaf)).unwrap();
     let server = Harmful::that_answers_calls_with(called("x", "1")).await;

@@ -12,7 +12,7 @@
 //! - The program that uses this crate decides if this backend is part of it, and which files it
 //!   opens.
 //! - A library is refused when others than its owner may write to it or to its folder.
-//!   [`check_strictly`] asks more, for libraries that nobody named.
+//!   [`check_strictly`] asks more, for libraries that were not named by the user.
 //! - A library that does not export the plugin's symbol is refused before code of it runs.
 //! - What runs is a sealed copy of the file, which is never unloaded: changing the file changes nothing.
 //! - Its descriptor is checked before any function in it is called, and every answer is checked.

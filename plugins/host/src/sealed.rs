@@ -1,4 +1,4 @@
-//! A copy of a library that nobody can change.
+//! A copy of a library that cannot be changed.
 //!
 //! The loader maps a library's file. Who cuts that file short later ends the process: the next access to
 //! a page that is gone is a bus error. So what is mapped is a copy that is sealed, or at least private.
@@ -19,7 +19,7 @@ pub(crate) enum Copy {
 }
 
 impl Copy {
-    /// Copies a library; the name is for whoever looks at the process's memory.
+    /// Copies a library; the name is shown in the process's memory map.
     pub(crate) fn new(library: &[u8], name: &str) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         match sealed(library, name) {

@@ -101,7 +101,7 @@ fn every_call_is_a_row_with_what_is_known_of_it() {
 #[test]
 fn what_finds_the_queue_full_is_counted_and_no_call_waits() {
     let folder = tempfile::tempdir().unwrap();
-    // A pipe that nobody reads yet stops the thread.
+    // A pipe that is not read yet stops the thread.
     let path = folder.path().join("record.csv");
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     let recorder = start(&path);

@@ -1,4 +1,4 @@
-use super::normal;
+use hyperfake_predictor::normal;
 
 /// A quantile function that is known at some points.
 ///

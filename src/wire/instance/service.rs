@@ -36,7 +36,7 @@ impl Endpoint<ThreadContext> for InstanceEndpoint {
         let address = connection.local_address().ok();
         let found = address.and_then(|address| self.addresses.find(address));
         InstanceService(Arc::new(match found {
-            None => Serving::Nobody { asked: Notify::new(), clock: thread.clock().clone() },
+            None => Serving::NoInstance { asked: Notify::new(), clock: thread.clock().clone() },
             Some((worker, instance)) => {
                 let (clock, sessions) = (thread.clock().clone(), thread.sessions(&worker));
                 // Digits are always a valid value.
@@ -69,11 +69,11 @@ enum Serving {
     },
     /// No instance has the address. It may be another's when the next connection comes, so this one
     /// is closed after its first request, of which `asked` tells, or when none comes for a while.
-    Nobody { asked: Notify, clock: Clock },
+    NoInstance { asked: Notify, clock: Clock },
 }
 
 /// A connection to an address without an instance is closed after this time without a request.
-const NOBODY_WAITS: Duration = Duration::from_secs(10);
+const DEAD_ADDRESS_WAITS: Duration = Duration::from_secs(10);
 
 /// The trailer with the id of the instance that ran the call.
 static INSTANCE_ID: HeaderName = HeaderName::from_static("instanceid");
@@ -109,10 +109,10 @@ impl Service for InstanceService {
                         _ => Ending::Finish,
                     }
                 }
-                Serving::Nobody { asked, clock } => {
+                Serving::NoInstance { asked, clock } => {
                     tokio::select! {
                         () = asked.notified() => {}
-                        () = clock.sleep_until(clock.now() + NOBODY_WAITS) => {}
+                        () = clock.sleep_until(clock.now() + DEAD_ADDRESS_WAITS) => {}
                     }
                     Ending::Finish
                 }
@@ -128,7 +128,7 @@ impl Serving {
         body: B,
     ) -> Result<Response<Body>, Status> {
         let Self::Instance { executor, instance, id, messages, .. } = self else {
-            return Err(self.nobody());
+            return Err(self.no_instance());
         };
         let method = request.uri.path().trim_start_matches('/');
         let max_bytes = &messages.max_bytes;
@@ -179,8 +179,8 @@ impl Serving {
         Some(reflection(&[answers.descriptors()], *messages).routes())
     }
 
-    fn nobody(&self) -> Status {
-        if let Self::Nobody { asked, .. } = self {
+    fn no_instance(&self) -> Status {
+        if let Self::NoInstance { asked, .. } = self {
             asked.notify_one();
         }
         Status::unavailable("no instance has this address")

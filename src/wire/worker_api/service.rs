@@ -89,7 +89,7 @@ impl worker_server::Worker for WorkerApi {
     }
 }
 
-/// An instance that its client does not know yet: when the request that started it is given up, it
+/// An instance that its client does not know yet: when the request that started it is cancelled, it
 /// ends.
 struct Unknown<'a> {
     worker: &'a Worker,

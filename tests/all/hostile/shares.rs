@@ -281,7 +281,7 @@ async fn small_messages_are_accepted_whatever_other_clients_hold() {
         answered.len() == 2
     })
     .await;
-    // When the requests are given up, a long call is accepted again.
+    // When the requests are cancelled, a long call is accepted again.
     drop(held);
     let (client, function) = (siege.client.clone(), siege.function.clone());
     let runs = tokio::spawn(async move {

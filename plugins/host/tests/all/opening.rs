@@ -230,7 +230,7 @@ fn a_place_is_trusted_if_nobody_else_can_write_to_it_or_above_it() {
     let text = check_strictly(library.path()).unwrap_err().to_string();
     assert!(text.contains("' has mode 1777, so that others can write to it"), "{text}");
 
-    // Built by whoever runs this test, below folders that only they or root can write to.
+    // Built by the user that runs this test, below folders that only this user or root can write to.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let inner = folder.path().join("inner");
     fs::create_dir(&inner).unwrap();
