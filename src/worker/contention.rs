@@ -201,7 +201,13 @@ impl Future for Share<'_> {
         loop {
             let next = me.cpu.state.lock().next(me.key, me.clock.now(), context.waker());
             match next {
-                Next::End => return Poll::Ready(()),
+                Next::End => {
+                    // Its alarm has rung, and counts how late that was.
+                    if let Some((_, alarm)) = &mut me.alarm {
+                        _ = Pin::new(alarm).poll(context);
+                    }
+                    return Poll::Ready(());
+                }
                 Next::Wait => {
                     me.alarm = None;
                     return Poll::Pending;
@@ -292,6 +298,17 @@ mod tests {
     }
 
     #[test]
+    fn how_late_an_end_is_counts_as_of_any_other_sleep() {
+        virtual_time::run(async move |clock| {
+            let cpu = Cpu::new(2.0);
+            for calls in 1..=3 {
+                cpu.share(&clock, Contention::Absolute, clock.now(), 10 * MS, 1.0).await;
+                assert_eq!(clock.lateness().count(), calls);
+            }
+        });
+    }
+
+    #[test]
     fn a_model_that_knew_the_load_is_right_until_the_load_changes() {
         let relative = |calls: &[_]| run(Contention::Relative, 0.0, calls);
         assert_eq!(relative(&[(0, TEN, 8.0)]), [10 * MS]);
@@ -348,13 +365,13 @@ mod tests {
         }
 
         #[test]
-        fn calls_that_are_given_up_leave_nothing_behind(
+        fn calls_that_are_cancelled_leave_nothing_behind(
             calls in prop::collection::vec((0..20u64, 1..20u64, 0..40u32, 0..40u64), 1..12),
         ) {
             virtual_time::run(async move |clock| {
                 let cpu = Arc::new(Cpu::new(2.0));
                 let mut tasks = Vec::new();
-                for (begins, time, cores, given_up) in calls {
+                for (begins, time, cores, cancelled) in calls {
                     let (cpu, clock) = (Arc::clone(&cpu), clock.clone());
                     tasks.push(tokio::spawn(async move {
                         clock.sleep_until(Moment::default() + MS * begins as u32).await;
@@ -362,7 +379,7 @@ mod tests {
                         let cores = f64::from(cores) / 10.0;
                         tokio::select! {
                             () = cpu.share(&clock, Contention::Absolute, now, run_time, cores) => {}
-                            () = clock.sleep_until(now + MS * given_up as u32) => {}
+                            () = clock.sleep_until(now + MS * cancelled as u32) => {}
                         }
                     }));
                 }
