@@ -27,16 +27,16 @@ impl Quota {
         if run_time.is_zero() || cores <= allowed {
             return run_time;
         }
-        let whole = |time: Duration| {
-            let time = time.min(MAX);
-            time.as_secs() * 1_000_000_000 + u64::from(time.subsec_nanos())
-        };
-        let (run_time, period) = (whole(run_time), whole(self.period).max(1));
+        // In picoseconds: rounded to nanoseconds, a small part of a period would be wrong by a ten-thousandth,
+        // and a long call by as many periods.
+        let picoseconds = |time: Duration| time.min(MAX).as_nanos() * 1000;
+        let (run_time, period) = (picoseconds(run_time), picoseconds(self.period).max(1));
         // The time in each period for which the call runs, and for which it waits.
         let runs = (period as f64 * allowed / cores).round();
-        let runs = (runs as u64).clamp(1, period);
+        let runs = (runs as u128).clamp(1, period);
         let waits = (period - runs).saturating_mul((run_time - 1) / runs);
-        Duration::from_nanos(run_time.saturating_add(waits)).min(MAX)
+        let nanoseconds = run_time.saturating_add(waits) / 1000;
+        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX)).min(MAX)
     }
 }
 
@@ -79,6 +79,15 @@ mod tests {
         assert_eq!(long.run_time(crate::duration::MAX, 8.0, 1.0), crate::duration::MAX);
     }
 
+    /// 48,567 full periods of 1.002292 ms; with a period's run time rounded to nanoseconds one more.
+    #[test]
+    fn a_small_part_of_a_short_period_is_not_rounded_up() {
+        let small = Quota { cores: 0.05, period: Duration::from_nanos(1_002_292) };
+        let found = small.run_time(Duration::from_nanos(316_663_401), 7.686_285_323_348_389, 1.0);
+        let off = found.abs_diff(Duration::from_nanos(48_678_322_001));
+        assert!(off <= Duration::from_micros(4), "{found:?}");
+    }
+
     proptest! {
         /// The formula of the kernel, with numbers that are not exact.
         #[test]
@@ -100,10 +109,14 @@ mod tests {
                 }
             };
             let off = (found.as_nanos() as f64 - expected).abs();
-            // A period more or less where the work is a multiple of a period's, to a nanosecond.
-            let fraction = (work / each).fract();
-            let is_edge = !(1e-4..=1.0 - 1e-4).contains(&fraction);
-            prop_assert!(is_edge || off <= 1e-5 * expected + 10.0, "{found:?}, {expected}");
+            // The time in a period is exact to half a picosecond, and the number of full periods as it is. A
+            // period more or less where the work is a multiple of a period's, within that.
+            let error = 0.0005 / (each / cores);
+            let full = work / each;
+            let slack = full * error + 1e-6;
+            let is_edge = !(slack..=1.0 - slack).contains(&full.fract());
+            let period = if is_edge { period as f64 } else { 0.0 };
+            prop_assert!(off <= (error + 1e-12) * expected + 2.0 + period, "{found:?}, {expected}");
         }
     }
 }
