@@ -6,7 +6,7 @@ _list:
     @just --list
 
 # Everything that CI checks
-check: format deny lint test doc clients deploy instructions
+check: format deny lint test doc clients browser deploy instructions
 
 # The sources are formatted
 format:
@@ -32,6 +32,11 @@ doc:
 clients:
     cargo test --workspace --no-run --quiet
     tests/clients.sh "${CARGO_TARGET_DIR:-target}/debug/hyperfake"
+
+# The live page in headless Chromium; needs chromium, chromium-driver, and Python with selenium and grpcio
+browser:
+    cargo test --workspace --no-run --quiet
+    tests/browser.sh "${CARGO_TARGET_DIR:-target}/debug/hyperfake"
 
 # The image and the manifests are well-formed: kubernetes-validate, hadolint
 deploy:

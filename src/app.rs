@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use url::{Host, Url};
 
 use crate::{
-    admin::metrics,
+    admin::{Names, Observatory},
     backends,
     catalog::{self, Catalog, Extrapolation},
     clock::{Lateness, LatenessMonitor, precise},
@@ -42,8 +42,8 @@ pub struct App {
     etcd: Option<(Place, String)>,
     /// Where instances have addresses of their own.
     instances: Arc<InstanceAddresses>,
-    /// Where the page of metrics is shown.
-    metrics: Option<SocketAddr>,
+    /// The page, if it is served.
+    page: Option<page::Page>,
     tls: Option<ServerTls>,
     recorder: Option<Recorder>,
     config: Config,
@@ -59,7 +59,8 @@ impl App {
     /// had. Then nothing serves.
     pub async fn start(mut config: Config) -> Result<Self> {
         let scenario = scenarios::open(&mut config)?;
-        let (addresses, page) = (config.addresses()?, config.metrics_address()?);
+        let addresses = config.addresses()?;
+        let page = page::bind(&config.admin)?;
         let tls = config.tls.clone().map(ServerTls::load).transpose()?;
         let recorder =
             config.record.clone().map(|to| Recorder::start(to, precise::start(), wire::kind_name));
@@ -70,7 +71,6 @@ impl App {
         let sockets = bind(&addresses)?;
         let serving: Vec<_> = sockets.iter().map(|(address, _)| *address).collect();
         let instances = InstanceAddresses::open(&config.instances, &serving)?;
-        let page = page.map(page::bind).transpose()?;
         let seed = Seed::new(config.seed.unwrap_or_else(|| fastrand::u64(..)));
         let opened = open_stores(&config.places, tls.as_ref(), seed).await?;
         let Opened { store, registry, etcd, serve } = opened;
@@ -78,6 +78,12 @@ impl App {
         let state = config.state_file.as_deref().map(StateFile::open).transpose()?;
         let (mut workers, mut addresses, mut serving) = (Vec::new(), Vec::new(), Vec::new());
         let behaviour = Arc::new(config.worker.clone());
+        // Without a page nothing is added up.
+        let observatory = page.as_ref().map(|_| {
+            let by_instance = config.admin.names.contains(&Names::Cadvisor);
+            let scale = config.worker.layers.time_scale;
+            Observatory::new(config.server.threads, scale, by_instance)
+        });
         for (index, (address, socket)) in sockets.into_iter().enumerate() {
             let (behaviour, catalog) = (Arc::clone(&behaviour), Arc::clone(&catalog));
             let name = address.to_string();
@@ -85,6 +91,10 @@ impl App {
             let worker = Worker::new(name, seed, behaviour, catalog, store);
             let worker = worker.with_scenario(index, Arc::clone(&scenario), precise::now());
             let mut worker = worker.with_addresses(instances.addresses.of_worker(index));
+            if let Some(observatory) = &observatory {
+                let watcher = observatory.watcher(index);
+                worker = worker.with_sink(watcher.clone()).with_observer(watcher);
+            }
             if let Some(recorder) = &recorder {
                 worker = worker.with_sink(recorder.sink());
             }
@@ -113,12 +123,15 @@ impl App {
         if let Some((file, former)) = state {
             tokio::spawn(forget(file, former, config.worker.orphan_timeout));
         }
-        let metrics = page.as_ref().and_then(|page| page.local_addr().ok());
-        if let Some(page) = page {
-            let snapshots =
-                page::snapshots(server.clocks(), &workers, &addresses, recorder.as_ref());
-            metrics::serve(page, tls.as_ref(), snapshots);
-        }
+        let page = match (page, observatory) {
+            (Some(bound), Some(observatory)) => {
+                let clocks = server.clocks();
+                let (tls, recorder) = (tls.as_ref(), recorder.as_ref());
+                let fleet = page::fleet(&config, &workers, &addresses, clocks, recorder);
+                Some(page::serve(bound, &config.admin, fleet, observatory, tls)?)
+            }
+            _ => None,
+        };
         let monitor = LatenessMonitor::new(server.clocks(), config.lateness_warn);
         let housekeeping = tokio::spawn(housekeeping(catalog, workers.clone(), monitor));
         Ok(Self {
@@ -128,7 +141,7 @@ impl App {
             registry,
             etcd,
             instances: own,
-            metrics,
+            page,
             tls,
             recorder,
             config,
@@ -148,10 +161,10 @@ impl App {
         &self.addresses
     }
 
-    /// Where the page of metrics is shown, if it is.
+    /// Where the page and the metrics are served, if they are.
     #[must_use]
-    pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.page.as_ref().map(|page| page.address)
     }
 
     /// Where functions are registered over HTTP, or would be: with etcd alone they are not.
@@ -202,7 +215,7 @@ impl App {
             store_is_exposed: self.registry.as_ref().is_some_and(|(url, place)| {
                 place.is_here && url.scheme() == "http" && !is_loopback(url)
             }),
-            metrics: self.metrics,
+            page: self.page.as_ref().map(|page| (page.address, page.wanted)),
             tls: self.tls.as_ref().map(ServerTls::files),
         };
         summary.text()

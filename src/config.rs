@@ -13,6 +13,7 @@ pub use self::{
     stores::{etcd, store_url},
 };
 use crate::{
+    admin,
     args::{LogArgs, RecordArgs, ServerArgs, ServerTlsArgs},
     catalog::{Extrapolation, Layers, ResponseBody},
     functions::Places,
@@ -64,8 +65,8 @@ pub struct Config {
     pub lateness_warn: Duration,
     /// The files of TLS, if it is served.
     pub tls: Option<ServerFiles>,
-    /// Where the page of metrics is served, as `host:port`.
-    pub metrics: Option<String>,
+    /// The page, and where it is served.
+    pub admin: admin::Config,
     /// How long calls may go on after the signal to stop.
     pub shutdown_grace: Duration,
 }
@@ -187,7 +188,12 @@ impl Config {
             record: record(args.record)?,
             lateness_warn: args.lateness_warn,
             tls: tls(args.tls)?,
-            metrics: args.metrics_address,
+            admin: admin::Config {
+                listen: admin::Listen::new(args.http, args.metrics_address)?,
+                token: args.http_token,
+                admin: args.admin,
+                names: args.metrics_names,
+            },
             shutdown_grace: args.shutdown_grace,
         })
     }
@@ -203,16 +209,6 @@ impl Config {
         let first = first.map_err(|error| error.at("--address"))?;
         let flag = if self.listen.range.is_some() { "--fleet-addresses" } else { "--fleet" };
         self.listen.addresses(first).map_err(|error| error.at(flag))
-    }
-
-    /// Looks up where the page of metrics is to be served, if it is.
-    ///
-    /// # Errors
-    ///
-    /// When the name is not known; the error names the flag.
-    pub fn metrics_address(&self) -> Result<Option<SocketAddr>> {
-        let found = self.metrics.as_deref().map(addresses::look_up).transpose();
-        found.map_err(|error| error.at("--metrics-address"))
     }
 }
 
@@ -276,7 +272,7 @@ mod tests {
     fn defaults_are_those_of_the_machine_and_the_platform() {
         let config = config("").unwrap();
         assert_eq!(config.addresses().unwrap(), ["[::]:50051".parse().unwrap()]);
-        assert_eq!(config.metrics_address().unwrap(), None);
+        assert_eq!(config.admin.listen, admin::Listen::Default);
         assert_eq!(config.models.folder, Some("./models".into()));
         assert_eq!(config.places.url.as_str(), "http://localhost:8999/");
         assert_eq!(config.worker.max_calls, None);
@@ -345,19 +341,21 @@ mod tests {
             ("--tls-key a", "--tls-key: expected --tls-cert as well, found none"),
             ("--tls-client-ca a", "--tls-client-ca: expected --tls-cert and --tls-key as well"),
             ("-m a.onnx b//c", "--model: 'b//c' is not the name of an image"),
+            (
+                "--http off --metrics-address a:1",
+                "--metrics-address: found a:1, but --http says off",
+            ),
         ] {
             let error = config(line).unwrap_err().to_string();
             assert!(error.contains(expected), "{line}: {error}");
         }
         for (line, expected) in [
-            ("--metrics-address 9", "--metrics-address: found '9', expected HOST:PORT"),
             ("--address nowhere", "--address: found 'nowhere', expected HOST:PORT"),
             ("--address :65534 --fleet 3", "--fleet: found 3 workers, but only 2 ports"),
             ("--fleet 3 --fleet-addresses 127.1.0.0/30", "--fleet-addresses: found 127.1.0.0/30,"),
         ] {
             let config = config(line).unwrap();
-            let error = config.addresses().err().or(config.metrics_address().err()).unwrap();
-            let error = error.to_string();
+            let error = config.addresses().unwrap_err().to_string();
             assert!(error.contains(expected), "{line}: {error}");
         }
     }

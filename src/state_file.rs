@@ -191,6 +191,10 @@ struct OfWorker {
 }
 
 impl Observer for OfWorker {
+    fn watches(&self, kind: EventKind) -> bool {
+        !matches!(kind, EventKind::Running | EventKind::Call | EventKind::Response)
+    }
+
     fn instance_changed(&self, kind: EventKind, instance: &Instance, _at: Moment) {
         if instance.lifetime != Lifetime::UntilStopped {
             return;

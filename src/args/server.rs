@@ -17,6 +17,7 @@ use super::{
     read::{buffer_size, log_level, size},
 };
 use crate::{
+    admin::{Names, Token},
     catalog::{Extrapolation, ResponseBody},
     duration,
     scenario::{ContainerRuntime, Contention, TimeScale},
@@ -251,7 +252,29 @@ pub struct ServerArgs {
           value_parser = duration::parse)]
     pub lateness_warn: Duration,
 
-    /// Where a page of metrics is served, at /metrics; it is not served unless this is given
+    /// Where the page is served that shows what happens here, with metrics at /metrics: at
+    /// HOST:PORT, or nowhere (off) [default: the first free port of 127.0.0.1 from 8990 on]
+    #[arg(long, env = "HYPERFAKE_HTTP", value_name = "HOST:PORT|off")]
+    pub http: Option<String>,
+
+    /// What clients of that page have to know: the password of any user, or a bearer token, of 16
+    /// characters or more; an address that others on the network can reach needs one
+    #[arg(long, env = "HYPERFAKE_HTTP_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub http_token: Option<Token>,
+
+    /// Changes are taken there: faults, the scenario, the end of an instance
+    #[arg(long, env = "HYPERFAKE_ADMIN", value_parser = BoolishValueParser::new())]
+    pub admin: bool,
+
+    /// Metrics under names that other systems know as well: those of OpenTelemetry for functions
+    /// (otel), or of cAdvisor for containers (cadvisor)
+    #[arg(long, env = "HYPERFAKE_METRICS_NAMES", value_name = "NAMES", value_delimiter = ',',
+          value_parser = PossibleValuesParser::new(Names::VARIANTS)
+              .try_map(|name| name.parse::<Names>()))]
+    pub metrics_names: Vec<Names>,
+
+    /// The same as --http, but where others on the network can reach the address and there is no
+    /// --http-token, metrics alone are served
     #[arg(long, env = "HYPERFAKE_METRICS_ADDRESS", value_name = "HOST:PORT")]
     pub metrics_address: Option<String>,
 

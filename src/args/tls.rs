@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Debug, Clone, Default, Args)]
 pub struct ServerTlsArgs {
     /// A file with the server's certificate and those that lead to its authority (PEM): gRPC and the
-    /// page of metrics are served with TLS, and a registry at an https:// address; SIGHUP reads this
+    /// page are served with TLS, and a registry at an https:// address; SIGHUP reads this
     /// and the other --tls files again
     #[arg(long, env = "HYPERFAKE_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,

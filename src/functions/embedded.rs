@@ -97,7 +97,9 @@ impl EmbeddedStore {
     pub fn serve(&self, listeners: Vec<TcpListener>, host: &str, tls: Option<&ServerTls>) {
         let router = Router::new().route("/", get(look_up).post(register)).with_state(self.clone());
         let machine = sysinfo::System::host_name().ok();
-        let router = refuse_browsers(router, Hosts { configured: host.to_owned(), machine });
+        let configured = host.to_owned();
+        let hosts = Hosts { configured, machine, option: "--database-address" };
+        let router = refuse_browsers(router, hosts);
         let limits = http_server::Limits::new(MAX_CONNECTIONS, MAX_FUNCTION);
         http_server::serve("the function registry", listeners, router, limits, tls);
     }

@@ -3,7 +3,7 @@
 //! A browser sends some requests to any address for any page, and a page of a name that resolves to
 //! this machine is of the same origin as the server. Programs do not send what is refused here.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -25,6 +25,8 @@ pub struct Hosts {
     pub configured: String,
     /// The machine's own name; with any domain, it is the machine as well.
     pub machine: Option<String>,
+    /// The option that configured the host, for the text of a refusal.
+    pub option: &'static str,
 }
 
 /// Domains that no public DNS has (RFC 6761, RFC 6762, and what ICANN reserved for private use).
@@ -39,6 +41,12 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The same routes, which answer no browser, and only requests for one of these hosts.
 pub fn refuse_browsers(router: Router, hosts: Hosts) -> Router {
     router.layer(from_fn_with_state(Arc::new(hosts), check))
+}
+
+/// The host, and perhaps the port, that a request is for.
+pub fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+    let host = headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
+    uri.authority().map(|authority| authority.as_str().into()).or(host)
 }
 
 async fn check(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
@@ -65,22 +73,8 @@ impl Hosts {
                 return Some((StatusCode::FORBIDDEN, text));
             }
         }
-        let host = headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
-        let host = uri.authority().map(|authority| authority.as_str().into()).or(host);
-        match host {
-            None if version >= Version::HTTP_11 => {
-                let text = "found no header Host, expected one".to_owned();
-                return Some((StatusCode::BAD_REQUEST, text));
-            }
-            Some(host) if !self.is_known(&host) => {
-                let text = format!(
-                    "found the host {host:?}, expected an IP address, a name without a dot, the \
-                     machine's own name or {:?}, as --database-address says",
-                    self.configured
-                );
-                return Some((StatusCode::MISDIRECTED_REQUEST, text));
-            }
-            _ => {}
+        if let Some(refusal) = self.refuse_host(uri, version, headers) {
+            return Some(refusal);
         }
         let kind = headers.get(CONTENT_TYPE)?;
         let kind = String::from_utf8_lossy(kind.as_bytes());
@@ -90,6 +84,31 @@ impl Hosts {
         }
         let text = format!("found the content type {kind:?}, expected application/json or none");
         Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, text))
+    }
+
+    /// Why a request for its host is not taken, if it is not: a web page of a name that its owner lets
+    /// resolve to this machine would be of the same origin as the server.
+    pub fn refuse_host(
+        &self,
+        uri: &Uri,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> Option<(StatusCode, String)> {
+        match host(uri, headers) {
+            None if version >= Version::HTTP_11 => {
+                let text = "found no header Host, expected one".to_owned();
+                Some((StatusCode::BAD_REQUEST, text))
+            }
+            Some(host) if !self.is_known(&host) => {
+                let text = format!(
+                    "found the host {host:?}, expected an IP address, a name without a dot, the \
+                     machine's own name or {:?}, as {} says",
+                    self.configured, self.option
+                );
+                Some((StatusCode::MISDIRECTED_REQUEST, text))
+            }
+            _ => None,
+        }
     }
 
     fn is_known(&self, host: &str) -> bool {
@@ -117,7 +136,8 @@ mod tests {
     use super::*;
 
     fn hosts() -> Hosts {
-        Hosts { configured: "db.example.org".into(), machine: Some("gpu7.lab".into()) }
+        let machine = Some("gpu7.lab".into());
+        Hosts { configured: "db.example.org".into(), machine, option: "--database-address" }
     }
 
     fn status(headers: &[(HeaderName, &'static str)]) -> Option<u16> {

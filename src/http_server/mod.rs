@@ -1,4 +1,4 @@
-//! HTTP beside the calls: the function registry and the page of metrics are served through here.
+//! HTTP beside the calls: the function registry and the page for people are served through here.
 //!
 //! Whatever clients do, a side holds a bounded number of connections with bounded buffers, and a
 //! connection on which nothing is asked and answered is closed ([`Limits`]). When there is no place
@@ -7,6 +7,7 @@
 
 mod browsers;
 mod places;
+mod progress;
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -22,8 +23,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
 
-pub use self::browsers::{Hosts, refuse_browsers};
-use self::places::{Place, Places};
+pub use self::browsers::{Hosts, host, refuse_browsers};
+use self::{
+    places::{Place, Places},
+    progress::Progress,
+};
 use crate::{
     peer::peer,
     tls::{Protocol, ServerTls, Stream},
@@ -43,7 +47,7 @@ pub struct Limits {
     /// A request that is not answered for so long, because its body does not come, gets 408.
     pub body_time: Duration,
     /// A connection on which nothing was answered for so long is closed after twice this at most,
-    /// such as one whose client does not read.
+    /// such as one whose client does not read. Each part of an answer that is sent in parts counts.
     pub idle_time: Duration,
 }
 
@@ -144,12 +148,13 @@ async fn answer(
     body_time: Duration,
 ) -> Result<Response, Infallible> {
     let answer = tokio::time::timeout(body_time, router.call(request.map(Body::new))).await;
-    place.answer();
-    answer.unwrap_or_else(|_| {
+    place.used().answer();
+    let answer = answer.unwrap_or_else(|_| {
         let text = format!("the request's body did not come within {} s", body_time.as_secs());
         let close = [(header::CONNECTION, "close")];
         Ok((StatusCode::REQUEST_TIMEOUT, close, text).into_response())
-    })
+    });
+    answer.map(|answer| answer.map(|body| Body::new(Progress::new(body, place.used()))))
 }
 
 #[cfg(test)]

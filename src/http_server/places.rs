@@ -37,6 +37,13 @@ pub(super) struct Place {
     taken: Arc<Taken>,
 }
 
+/// Says that a connection is of use, for as long as the connection or an answer of it lives.
+#[derive(Debug)]
+pub(super) struct Used {
+    places: Arc<Places>,
+    taken: Arc<Taken>,
+}
+
 impl Places {
     pub(super) fn new(most: usize, most_of_a_peer: usize) -> Arc<Self> {
         let (taken, next) = (Mutex::default(), AtomicU64::new(0));
@@ -71,14 +78,21 @@ impl Places {
     }
 }
 
-impl Place {
-    /// A request of the connection is answered.
+impl Used {
+    /// A request of the connection is answered, or a part of the answer is sent.
     pub(super) fn answer(&self) {
         self.taken.used.store(self.places.now(), Ordering::Relaxed);
         self.taken.answered.fetch_add(1, Ordering::Relaxed);
     }
+}
 
-    /// How many requests were answered.
+impl Place {
+    /// Says that the connection is of use.
+    pub(super) fn used(&self) -> Used {
+        Used { places: Arc::clone(&self.places), taken: Arc::clone(&self.taken) }
+    }
+
+    /// How many requests and parts of answers were answered.
     pub(super) fn answered(&self) -> u64 {
         self.taken.answered.load(Ordering::Relaxed)
     }
@@ -108,7 +122,7 @@ mod tests {
         let places = Places::new(10, 2);
         let peer = IpAddr::from([10, 0, 0, 1]);
         let (first, second) = (places.enter(peer), places.enter(peer));
-        first.answer();
+        first.used().answer();
         let third = places.enter(peer);
         assert_eq!([&first, &second, &third].map(is_lost), [false, true, false]);
         drop((first, second));

@@ -24,9 +24,14 @@ async fn served(limits: Limits) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let long = || async { vec![b'x'; 32 << 20] };
+    let endless = || async {
+        let parts = std::iter::repeat_with(|| Ok::<_, Infallible>(vec![b'x'; 1 << 16]));
+        Body::from_stream(tokio_stream::iter(parts))
+    };
     let router = Router::new()
         .route("/", get(|| async { "page" }).post(|body: Bytes| async move { body }))
-        .route("/long", get(long));
+        .route("/long", get(long))
+        .route("/endless", get(endless));
     serve("the test", vec![listener], router, limits, None);
     address
 }
@@ -81,6 +86,22 @@ async fn a_client_that_does_not_read_loses_its_connection() {
     pause(LIMITS.idle_time * 10).await;
     let answer = rest(stream).await;
     assert!(answer.len() < 32 << 20, "all {} bytes arrived", answer.len());
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_goes_on_for_as_long_as_it_is_read() {
+    let address = served(LIMITS).await;
+    let request = "GET /endless HTTP/1.1\r\nhost: a\r\n\r\n";
+    let unread = connect(address, request).await;
+    let mut stream = connect(address, request).await;
+    let mut part = vec![0; 4 << 20];
+    // Much longer than the time after which a connection of no use is closed.
+    for _ in 0..100 {
+        stream.read_exact(&mut part).await.expect("the connection is closed");
+        pause(LIMITS.idle_time / 10).await;
+    }
+    // Ends, after what the system holds of it.
+    rest(unread).await;
 }
 
 #[tokio::test]

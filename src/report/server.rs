@@ -27,7 +27,8 @@ pub(crate) struct ServerSummary<'a> {
     pub(crate) etcd: Option<(&'a Place, &'a str)>,
     /// The addresses that instances have.
     pub(crate) instances: String,
-    pub(crate) metrics: Option<SocketAddr>,
+    /// Where the page is served, and the port that was wanted if another one was taken.
+    pub(crate) page: Option<(SocketAddr, Option<u16>)>,
     /// The files of TLS, if it is served.
     pub(crate) tls: Option<&'a ServerFiles>,
 }
@@ -63,9 +64,13 @@ impl ServerSummary<'_> {
             text += &place.address;
         }
         text += &format!("\ninstances that `worker.Worker` starts are at {}", self.instances);
-        if let Some(address) = self.metrics {
+        if let Some((address, wanted)) = self.page {
             let scheme = if self.tls.is_some() { "https" } else { "http" };
-            text += &format!("\nmetrics are at {scheme}://{address}/metrics");
+            text += &format!("\nwatch it at {scheme}://{address}/");
+            if let Some(port) = wanted {
+                text += &format!(", as port {port} is taken");
+            }
+            text += "; metrics at /metrics";
         }
         if let Some(security) = self.security() {
             text += &format!("\n{security}");
@@ -75,7 +80,8 @@ impl ServerSummary<'_> {
 
     /// How clients are served, unless it is in plain text on this machine alone.
     fn security(&self) -> Option<String> {
-        let mut addresses = self.addresses.iter().copied().chain(self.metrics);
+        let mut addresses =
+            self.addresses.iter().copied().chain(self.page.map(|(address, _)| address));
         match self.tls {
             Some(files) => {
                 let mut text = format!("TLS with the certificate in {}", files.cert.display());

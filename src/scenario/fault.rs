@@ -116,6 +116,24 @@ impl Fault {
         Arc::clone(&self.name)
     }
 
+    /// What it does, in one word.
+    #[must_use]
+    pub fn what(&self) -> &'static str {
+        match &self.effect {
+            Effect::Delay(_) => "delay",
+            Effect::End(end) => match end {
+                End::Answer | End::Refused(_) => "answer",
+                End::Error(_) => "error",
+                End::Status(_) => "status",
+                End::Kill(_) => "kill",
+                End::Hang => "hang",
+                End::DropConnection => "drop",
+            },
+            Effect::Start(_) => "start",
+            Effect::Header(_) => "header",
+        }
+    }
+
     /// Whether it can happen.
     #[must_use]
     pub fn is_on(&self) -> bool {

@@ -12,6 +12,12 @@ impl TimeScale {
     /// Leaves durations as they are.
     pub const ONE: Self = Self(1.0);
 
+    /// The factor.
+    #[must_use]
+    pub fn factor(self) -> f64 {
+        self.0
+    }
+
     /// The duration times the factor, but at most [`MAX`].
     #[must_use]
     pub fn apply(self, duration: Duration) -> Duration {

@@ -162,6 +162,11 @@ impl Directory {
         }
     }
 
+    /// Shows every instance that is listed, in no order.
+    pub(super) fn each_instance(&self, show: impl FnMut(&Arc<Instance>)) {
+        self.instances.pin().values().for_each(show);
+    }
+
     /// Every instance that is listed, by the time at which it was made and its id.
     pub(super) fn instances(&self) -> Vec<Arc<Instance>> {
         let mut all: Vec<_> = self.instances.pin().values().cloned().collect();

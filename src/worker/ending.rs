@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, Result};
 
-use super::{EventKind, Instance, Lifetime, Worker, check_id, gate::Reason, instance::Death};
+use super::{
+    EventKind, Instance, InstanceId, Lifetime, Observer, Worker, check_id, gate::Reason,
+    instance::Death,
+};
 use crate::clock::{Clock, Moment};
 
 /// Which event follows STOP, if any.
@@ -155,8 +158,15 @@ impl Worker {
         }
         self.changed(reason.into(), instance, || now);
         if let (Reason::Stop, Some(kind)) = (reason, self.config.after_stop.kind()) {
-            self.changed(kind, instance, || now);
+            // For leaves alone: others would count a second end.
+            self.listeners.instance_changed(kind, instance, now);
         }
+    }
+
+    /// Ends an instance as a crash of its program does. Returns whether a live one has this id.
+    pub fn kill_instance(&self, id: InstanceId, now: Moment) -> bool {
+        let live = self.directory.instance(id).filter(|instance| !instance.is_stopped());
+        live.inspect(|instance| self.kill(instance, Death::Crash, now)).is_some()
     }
 
     fn live_instance(&self, id: &str) -> Option<Arc<Instance>> {

@@ -62,8 +62,9 @@ pub struct Event {
 /// Is told of every change of an instance but the end of a call, of which a
 /// [`Sink`](crate::record::Sink) is told.
 pub trait Observer: fmt::Debug + Send + Sync {
-    /// Whether it wants to be told. While no observer does, nothing is computed, not even the time.
-    fn is_active(&self) -> bool {
+    /// Whether it wants to be told of changes of this kind. While no observer does, nothing is
+    /// computed, not even the time.
+    fn watches(&self, _kind: EventKind) -> bool {
         true
     }
 

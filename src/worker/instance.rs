@@ -201,6 +201,11 @@ impl Instance {
         self.gate.state().is_over()
     }
 
+    /// The calls that wait for a place to run.
+    pub fn queued(&self) -> u32 {
+        self.occupancy.get().map_or(0, |occupancy| occupancy.queued())
+    }
+
     /// When its last call ended; before the first call, when it was ready.
     pub fn last_work(&self) -> Moment {
         Moment::from_nanos(self.last_work.load(Ordering::Relaxed))

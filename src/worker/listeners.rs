@@ -306,7 +306,7 @@ impl Sink for Listeners {
 }
 
 impl Observer for Listeners {
-    fn is_active(&self) -> bool {
+    fn watches(&self, _kind: EventKind) -> bool {
         self.count.load(Ordering::Acquire) > 0
     }
 

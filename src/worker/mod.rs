@@ -244,10 +244,21 @@ impl Worker {
         self.directory.instances()
     }
 
+    /// Shows every instance that is listed, in no order.
+    pub fn each_instance(&self, show: impl FnMut(&Arc<Instance>)) {
+        self.directory.each_instance(show);
+    }
+
     /// The instance of this id, if it is listed.
     #[must_use]
     pub fn instance(&self, id: InstanceId) -> Option<Arc<Instance>> {
         self.directory.instance(id)
+    }
+
+    /// Whether it takes calls and starts.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.gate.state().closed().is_none()
     }
 
     /// Takes no more calls and starts.
@@ -274,7 +285,7 @@ impl Worker {
     }
 
     fn check_open(&self) -> Result<()> {
-        if self.gate.state().closed().is_some() { Err(shutting_down()) } else { Ok(()) }
+        if self.is_open() { Ok(()) } else { Err(shutting_down()) }
     }
 
     fn function(&self, id: &str) -> Result<Arc<Function>> {
@@ -318,9 +329,9 @@ impl Worker {
 
     /// Tells the observers that an instance changed at this moment.
     fn changed(&self, kind: EventKind, instance: &Instance, at: impl FnOnce() -> Moment) {
-        if self.observers.iter().any(|observer| observer.is_active()) {
+        if self.observers.iter().any(|observer| observer.watches(kind)) {
             let at = at();
-            for observer in &self.observers {
+            for observer in self.observers.iter().filter(|observer| observer.watches(kind)) {
                 observer.instance_changed(kind, instance, at);
             }
         }

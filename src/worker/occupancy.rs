@@ -42,6 +42,11 @@ impl Occupancy {
         self.places(limits).queue()
     }
 
+    /// Calls that wait for a place to run.
+    pub(super) fn queued(&self) -> u32 {
+        self.places.lock().as_ref().map_or(0, |places| places.waiting())
+    }
+
     fn places(&self, limits: PlaceLimits) -> Arc<Places> {
         let mut places = self.places.lock();
         match &*places {

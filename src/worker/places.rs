@@ -45,6 +45,11 @@ impl Places {
         self.limits
     }
 
+    /// The calls in the queue.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// A place to run, unless all are taken. While calls wait, none is free.
     pub(super) fn take(&self) -> Option<Place> {
         let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, fs, path::Path};
 
 use hyperfake_worker::{
+    admin::Listen,
     args::{Cli, Command, HealthArgs, parser},
     config::Config,
     functions::{EtcdListen, StoreKind},
@@ -153,9 +154,9 @@ fn workers_in_kubernetes_have_a_name_each_and_their_instances_the_pods_address()
     let config = pod_config(set);
     assert_eq!(config.instances.advertise.as_deref(), Some(POD));
     assert_eq!(config.models.folder.as_deref(), Some(Path::new(FUNCTIONS)));
-    let metrics = config.metrics_address().unwrap().unwrap().port();
+    let Listen::Metrics(metrics) = &config.admin.listen else { panic!("{:?}", config.admin) };
     let annotations = &set["spec"]["template"]["metadata"]["annotations"];
-    assert_eq!(annotations["prometheus.io/port"], metrics.to_string());
+    assert_eq!(annotations["prometheus.io/port"], metrics.trim_start_matches(':'));
     let budget = find(&documents, "PodDisruptionBudget", "hyperfake-worker");
     assert_eq!(budget["spec"]["selector"], set["spec"]["selector"]);
 }

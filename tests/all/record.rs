@@ -29,7 +29,7 @@ async fn every_call_is_a_row_with_its_columns() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["record.csv", "record.jsonl"] {
         let path = folder.path().join(name);
-        let options = format!("--record {} --metrics-address 127.0.0.1:0", path.display());
+        let options = format!("--record {} --http 127.0.0.1:0", path.display());
         let model = constant(Duration::from_millis(2));
         let (worker, function, instance) = TestWorker::with_instance(&model, &options).await;
         for _ in 0..3 {
@@ -37,7 +37,7 @@ async fn every_call_is_a_row_with_its_columns() {
         }
         let unknown = worker.call("nowhere", b"").await;
         assert_eq!(code(unknown), Code::NotFound);
-        let metrics = worker.app.metrics_address().unwrap();
+        let metrics = worker.app.http_address().unwrap();
         eventually("the rows are in the file", || rows(&path).len() == 4).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let page = client.get(format!("http://{metrics}/metrics")).send().await.unwrap();

@@ -61,6 +61,9 @@ impl TestWorker {
         if !options.contains("--runtime") {
             line += "--runtime instant ";
         }
+        if !options.contains("--http") && !options.contains("--metrics-address") {
+            line += "--http off ";
+        }
         let app = App::start(config(&(line + options))).await.unwrap();
         let client = connect(&app).await;
         let registry = HttpStore::new(app.registry_url().clone()).unwrap();
@@ -207,15 +210,23 @@ pub async fn raw(worker: &TestWorker, method: &str, headers: &[(&str, &str)], bo
 }
 
 /// Waits, for as long as a slow machine may need, until something holds.
-#[expect(clippy::disallowed_methods, reason = "a look every few milliseconds is exact enough")]
 pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..6000 {
+    for _ in 0..LOOKS {
         if holds() {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        pause().await;
     }
     panic!("waited for 30 s, but not so: {what}");
+}
+
+/// How often something is looked at that should come to hold.
+pub const LOOKS: usize = 6000;
+
+/// The time from one look to the next.
+#[expect(clippy::disallowed_methods, reason = "a look every few milliseconds is exact enough")]
+pub async fn pause() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
 /// The code that a request was refused with.

@@ -385,11 +385,13 @@ async fn a_client_that_does_not_finish_its_handshake_holds_up_nobody_and_is_sent
 async fn the_page_of_metrics_is_served_over_tls_as_well() {
     let files = Files::new();
     let app = files.serve(&format!("{SERVER} --metrics-address localhost:0")).await.unwrap();
-    let address = app.metrics_address().unwrap();
-    assert!(app.summary().contains(&format!("metrics are at https://{address}/metrics")));
+    let address = app.http_address().unwrap();
+    assert!(
+        app.summary().contains(&format!("watch it at https://{address}/; metrics at /metrics"))
+    );
     let address = format!("https://localhost:{}/metrics", address.port());
     let page = get(&files.path("ca.pem"), &address).await;
-    assert!(page.contains("hyperfake_calls"), "{page}");
+    assert!(page.contains("hyperfake_active_calls"), "{page}");
 }
 
 /// The page of metrics, as it comes.
@@ -442,7 +444,7 @@ async fn plain_text_is_named_unless_this_machine_alone_is_served() {
         ("--address 127.0.0.1:0", false),
         ("--address [::1]:0", false),
         ("--address 0.0.0.0:0", true),
-        ("--address 127.0.0.1:0 --metrics-address 0.0.0.0:0", true),
+        ("--address 127.0.0.1:0 --http 0.0.0.0:0 --http-token 0123456789abcdef", true),
         ("--address 127.0.0.1:0 --database-address http://0.0.0.0:0", true),
     ] {
         let database = match options.contains("--database-address") {
