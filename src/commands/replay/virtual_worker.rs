@@ -1,0 +1,94 @@
+//! The worker of a replay in virtual time.
+
+use std::{collections::HashMap, sync::Arc};
+
+use hyperfake_predictor::{Error, ModelUri, Result};
+
+use super::{in_virtual_time::Ended, limits, sink::RowSink};
+use crate::{
+    app,
+    args::{Cli, Command, ReplayArgs},
+    backends,
+    catalog::{Catalog, Source},
+    clock::Clock,
+    commands::function,
+    config::Config,
+    functions::{FunctionSpec, FunctionStore, Lookup, metadata::Metadata},
+    machine::Machine,
+    scenario::Seed,
+    trace::{
+        Workload,
+        models::{self, Defaults},
+    },
+    worker::Worker,
+};
+
+/// The worker, with the models of the trace unless the options name others. Functions are called like their
+/// images.
+pub(super) fn build(
+    args: &ReplayArgs,
+    work: &Workload,
+    defaults: &Defaults,
+    clock: &Clock,
+    record: &Option<Arc<RowSink>>,
+    ended: &Arc<Ended>,
+) -> Result<Arc<Worker>> {
+    let options = args.server.as_deref().unwrap_or_default().split_whitespace();
+    // Those of the command line alone: a variable is meant for a server.
+    let has_models = options.clone().any(|word| word == "-m" || word.starts_with("--model"));
+    let words = ["hyperfake", "server"].into_iter().chain(options);
+    let cli = Cli::read(words.map(Into::into)).map_err(|error| {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        Error::invalid(line.strip_prefix("error: ").unwrap_or(line)).at("--server")
+    })?;
+    let Command::Server(options) = cli.command else {
+        return Err(Error::internal("the command is 'server'"));
+    };
+    let mut config =
+        Config::new(*options, &Machine::detect()).map_err(|error| error.at("--server"))?;
+    config.worker.auto_remove = true;
+    let scenario = app::open_scenario(&mut config).map_err(|error| error.at("--server"))?;
+    let catalog = match has_models {
+        true => app::open_models(&config.models, config.extrapolation)?,
+        false => of_trace(work, defaults, Catalog::new(config.extrapolation))?,
+    };
+    let specs = work.functions.iter().map(|function| {
+        let limits = limits(args, function, defaults);
+        let metadata: Metadata = function::new_function(function.image.clone(), &limits)?;
+        Ok((function.image.clone(), FunctionSpec::from(metadata)))
+    });
+    let store = Functions(specs.collect::<Result<_>>()?);
+    let seed = Seed::new(config.seed.unwrap_or(args.seed));
+    let worker =
+        Worker::new("virtual", seed, Arc::new(config.worker), Arc::new(catalog), Arc::new(store));
+    let mut worker =
+        worker.with_scenario(0, scenario, clock.now()).with_observer(Arc::clone(ended) as _);
+    if let Some(record) = record {
+        worker = worker.with_sink(Arc::clone(record) as _);
+    }
+    Ok(Arc::new(worker))
+}
+
+/// The trace's own models, through the files that a worker would read.
+fn of_trace(work: &Workload, defaults: &Defaults, mut catalog: Catalog) -> Result<Catalog> {
+    let folder = tempfile::tempdir().map_err(|error| {
+        Error::unavailable("cannot make a folder for the models").with_source(error)
+    })?;
+    let backends = backends::all(&backends::Choice::default());
+    for file in models::write(work, defaults, folder.path())? {
+        let source = Source { uri: ModelUri::from_path(file), image: None };
+        catalog.add(&source, &backends)?;
+    }
+    Ok(catalog)
+}
+
+/// The functions of a workload, by their images.
+#[derive(Debug)]
+struct Functions(HashMap<String, FunctionSpec>);
+
+impl FunctionStore for Functions {
+    fn lookup<'a>(&'a self, id: &'a str) -> Lookup<'a> {
+        Box::pin(async move { Ok(self.0.get(id).cloned()) })
+    }
+}
