@@ -1,0 +1,152 @@
+//! How quantiles do on what was held back, and what has to be added to them so that as many calls lie below
+//! each as its level says: conformalised quantile regression (Romano, Patterson and Candès, 2019), for
+//! each level on its own.
+
+use hyperfake_predictor::Output;
+
+use super::{
+    blocks::Part,
+    samples::Samples,
+    score::{self, Forecast, LEVELS, NINETY, Quantiles, crps, quantile},
+};
+
+/// What is added to the logarithms of the quantiles of each output.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Shifts([Quantiles; 3]);
+
+impl Shifts {
+    /// The quantiles with what is added.
+    pub(super) fn applied(&self, output: Output, quantiles: &Quantiles) -> Quantiles {
+        let shifts = &self.0[output as usize];
+        std::array::from_fn(|index| quantiles[index] + shifts[index])
+    }
+
+    /// What is added at each level.
+    pub(super) fn of(&self, output: Output) -> &Quantiles {
+        &self.0[output as usize]
+    }
+}
+
+/// How a candidate did on the blocks that were held back.
+#[derive(Debug, Clone)]
+pub(super) struct Evaluation {
+    /// For each output the mean score of each block, calibrated on other blocks; empty for an output
+    /// that is the same for each call.
+    pub(super) scores: [Vec<f64>; 3],
+    /// For each output the share of calls in the interval that nine in ten should be in.
+    pub(super) coverage: [Option<f64>; 3],
+    /// Of the run time, in each tercile of the load.
+    pub(super) coverage_by_load: Option<[f64; 3]>,
+    /// From all blocks that were held back.
+    pub(super) shifts: Shifts,
+}
+
+/// Calls of a block that was held back, with what was said about them.
+struct Held {
+    /// Which of the blocks that were held back.
+    block: usize,
+    row: usize,
+    log: f64,
+    quantiles: Quantiles,
+}
+
+/// Asks a candidate about what was held back. With `calibrate`, each half of it is calibrated on the other
+/// one.
+pub(super) fn evaluate(samples: &Samples, forecast: &dyn Forecast, calibrate: bool) -> Evaluation {
+    let terciles = Terciles::of(samples);
+    let mut evaluation = Evaluation {
+        scores: Default::default(),
+        coverage: [None; 3],
+        coverage_by_load: None,
+        shifts: Shifts::default(),
+    };
+    for output in Output::ALL {
+        let Some(mut held) = held(samples, forecast, output) else { continue };
+        let of = |half: usize| shifts(held.iter().filter(|one| one.block % 2 == half));
+        if calibrate {
+            let halves = [of(1), of(0)];
+            evaluation.shifts.0[output as usize] = shifts(held.iter());
+            for one in &mut held {
+                let shifts = &halves[one.block % 2];
+                one.quantiles = std::array::from_fn(|index| one.quantiles[index] + shifts[index]);
+                score::ascend(&mut one.quantiles);
+            }
+        }
+        let blocks = held.last().map_or(0, |last| last.block + 1);
+        let of_block = |block: usize| {
+            let inside = held.iter().filter(move |one| one.block == block);
+            score::mean(inside.map(|one| crps(&one.quantiles, one.log)))
+        };
+        evaluation.scores[output as usize] = (0..blocks).map(of_block).collect();
+        evaluation.coverage[output as usize] = Some(coverage(held.iter()));
+        if let (Output::RuntimeNs, Some(terciles)) = (output, &terciles) {
+            let inside = |tercile| {
+                held.iter().filter(move |one| terciles.of_row(samples, one.row) == tercile)
+            };
+            evaluation.coverage_by_load = Some([0, 1, 2].map(|tercile| coverage(inside(tercile))));
+        }
+    }
+    evaluation
+}
+
+fn held(samples: &Samples, forecast: &dyn Forecast, output: Output) -> Option<Vec<Held>> {
+    /// More calls of a block say no more.
+    const ENOUGH: usize = 2000;
+    let logs = samples.targets[output as usize].logs()?;
+    let mut held = Vec::new();
+    for (block, rows) in
+        samples.blocks.of(Part::Hold).map(|one| samples.blocks.rows(one)).enumerate()
+    {
+        let step = rows.len().div_ceil(ENOUGH).max(1);
+        for row in rows.step_by(step).filter(|row| !logs[*row].is_nan()) {
+            let quantiles = forecast.quantiles(samples, row, output);
+            held.push(Held { block, row, log: logs[row], quantiles });
+        }
+    }
+    Some(held)
+}
+
+/// For each level the quantile of how far the numbers are above it. Few calls say little of the outer
+/// levels, where they count for less.
+fn shifts<'a>(held: impl Iterator<Item = &'a Held> + Clone) -> Quantiles {
+    /// So many calls beyond a level weigh as much as that nothing has to be added.
+    const SHRINK: f64 = 5.0;
+    std::array::from_fn(|index| {
+        let mut above: Vec<f64> = held.clone().map(|one| one.log - one.quantiles[index]).collect();
+        if above.is_empty() {
+            return 0.0;
+        }
+        above.sort_by(f64::total_cmp);
+        let level = LEVELS[index];
+        let beyond = above.len() as f64 * level.min(1.0 - level);
+        quantile(&above, level) * beyond / (beyond + SHRINK)
+    })
+}
+
+fn coverage<'a>(held: impl Iterator<Item = &'a Held>) -> f64 {
+    let [low, high] = NINETY;
+    let is_inside = |one: &Held| (one.quantiles[low]..=one.quantiles[high]).contains(&one.log);
+    score::mean(held.map(|one| f64::from(u8::from(is_inside(one)))))
+}
+
+/// Three ranges of the load with as many calls each, as far as calls with the same load allow.
+struct Terciles {
+    column: usize,
+    bounds: [f64; 2],
+}
+
+impl Terciles {
+    fn of(samples: &Samples) -> Option<Self> {
+        let load = samples.load()?;
+        let column = samples.columns.iter().position(|one| one.feature == load.feature)?;
+        let mut sorted = load.values.clone();
+        sorted.sort_by(f64::total_cmp);
+        let bounds = [sorted[sorted.len() / 3], sorted[2 * sorted.len() / 3]];
+        Some(Self { column, bounds })
+    }
+
+    fn of_row(&self, samples: &Samples, row: usize) -> usize {
+        let load = samples.columns[self.column].values[row];
+        self.bounds.iter().filter(|bound| load > **bound).count()
+    }
+}
