@@ -24,6 +24,10 @@ test:
 test-parquet:
     cargo test --workspace --features parquet --lib -- record::
 
+# The tests of spans with the feature `otlp`; they build everything anew as well
+test-otlp:
+    cargo test --workspace --features otlp --lib -- otlp::
+
 # The documentation builds, without a warning
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
@@ -71,10 +75,21 @@ bench-record *args:
     cargo build --profile dist --bin hyperfake
     benches/record.py "${CARGO_TARGET_DIR:-target}/dist/hyperfake" --readme benches/README.md {{args}}
 
+# Measure what the live page costs the worker that shows it; needs h2load
+bench-page *args:
+    cargo build --profile dist --bin hyperfake
+    benches/page.py "${CARGO_TARGET_DIR:-target}/dist/hyperfake" --readme benches/README.md {{args}}
+
 # Measure how exact the worker's times are, idle and under load; needs h2load
 bench-timing *args:
     cargo build --profile dist --bin hyperfake
     benches/timing.py "${CARGO_TARGET_DIR:-target}/dist/hyperfake" --readme benches/README.md {{args}}
+
+# Measure how wrong fakes of the functions in examples/functions are; takes 20 minutes
+fidelity *args:
+    cargo build --release --bin hyperfake
+    cargo build --release -p hyperfake-functions
+    benches/fidelity.py "${CARGO_TARGET_DIR:-target}"/release/{hyperfake,functions} --page docs/guide/fidelity.md {{args}}
 
 # Measure start-up, and the memory of a worker, an instance, a call in flight, a fleet
 bench-many *args: (_bench "many" "--measure" args)
@@ -99,6 +114,10 @@ miri:
 # Make the sample models anew
 models:
     cargo run --release -p hyperfake-models
+
+# Write the sample traces again.
+traces:
+    cargo run -p hyperfake-traces -- traces/samples
 
 # Licences, bans and sources of the dependencies; needs cargo-deny
 deny:

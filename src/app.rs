@@ -1,24 +1,26 @@
 //! The composition root: the one place that picks concrete types and puts them together.
 
+mod models;
 mod page;
 mod scenarios;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use hyperfake_predictor::{Error, ErrorKind, Result};
+use hyperfake_predictor::{Error, Result};
 use tokio::task::JoinHandle;
 use url::{Host, Url};
 
+pub use self::models::open_models;
 use crate::{
     admin::{Names, Observatory},
-    backends,
-    catalog::{self, Catalog, Extrapolation},
+    catalog::Catalog,
     clock::{Lateness, LatenessMonitor, precise},
-    config::{Config, Models},
+    config::Config,
     functions::{self, Deletion, Deletions, Opened, Place, Places, StoreKind, StoreTls},
+    otlp::Exporter,
     record::Recorder,
     report::{ModelList, ServerSummary},
-    scenario::{Purpose, Seed, TimeScale},
+    scenario::{Purpose, Scenario, Seed, TimeScale},
     state_file::{Former, StateFile},
     tls::{ClientTls, ServerTls},
     wire::{
@@ -48,6 +50,7 @@ pub struct App {
     recorder: Option<Recorder>,
     config: Config,
     housekeeping: JoinHandle<()>,
+    exporter: Option<Exporter>,
 }
 
 impl App {
@@ -65,6 +68,10 @@ impl App {
         let recorder =
             config.record.clone().map(|to| Recorder::start(to, precise::start(), wire::kind_name));
         let recorder = recorder.transpose().map_err(|error| error.at("--record"))?;
+        let exporter = config.otlp.as_ref();
+        let exporter =
+            exporter.map(|otlp| Exporter::start(otlp, precise::start(), wire::kind_name));
+        let exporter = exporter.transpose().map_err(|error| error.at("--otlp"))?;
         let preparation = Server::prepare(&config.server);
         let catalog = Arc::new(open_models(&config.models, config.extrapolation)?);
         sockets::raise_limit();
@@ -102,6 +109,9 @@ impl App {
                 let own = former.iter().filter(|former| former.worker == index);
                 let own = own.map(|former| (former.instance, Arc::clone(&former.function)));
                 worker = worker.with_observer(file.of_worker(index)).with_former(own);
+            }
+            if let Some(exporter) = &exporter {
+                worker = worker.with_sink(exporter.sink());
             }
             let worker = Arc::new(worker);
             workers.push(Arc::clone(&worker));
@@ -146,6 +156,7 @@ impl App {
             recorder,
             config,
             housekeeping,
+            exporter,
         })
     }
 
@@ -216,6 +227,10 @@ impl App {
                 place.is_here && url.scheme() == "http" && !is_loopback(url)
             }),
             page: self.page.as_ref().map(|page| (page.address, page.wanted)),
+            is_metrics_alone: self
+                .page
+                .as_ref()
+                .is_some_and(|page| self.config.admin.is_metrics_alone(page.address)),
             tls: self.tls.as_ref().map(ServerTls::files),
         };
         summary.text()
@@ -247,6 +262,7 @@ impl App {
         self.worker().catalog().models().iter().for_each(|model| model.report(now));
         let lateness = self.server.shut_down(self.config.shutdown_grace, hurry).await;
         self.recorder.map(Recorder::finish);
+        self.exporter.map(Exporter::finish);
         lateness
     }
 }
@@ -261,57 +277,14 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Opens every model that was named or that the folder offers.
+/// Reads the scenario that was chosen, and lets the configuration have what it states and the command line
+/// does not.
 ///
 /// # Errors
 ///
-/// When one cannot be opened, unless it may be left out, and when there is none.
-pub fn open_models(models: &Models, extrapolation: Extrapolation) -> Result<Catalog> {
-    let backends = backends::all(&models.backends);
-    let mut offered = backends.extensions();
-    if !models.allow_plugins {
-        offered.retain(|extension| !backends::PLUGIN_EXTENSIONS.contains(extension));
-    }
-    let mut sources = models.named.clone();
-    if let Some(folder) = &models.folder {
-        let found = catalog::search(folder, &offered);
-        let mut found = found.map_err(|error| error.at("--models-dir"))?;
-        if let Err(error) = backends::check_plugins(found.iter().map(|found| &found.uri), folder) {
-            let error = error.at("--models-dir");
-            if !models.skip_bad {
-                return Err(error);
-            }
-            tracing::warn!(%error, "left out the plugins");
-            found.retain(|found| !backends::is_plugin(&found.uri));
-        }
-        sources.extend(found);
-    }
-    let mut catalog = Catalog::new(extrapolation);
-    let loaded = catalog::load(&sources, &backends);
-    for (index, (source, loaded)) in sources.iter().zip(loaded).enumerate() {
-        match loaded.and_then(|loaded| catalog.add_loaded(source, loaded)) {
-            Err(error) if error.kind() == ErrorKind::Conflict => return Err(error),
-            Err(error) if models.skip_bad => tracing::warn!(%error, "left out a model"),
-            Err(error) if index >= models.named.len() => return Err(no_model(&error)),
-            added => added?,
-        }
-    }
-    if catalog.models().is_empty() {
-        let known: Vec<_> = offered.iter().map(|known| format!(".{known}")).collect();
-        let message = format!(
-            "found no model to serve; name one with -m, or a folder that has some ({}) with \
-             --models-dir",
-            known.join(", ")
-        );
-        return Err(Error::not_found(message));
-    }
-    Ok(catalog)
-}
-
-/// A file that was found in a folder may have nothing to do with models, such as a package.json.
-fn no_model(error: &Error) -> Error {
-    let advice = "what is no model belongs in another folder, or is left out with";
-    Error::new(error.kind(), format!("{error}; {advice} --skip-bad-models"))
+/// When it cannot be read, or something in it is wrong.
+pub fn open_scenario(config: &mut Config) -> Result<Arc<Scenario>> {
+    scenarios::open(config)
 }
 
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(5);

@@ -14,10 +14,11 @@ pub use self::{
 };
 use crate::{
     admin,
-    args::{LogArgs, RecordArgs, ServerArgs, ServerTlsArgs},
+    args::{LogArgs, OtlpArgs, RecordArgs, ServerArgs, ServerTlsArgs},
     catalog::{Extrapolation, Layers, ResponseBody},
     functions::Places,
     machine::Machine,
+    otlp,
     record::Destination,
     scenario::{Overrides, Source},
     telemetry,
@@ -61,6 +62,8 @@ pub struct Config {
     pub state_file: Option<PathBuf>,
     /// Where a row about each call is written.
     pub record: Option<Destination>,
+    /// Where spans of calls are sent.
+    pub otlp: Option<otlp::Config>,
     /// The log warns when 1 sleep in 100 ends later than this.
     pub lateness_warn: Duration,
     /// The files of TLS, if it is served.
@@ -96,6 +99,11 @@ fn instances(args: &ServerArgs) -> instance::Listen {
 fn record(args: RecordArgs) -> Result<Option<Destination>> {
     let destination = args.record.map(|path| Destination::new(path, args.record_format));
     destination.transpose().map_err(|error| error.at("--record"))
+}
+
+fn otlp(args: OtlpArgs) -> Result<Option<otlp::Config>> {
+    let config = args.otlp.map(|endpoint| otlp::Config::new(endpoint, args.otlp_sample));
+    config.transpose().map_err(|error| error.at("--otlp"))
 }
 
 fn tls(args: ServerTlsArgs) -> Result<Option<ServerFiles>> {
@@ -186,14 +194,15 @@ impl Config {
             places,
             state_file: args.state_file,
             record: record(args.record)?,
+            otlp: otlp(args.otlp)?,
             lateness_warn: args.lateness_warn,
             tls: tls(args.tls)?,
-            admin: admin::Config {
-                listen: admin::Listen::new(args.http, args.metrics_address)?,
-                token: args.http_token,
-                admin: args.admin,
-                names: args.metrics_names,
-            },
+            admin: admin::Config::new(
+                admin::Listen::new(args.http, args.metrics_address)?,
+                args.http_token,
+                args.admin,
+                args.metrics_names,
+            )?,
             shutdown_grace: args.shutdown_grace,
         })
     }
@@ -345,6 +354,7 @@ mod tests {
                 "--http off --metrics-address a:1",
                 "--metrics-address: found a:1, but --http says off",
             ),
+            ("--http off --admin", "--admin: found it with --http off"),
         ] {
             let error = config(line).unwrap_err().to_string();
             assert!(error.contains(expected), "{line}: {error}");

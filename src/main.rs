@@ -10,8 +10,8 @@ use hyperfake_worker::{
     args::{Cli, Command},
     backends,
     commands::{
-        Output, call, completions, doctor, function, health, load, models, plot, predict, scenario,
-        server,
+        Output, call, clone, compare, completions, doctor, fit, function, health, load, measure,
+        models, plot, predict, replay, scenario, server, top,
     },
     telemetry,
 };
@@ -47,7 +47,13 @@ fn dispatch(command: Command, runtime: &Runtime) -> Result<ExitCode> {
         }
         Command::Call(args) => runtime.block_on(call::run(*args))?,
         Command::Load(args) => runtime.block_on(load::run(*args))?,
+        Command::Measure(args) => runtime.block_on(measure::run(*args))?,
+        Command::Clone(args) => runtime.block_on(clone::run(*args))?,
+        Command::Fit(args) => runtime.block_on(fit::run(*args))?,
+        Command::Compare(args) => compare::run(&args)?,
+        Command::Replay(args) => replay::run(*args, runtime)?,
         Command::Health(args) => runtime.block_on(health::run(args))?,
+        Command::Top(args) => runtime.block_on(top::run(args))?,
         Command::Plot(args) => plot::run(&args)?,
         Command::Function(args) => runtime.block_on(function::run(args))?,
         Command::Predict(args) => predict::run(&args)?,
@@ -56,7 +62,10 @@ fn dispatch(command: Command, runtime: &Runtime) -> Result<ExitCode> {
         Command::Doctor(args) => runtime.block_on(doctor::run(&args)),
         Command::Completions { shell } => completions::run(shell),
     };
-    print(&text)?;
+    // Nothing is left to say where a terminal was drawn on.
+    if !text.is_empty() {
+        print(&text)?;
+    }
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

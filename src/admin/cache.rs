@@ -5,14 +5,14 @@ use parking_lot::Mutex;
 use crate::clock::{Clock, Moment};
 
 /// An answer that is made anew at most as often as it is worth: making it takes at most a tenth of the
-/// time, however often it is asked for.
+/// time, however often it is asked for, unless that would let it be older than [`LONGEST`].
 #[derive(Debug)]
 pub(super) struct Cache<T>(Mutex<Option<(Moment, T)>>);
 
 /// An answer is kept for so many times as long as it took to make.
 const KEPT: u32 = 10;
 /// It is never kept for longer than this.
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(10);
 
 impl<T: Clone> Cache<T> {
     pub(super) const fn new() -> Self {
@@ -30,9 +30,14 @@ impl<T: Clone> Cache<T> {
         }
         let answer = make();
         let end = clock.now();
-        *kept = Some((end + (KEPT * (end - begin)).min(LONGEST), answer.clone()));
+        *kept = Some((end + self::kept(end - begin), answer.clone()));
         answer
     }
+}
+
+/// How long an answer is kept that took so long to make.
+pub(super) fn kept(took: Duration) -> Duration {
+    (KEPT * took).min(LONGEST)
 }
 
 #[cfg(test)]
@@ -57,7 +62,11 @@ mod tests {
         assert_eq!(cache.get(&clock, make(2, ms)), 1);
         hand.advance(ms);
         assert_eq!(cache.get(&clock, make(3, 500 * ms)), 3);
+        hand.advance(4999 * ms);
+        assert_eq!(cache.get(&clock, make(4, ms)), 3);
+        hand.advance(ms);
+        assert_eq!(cache.get(&clock, make(5, 5000 * ms)), 5);
         hand.advance(LONGEST);
-        assert_eq!(cache.get(&clock, make(4, ms)), 4);
+        assert_eq!(cache.get(&clock, make(6, ms)), 6);
     }
 }

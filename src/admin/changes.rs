@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Bytes,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -14,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
+    extract::{Segment, Whole},
     guard::Refusal,
     routes::{Shared, json as answer},
     scenario,
@@ -22,7 +22,7 @@ use super::{
 use crate::worker::InstanceId;
 
 /// Ends an instance as a crash of its program does.
-pub(super) async fn kill(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+pub(super) async fn kill(State(shared): State<Arc<Shared>>, Segment(id): Segment) -> Response {
     let view = &shared.view;
     let now = view.clock.now();
     let parsed = id.parse::<InstanceId>().ok();
@@ -40,10 +40,7 @@ pub(super) async fn kill(State(shared): State<Arc<Shared>>, Path(id): Path<Strin
 }
 
 /// Lets a worker take no more calls and starts.
-pub(super) async fn drain(
-    State(shared): State<Arc<Shared>>,
-    Path(index): Path<String>,
-) -> Response {
+pub(super) async fn drain(State(shared): State<Arc<Shared>>, Segment(index): Segment) -> Response {
     let view = &shared.view;
     let worker = index.parse().ok().and_then(|index: usize| {
         Some((index, view.fleet.workers.get(index)?, view.fleet.names.get(index)?))
@@ -72,8 +69,8 @@ struct Switch {
 /// Switches a fault.
 pub(super) async fn switch(
     State(shared): State<Arc<Shared>>,
-    Path(name): Path<String>,
-    body: Bytes,
+    Segment(name): Segment,
+    Whole(body): Whole,
 ) -> Response {
     let view = &shared.view;
     // By itself, a struct would be read from a list as well.
@@ -103,7 +100,7 @@ pub(super) async fn switch(
 }
 
 /// Says whether a text is a scenario.
-pub(super) async fn check(body: Bytes) -> Response {
+pub(super) async fn check(Whole(body): Whole) -> Response {
     match text(&body).and_then(|text| scenario::check(text).map_err(Mistake::from)) {
         Ok(_) => answer(json!({"ok": true}).to_string()),
         Err(mistake) => mistake.into_response(),
@@ -111,7 +108,7 @@ pub(super) async fn check(body: Bytes) -> Response {
 }
 
 /// Lets the workers obey another scenario.
-pub(super) async fn replace(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+pub(super) async fn replace(State(shared): State<Arc<Shared>>, Whole(body): Whole) -> Response {
     let view = &shared.view;
     let now = view.clock.now();
     let replaced = text(&body)
@@ -131,7 +128,7 @@ struct Mistake {
     position: Option<(u64, u64)>,
 }
 
-fn text(body: &Bytes) -> Result<&str, Mistake> {
+fn text(body: &[u8]) -> Result<&str, Mistake> {
     std::str::from_utf8(body).map_err(|_| Mistake {
         text: "found a byte that is not UTF-8, expected text".to_owned(),
         position: None,

@@ -34,6 +34,68 @@ pub enum Listen {
 /// Where the page is served unless the command line says. The next port, 8999, is the registry's.
 pub const DEFAULT_PORTS: std::ops::RangeInclusive<u16> = 8990..=8998;
 
+impl Config {
+    /// With these options.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is served, and an option says how. The error names the option.
+    pub fn new(
+        listen: Listen,
+        token: Option<Token>,
+        admin: bool,
+        names: Vec<Names>,
+    ) -> Result<Self> {
+        let given = [
+            ("--admin", admin),
+            ("--http-token", token.is_some()),
+            ("--metrics-names", !names.is_empty()),
+        ];
+        let given = given.into_iter().find(|(_, is_given)| *is_given);
+        if let (Listen::Off, Some((option, _))) = (&listen, given) {
+            let message =
+                "found it with --http off, with which nothing is served: leave one of them out";
+            return Err(Error::invalid(message).at(option));
+        }
+        Ok(Self { listen, token, admin, names })
+    }
+
+    /// Whether at this address metrics are served and no more: others on the network can reach it, and
+    /// need no token.
+    #[must_use]
+    pub fn is_metrics_alone(&self, address: SocketAddr) -> bool {
+        matches!(self.listen, Listen::Metrics(_)) && self.token.is_none() && is_exposed(address)
+    }
+
+    /// Finds an address for the page, as `Listen::bind` does.
+    ///
+    /// # Errors
+    ///
+    /// Those of `Listen::bind`, and when changes are to be taken where metrics alone are served.
+    pub fn bind<T>(
+        &self,
+        look_up: impl Fn(&str) -> Result<SocketAddr>,
+        bind: impl Fn(SocketAddr) -> io::Result<T>,
+    ) -> Result<Option<(T, Option<u16>)>> {
+        let look_up = |text: &str| {
+            let address = look_up(text)?;
+            if self.admin && self.is_metrics_alone(address) {
+                let message = format!(
+                    "found {text}, which others on the network can reach and which shows metrics alone, \
+                     with --admin: expected --http-token as well, or no --admin"
+                );
+                return Err(Error::invalid(message));
+            }
+            Ok(address)
+        };
+        self.listen.bind(self.token.as_ref(), look_up, bind)
+    }
+}
+
+fn is_exposed(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
 impl Listen {
     /// From `--http` and `--metrics-address`.
     ///
@@ -71,7 +133,7 @@ impl Listen {
     /// # Errors
     ///
     /// When it cannot be had; when others on the network would reach it and need no token.
-    pub fn bind<T>(
+    fn bind<T>(
         &self,
         token: Option<&Token>,
         look_up: impl Fn(&str) -> Result<SocketAddr>,
@@ -89,7 +151,7 @@ impl Listen {
             Self::At(text) | Self::Metrics(text) => {
                 let address = look_up(text).map_err(|error| error.at(flag))?;
                 let is_page = matches!(self, Self::At(_));
-                if is_page && token.is_none() && !address.ip().to_canonical().is_loopback() {
+                if is_page && token.is_none() && is_exposed(address) {
                     let message = format!(
                         "found {text}, which others on the network can reach: expected \
                          --http-token as well, or an address of this machine alone, such as \
@@ -224,6 +286,37 @@ mod tests {
         }
         for address in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
             assert!(!bind(address, None, &[]).contains("token"), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_would_do_nothing_is_refused() {
+        let token: Token = "0123456789abcdef".parse().unwrap();
+        let refused = |listen, token: Option<&Token>, admin, names: &[Names]| {
+            let config = Config::new(listen, token.cloned(), admin, names.to_vec());
+            let look_up = |text: &str| text.parse().map_err(|_| Error::invalid("no address"));
+            let bound = config.and_then(|config| config.bind(look_up, Ok));
+            bound.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        for (error, option) in [
+            (refused(Listen::Off, None, true, &[]), "--admin"),
+            (refused(Listen::Off, Some(&token), false, &[]), "--http-token"),
+            (refused(Listen::Off, None, false, &[Names::Otel]), "--metrics-names"),
+        ] {
+            assert!(error.starts_with(&format!("{option}: found it with --http off")), "{error}");
+        }
+        let exposed = || Listen::Metrics("0.0.0.0:1".into());
+        let error = refused(exposed(), None, true, &[]);
+        assert!(error.starts_with("--metrics-address: found 0.0.0.0:1, which others"), "{error}");
+        assert!(error.ends_with("expected --http-token as well, or no --admin"), "{error}");
+        let local = || Listen::Metrics("127.0.0.1:1".into());
+        for taken in [
+            refused(exposed(), Some(&token), true, &[]),
+            refused(exposed(), None, false, &[Names::Otel]),
+            refused(local(), None, true, &[]),
+            refused(Listen::Off, None, false, &[]),
+        ] {
+            assert_eq!(taken, "");
         }
     }
 

@@ -15,8 +15,8 @@ use crate::http_server::{self, Hosts};
 /// Decides which requests are taken.
 ///
 /// A browser sends requests to this server for pages of others, and lets pages of others read the
-/// answers when their name resolves to this machine. So the host has to be one of this server, the
-/// origin has to be the server itself, and a change needs a header that only a page of ours, or a
+/// answers when their name resolves to this machine. So the host has to be one of this server unless
+/// a token is asked for, the origin has to be the server itself, and a change needs a header that only a page of ours, or a
 /// program, can send: for another page's request with it, a browser asks first and is refused.
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -54,7 +54,9 @@ impl Guard {
     pub(super) fn refuse<B>(&self, request: &Request<B>) -> Option<Refusal> {
         let (uri, headers) = (request.uri(), request.headers());
         let (path, is_read) = (uri.path(), matches!(*request.method(), Method::GET | Method::HEAD));
-        if let Some((status, text)) = self.hosts.refuse_host(uri, request.version(), headers) {
+        if self.checks_host()
+            && let Some((status, text)) = self.hosts.refuse_host(uri, request.version(), headers)
+        {
             return Some(Refusal { status, text });
         }
         if let Some(refusal) = self.refuse_stranger(path, headers) {
@@ -77,6 +79,13 @@ impl Guard {
             }
         }
         if is_read { None } else { self.refuse_change(headers) }
+    }
+
+    /// Whether requests for any host but those of this server are refused. A page of a name that
+    /// resolves to this machine knows no token, and metrics alone are meant for others on the network,
+    /// who have names of their own for it.
+    fn checks_host(&self) -> bool {
+        self.token.is_none() && !self.is_metrics_alone
     }
 
     /// Why a client that does not know the token is not served, if there is one.

@@ -8,11 +8,13 @@ mod api;
 mod cache;
 mod changes;
 mod config;
+mod extract;
 mod fleet;
 mod guard;
 mod metrics;
 mod numbers;
 mod observe;
+mod paced;
 mod page;
 mod routes;
 mod scenario;
@@ -67,13 +69,12 @@ impl Admin {
         listener.set_nonblocking(true)?;
         let machine = sysinfo::System::host_name().ok();
         let configured = config.listen.host().to_owned();
-        let is_exposed = !listener.local_addr()?.ip().to_canonical().is_loopback();
-        let is_metrics = matches!(config.listen, Listen::Metrics(_));
+        let is_metrics_alone = config.is_metrics_alone(listener.local_addr()?);
         let guard = Guard {
             hosts: Hosts { configured, machine, option: "--http" },
             token: config.token.clone(),
             admin: config.admin,
-            is_metrics_alone: is_metrics && is_exposed && config.token.is_none(),
+            is_metrics_alone,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {

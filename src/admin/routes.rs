@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Path, RawQuery, Request, State},
+    extract::{RawQuery, Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -14,8 +14,10 @@ use super::{
     cache::Cache,
     changes,
     config::Config,
+    extract::Segment,
     guard::{Guard, Refusal, harden},
     metrics::Metrics,
+    paced::Paced,
     page,
     stream::Stream,
     table,
@@ -32,6 +34,7 @@ pub(super) struct Shared {
     functions: Cache<String>,
     calls: Cache<String>,
     table: Cache<String>,
+    instances: Paced<api::Asked, String>,
 }
 
 type Served = State<Arc<Shared>>;
@@ -47,6 +50,7 @@ pub(super) fn router(view: Arc<View>, config: &Config, guard: Guard) -> Router {
         functions: Cache::new(),
         calls: Cache::new(),
         table: Cache::new(),
+        instances: Paced::new(),
     };
     Router::new()
         .route("/", get(index))
@@ -84,7 +88,7 @@ async fn index(headers: HeaderMap) -> Response {
     page::file("", &headers).unwrap_or_else(not_found)
 }
 
-async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
+async fn file(Segment(name): Segment, headers: HeaderMap) -> Response {
     page::file(&name, &headers).unwrap_or_else(not_found)
 }
 
@@ -135,8 +139,11 @@ async fn scenario(State(shared): Served) -> Response {
 }
 
 async fn instances(State(shared): Served, RawQuery(query): RawQuery) -> Response {
+    let Shared { view, instances, .. } = &*shared;
     match api::Asked::parse(&query.unwrap_or_default()) {
-        Ok(asked) => json(api::instances(&shared.view, &asked)),
+        Ok(asked) => {
+            json(instances.get(&view.clock, asked, |asked| api::instances(view, asked)).await)
+        }
         Err(text) => Refusal::new(StatusCode::BAD_REQUEST, text).into_response(),
     }
 }

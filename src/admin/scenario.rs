@@ -12,8 +12,8 @@ use crate::{
 /// The scenario that the workers obey, and what is known of how it was written.
 #[derive(Debug, Default)]
 pub(super) struct Current {
-    /// One that came over HTTP, and its text.
-    edited: Mutex<Option<(Arc<Scenario>, String)>>,
+    /// One that came over HTTP.
+    edited: Mutex<Option<Arc<Scenario>>>,
     /// What was last seen of the faults, and how often it had changed.
     seen: Mutex<(Vec<Seen>, u64)>,
 }
@@ -27,15 +27,15 @@ pub(super) const EDITED: &str = "edited";
 impl Current {
     /// What the scenario is called.
     pub(super) fn name(&self, fleet: &Fleet) -> String {
-        if self.edited(fleet).is_some() {
+        let edited = self.edited.lock();
+        if edited
+            .as_ref()
+            .zip(current(fleet))
+            .is_some_and(|(edited, now)| Arc::ptr_eq(edited, &now))
+        {
             return EDITED.to_owned();
         }
         fleet.scenario.as_ref().map_or_else(|| "plain".to_owned(), ToString::to_string)
-    }
-
-    /// The scenario as it was written, if it was.
-    pub(super) fn text(&self, fleet: &Fleet) -> Option<String> {
-        self.edited(fleet).or_else(|| fleet.scenario.as_ref()?.text().ok())
     }
 
     /// Lets all workers obey a scenario of this text.
@@ -48,7 +48,7 @@ impl Current {
         for worker in &fleet.workers {
             worker.set_scenario(Arc::clone(&scenario), now);
         }
-        *self.edited.lock() = Some((scenario, text.to_owned()));
+        *self.edited.lock() = Some(scenario);
         Ok(())
     }
 
@@ -64,20 +64,16 @@ impl Current {
         }
         *version
     }
+}
 
-    /// The text that came over HTTP, unless another scenario has taken its place.
-    fn edited(&self, fleet: &Fleet) -> Option<String> {
-        let now = fleet.workers.first()?.scenario();
-        let edited = self.edited.lock();
-        let (edited, text) = edited.as_ref()?;
-        Arc::ptr_eq(edited, &now).then(|| text.clone())
-    }
+/// The scenario that is in force.
+pub(super) fn current(fleet: &Fleet) -> Option<Arc<Scenario>> {
+    fleet.workers.first().map(|worker| worker.scenario())
 }
 
 /// The faults of the scenario, which all workers share.
 pub(super) fn faults(fleet: &Fleet) -> Vec<Arc<Fault>> {
-    let worker = fleet.workers.first();
-    worker.map(|worker| worker.scenario().faults().to_vec()).unwrap_or_default()
+    current(fleet).map(|scenario| scenario.faults().to_vec()).unwrap_or_default()
 }
 
 /// Reads a scenario, which may name no file of this machine.

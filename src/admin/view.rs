@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) pairs: VecDeque<Pair>,
     pub(super) marks: VecDeque<Mark>,
     pub(super) snapshot: Option<Snapshot>,
+    /// When what the threads of calls have left was taken in last.
+    drained: Moment,
     faults_version: u64,
     new_marks: Vec<Mark>,
     number: u64,
@@ -60,6 +62,8 @@ pub(super) struct State {
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
 /// Instances that ended are forgotten with every snapshot of this many.
 const FORGETTING: u64 = 60;
+/// Readers let what happened be taken in at most as often.
+const FRESH: Duration = Duration::from_millis(100);
 const MAX_HISTORY: usize = 300;
 const MAX_PAIRS: usize = 1000;
 const MAX_MARKS: usize = 100;
@@ -80,6 +84,7 @@ impl View {
             pairs: VecDeque::new(),
             marks: VecDeque::new(),
             snapshot: None,
+            drained: Moment::default(),
             faults_version: 0,
             new_marks: Vec::new(),
             number: 0,
@@ -116,7 +121,7 @@ impl View {
         let now = self.clock.now();
         let mut state = self.state.lock();
         let state = &mut *state;
-        self.observatory.drain(&mut state.observed, now);
+        self.drain(state, now);
         state.observed.strip.tick(&self.fleet.workers, state.before, now);
         state.instances = self.count_instances(state, now);
         let lateness = self.fleet.lateness();
@@ -151,13 +156,20 @@ impl View {
         }
     }
 
-    /// What was seen, up to this moment.
+    /// What was seen, up to a moment ago.
     pub(super) fn up_to_date(&self) -> MutexGuard<'_, State> {
         let now = self.clock.now();
         self.read_at.store(now.as_nanos(), Ordering::Relaxed);
         let mut state = self.state.lock();
-        self.observatory.drain(&mut state.observed, now);
+        if state.drained + FRESH <= now {
+            self.drain(&mut state, now);
+        }
         state
+    }
+
+    fn drain(&self, state: &mut State, now: Moment) {
+        self.observatory.drain(&mut state.observed, now);
+        state.drained = now;
     }
 
     /// The latest event, and those that follow.

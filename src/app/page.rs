@@ -37,7 +37,7 @@ pub(super) fn bind(config: &admin::Config) -> Result<Option<BoundPage>> {
     let bind = |address| {
         sockets::bind(address).and_then(Bound::listen).and_then(tokio::net::TcpListener::into_std)
     };
-    config.listen.bind(config.token.as_ref(), look_up, bind)
+    config.bind(look_up, bind)
 }
 
 /// What the page is about: these workers, and what is recorded of them.

@@ -45,6 +45,10 @@ pub struct CallArgs {
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
     pub deadline: Duration,
 
+    /// Show how long the calls took as a histogram as well
+    #[arg(long)]
+    pub histogram: bool,
+
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -118,6 +122,10 @@ pub struct LoadArgs {
     /// --record; it is continued if it is a record already
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+
+    /// Show how long the calls took as a histogram as well
+    #[arg(long)]
+    pub histogram: bool,
 
     /// Print JSON
     #[arg(long)]

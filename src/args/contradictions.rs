@@ -1,4 +1,4 @@
-//! Options of `call` and `load` that cannot be together.
+//! Options of `call`, `load` and `replay` that cannot be together.
 
 use clap::{ArgMatches, parser::ValueSource};
 
@@ -11,7 +11,8 @@ const BODIES: [Named; 4] = [
     ("data_bytes", "--data-bytes"),
     ("json_body", "--json-body"),
 ];
-const IMAGES: [Named; 2] = [("image", "an image"), ("functions", "--functions")];
+const IMAGES: [Named; 3] =
+    [("image", "an image"), ("trace", "a trace"), ("functions", "--functions")];
 const OF_2025: [Named; 2] = [("address", "--address"), ("database_address", "--database-address")];
 const OF_ETCD: [Named; 3] = [
     ("etcd_endpoints", "--etcd-endpoint"),
@@ -26,7 +27,7 @@ const OF_TODAY: [Named; 5] = [
     ("proto_path", "--proto-path"),
 ];
 
-/// What is wrong with what was typed for one of the two commands, in one line. Variables of the
+/// What is wrong with what was typed for one of these commands, in one line. Variables of the
 /// environment may be meant for other commands, so they contradict nothing.
 pub(super) fn of(matches: &ArgMatches) -> Option<String> {
     let is_given = |id: &str| {

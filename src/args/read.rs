@@ -29,7 +29,7 @@ impl Cli {
         let mut cli =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut parser))?;
         cli.environment = Environment::of(&parser, &matches);
-        if let Some(("call" | "load", matches)) = matches.subcommand()
+        if let Some(("call" | "load" | "replay", matches)) = matches.subcommand()
             && let Some(line) = contradictions::of(matches)
         {
             let kind = clap::error::ErrorKind::ArgumentConflict;
@@ -152,6 +152,12 @@ fn models(matches: &ArgMatches) -> Result<(Vec<named::Named>, bool), String> {
 pub(super) fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok().filter(|rate| (1e-3..=1e7).contains(rate));
     rate.ok_or_else(|| "expected a number between 0.001 and 10000000".into())
+}
+
+/// A factor, or a number of cores.
+pub(super) fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse::<f64>().ok().filter(|factor| (1e-6..=1e6).contains(factor));
+    factor.ok_or_else(|| "expected a number between 0.000001 and 1000000".into())
 }
 
 /// A number of bytes.

@@ -13,7 +13,7 @@ use strum::VariantNames;
 use tracing_subscriber::filter::Targets;
 
 use super::{
-    EtcdArgs, ModelArgs, RecordArgs, ServerTlsArgs,
+    EtcdArgs, ModelArgs, OtlpArgs, RecordArgs, ServerTlsArgs,
     read::{buffer_size, log_level, size},
 };
 use crate::{
@@ -281,6 +281,10 @@ pub struct ServerArgs {
     /// The record.
     #[command(flatten)]
     pub record: RecordArgs,
+
+    /// Spans of calls.
+    #[command(flatten)]
+    pub otlp: OtlpArgs,
 
     /// How long the events for a listener that disconnected are kept for its return; a plain
     /// number is seconds

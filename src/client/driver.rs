@@ -30,6 +30,8 @@ pub(super) struct Counters {
 
 /// So many calls are sent at most before those that were sent, and answers, have their turn.
 const AT_ONCE: usize = 64;
+/// A run that is stopped goes on for as long at most.
+const SHORT: Duration = Duration::from_millis(100);
 
 impl Driver {
     /// Opens the connections of the thread with this number.
@@ -67,7 +69,9 @@ impl Driver {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let tasks = TaskTracker::new();
         for (count, (number, intended)) in self.arrivals().enumerate() {
-            self.clock.sleep_until(began + intended.at).await;
+            if self.stopped_before(began + intended.at).await {
+                break;
+            }
             if count % AT_ONCE == AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
@@ -78,7 +82,14 @@ impl Driver {
             tasks.spawn(async move {
                 let request = &load.requests[intended.function];
                 let sent = clock.now();
-                let outcome = connection.call(request, number as i64, load.deadline).await;
+                let outcome = match &load.starts {
+                    None => connection.call(request, number as i64, load.deadline).await,
+                    Some(starts) => {
+                        let function = intended.function;
+                        let call = (function, request, number as i64);
+                        Box::pin(starts.call(&connection, call, load.deadline)).await
+                    }
+                };
                 let ended = clock.now();
                 calls.lock().push(Sent::new(intended, [began, sent, ended], &outcome));
                 counters.ended.fetch_add(1, Ordering::Relaxed);
@@ -90,10 +101,23 @@ impl Driver {
         (calls, self.clock.now())
     }
 
+    /// Sleeps until this moment; says whether the run was stopped. A short sleep is not interrupted.
+    async fn stopped_before(&self, moment: Moment) -> bool {
+        let sleep = self.clock.sleep_until(moment);
+        if moment - self.clock.now() < SHORT {
+            sleep.await;
+            return self.load.stop.is_cancelled();
+        }
+        tokio::select! {
+            () = self.load.stop.cancelled() => true,
+            () = sleep => false,
+        }
+    }
+
     /// The arrivals that are this thread's, with their numbers.
     fn arrivals(&self) -> impl Iterator<Item = (usize, Arrival)> {
         let is_own = |number| self.place(number).0 == self.number;
-        self.load.schedule.clone().enumerate().filter(move |(number, _)| is_own(*number))
+        self.load.schedule.arrivals().enumerate().filter(move |(number, _)| is_own(*number))
     }
 
     fn place(&self, number: usize) -> (usize, usize) {

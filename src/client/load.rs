@@ -6,9 +6,10 @@ use std::{
 
 use hyperfake_predictor::{Error, Result};
 use tokio::{runtime::Builder, sync::oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Request, Schedule, Sent, Target,
+    Arrivals, Request, Sent, Starts, Target,
     driver::{Counters, Driver},
 };
 use crate::clock::{Clock, Moment, precise};
@@ -28,9 +29,13 @@ pub struct Load {
     /// The longest that each call may take.
     pub deadline: Duration,
     /// When calls are sent, and which.
-    pub schedule: Schedule,
+    pub schedule: Arc<dyn Arrivals>,
     /// Whether each function is called once on each connection before.
     pub warm_up: bool,
+    /// What lets calls of functions succeed that have no instance yet; without it they fail.
+    pub starts: Option<Arc<Starts>>,
+    /// Ends the run early: no more calls are sent.
+    pub stop: CancellationToken,
 }
 
 /// What came of it.

@@ -5,6 +5,7 @@ mod closed_loop;
 mod connection;
 mod driver;
 mod first_call;
+mod first_start;
 mod health;
 mod link;
 mod load;
@@ -18,10 +19,11 @@ pub use self::{
     closed_loop::{Repeated, Repetition, Sample, repeat},
     connection::{Connection, Instance, Peer, Target},
     first_call::first_calls,
+    first_start::Starts,
     health::{Health, health},
     load::{Load, Loaded, Progress},
     load_record::{FunctionNames, LoadRecord, Run},
     request::{Answer, Method, Request},
-    schedule::{Arrival, Schedule},
+    schedule::{Arrival, Arrivals, Schedule},
     sent::{Sent, Timing},
 };

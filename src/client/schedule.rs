@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// A call that is to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,6 +7,12 @@ pub struct Arrival {
     pub at: Duration,
     /// Which of the functions it calls.
     pub function: usize,
+}
+
+/// When calls are sent, and which.
+pub trait Arrivals: fmt::Debug + Send + Sync {
+    /// The calls, in the order of their moments: the same ones each time.
+    fn arrivals(&self) -> Box<dyn Iterator<Item = Arrival> + Send>;
 }
 
 /// Generated arrivals: evenly spaced, or with random gaps around the same mean. They go to the
@@ -35,6 +41,12 @@ impl Schedule {
     pub fn poisson(rate: f64, length: Duration, functions: usize, seed: u64) -> Self {
         let random = Some(fastrand::Rng::with_seed(seed));
         Self { random, ..Self::even(rate, length, functions) }
+    }
+}
+
+impl Arrivals for Schedule {
+    fn arrivals(&self) -> Box<dyn Iterator<Item = Arrival> + Send> {
+        Box::new(self.clone())
     }
 }
 

@@ -19,6 +19,7 @@ mod lateness;
 pub mod manual;
 mod moment;
 pub mod precise;
+mod steps;
 mod throttle;
 mod timers;
 pub mod virtual_time;
@@ -38,6 +39,7 @@ use self::{
 pub use self::{
     lateness::{Lateness, LatenessMonitor},
     moment::Moment,
+    steps::Steps,
     throttle::Throttle,
 };
 

@@ -87,6 +87,14 @@ impl Timers {
         Some((deadline, waker))
     }
 
+    /// The same, unless it ends behind this moment.
+    pub(super) fn take_first_before(&self, until: Moment) -> Option<(Moment, Waker)> {
+        let mut state = self.state.lock();
+        let first = state.sleeps.first_entry().filter(|first| first.key().0 <= until)?;
+        let ((deadline, _), waker) = first.remove_entry();
+        Some((deadline, waker))
+    }
+
     pub(super) fn first_deadline(&self) -> Option<Moment> {
         self.state.lock().sleeps.first_key_value().map(|((deadline, _), _)| *deadline)
     }

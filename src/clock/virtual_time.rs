@@ -80,6 +80,26 @@ impl VirtualTime {
         self.clock.clone()
     }
 
+    /// Ends the sleep that ends first, and lets time pass until then, if that is not behind `until`; else
+    /// lets it pass until `until`. Says whether there was one.
+    pub(super) fn end_first_before(&self, until: Moment) -> bool {
+        match self.clock.0.timers.take_first_before(until) {
+            Some((deadline, waker)) => {
+                self.now.fetch_max(deadline.as_nanos(), Ordering::AcqRel);
+                waker.wake();
+                true
+            }
+            None => {
+                self.now.fetch_max(until.as_nanos(), Ordering::AcqRel);
+                false
+            }
+        }
+    }
+
+    pub(super) fn first_deadline(&self) -> Option<Moment> {
+        self.clock.0.timers.first_deadline()
+    }
+
     /// Lets a runtime of this many threads drive this time; it can have no hooks of its own for
     /// threads that park. The thread that calls `block_on` is one of them only in a runtime of the
     /// current thread: in any other, everything that runs in virtual time has to be spawned.

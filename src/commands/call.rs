@@ -10,7 +10,7 @@ use crate::{
     args::CallArgs,
     client::{self, Connection, Instance, Repeated, Repetition, Request, Sample},
     clock::precise,
-    report::{CallReport, Percentiles, format},
+    report::{CallReport, Histogram, Percentiles, format},
 };
 
 /// Makes the calls. Calls that fail are a part of what is shown.
@@ -48,7 +48,7 @@ async fn call_worker(args: &CallArgs, connection: &Connection, body: &Body) -> R
         instance_name: Some(format::foreign(&name)),
         // A worker may claim to have waited for longer than a number holds.
         cold_start_ns: Some(u64::try_from(cold_start.as_nanos()).unwrap_or(u64::MAX)),
-        ..numbers(repeated)
+        ..numbers(repeated, args.histogram)
     })
 }
 
@@ -71,7 +71,12 @@ async fn call_through(
     let instance = first.as_ref().and_then(|answer| answer.instance.as_deref());
     let instance = instance.map(format::foreign);
     let answer = first.map(|answer| body.show(answer.message)).transpose()?;
-    Ok(CallReport { function_id: function.id, instance_id: instance, answer, ..numbers(repeated) })
+    Ok(CallReport {
+        function_id: function.id,
+        instance_id: instance,
+        answer,
+        ..numbers(repeated, args.histogram)
+    })
 }
 
 fn repetition(args: &CallArgs, request: Request, patience: Duration) -> Repetition {
@@ -79,10 +84,14 @@ fn repetition(args: &CallArgs, request: Request, patience: Duration) -> Repetiti
     Repetition { request, calls, concurrency, deadline, patience }
 }
 
-fn numbers(repeated: Repeated) -> CallReport {
+fn numbers(repeated: Repeated, histogram: bool) -> CallReport {
     let Repeated { samples, errors, took, .. } = repeated;
     let percentiles =
         |value: fn(&Sample) -> Option<f64>| Percentiles::of(samples.iter().filter_map(value));
+    let histogram = histogram.then(|| {
+        let observed: Vec<_> = samples.iter().map(|sample| nanoseconds(sample.observed)).collect();
+        Histogram::of(&observed)
+    });
     let predicted = |sample: &Sample| Some(nanoseconds(sample.trailers?.runtime));
     CallReport {
         calls: samples.len(),
@@ -90,6 +99,7 @@ fn numbers(repeated: Repeated) -> CallReport {
         seconds: took.as_secs_f64(),
         predicted_ns: percentiles(predicted),
         observed_ns: percentiles(|sample| Some(nanoseconds(sample.observed))),
+        observed_histogram: histogram.flatten(),
         difference_ns: percentiles(|sample| {
             Some(nanoseconds(sample.observed) - nanoseconds(sample.trailers?.runtime))
         }),

@@ -44,7 +44,7 @@ pub(super) async fn register(image: &str, etcd: &EtcdArgs) -> Result<String> {
     put(&store, &new_function(image.to_owned(), &FunctionLimitArgs::default())?).await
 }
 
-async fn put(store: &EtcdStore, function: &Metadata) -> Result<String> {
+pub(super) async fn put(store: &EtcdStore, function: &Metadata) -> Result<String> {
     let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes());
     let id = id.into_uuid().to_string();
     store.put(&id, function).await.map_err(failed)?;
@@ -98,7 +98,7 @@ fn etcd(target: &FunctionTargetArgs) -> Result<EtcdStore> {
     EtcdStore::new(&config::etcd(&target.etcd, false)?).map_err(failed)
 }
 
-fn new_function(image: String, limits: &FunctionLimitArgs) -> Result<Metadata> {
+pub(super) fn new_function(image: String, limits: &FunctionLimitArgs) -> Result<Metadata> {
     let mut function = Metadata {
         image: Some(Image::default()),
         config: Some(Config {
@@ -159,10 +159,10 @@ fn unknown(id: &str) -> Error {
     Error::not_found(format!("there is no function with the id '{}'", id.escape_debug()))
 }
 
-fn failed(error: StoreError) -> Error {
+pub(super) fn failed(error: StoreError) -> Error {
     Error::unavailable("cannot use etcd").with_source(error).at("--etcd-endpoint")
 }
 
-fn refused(error: StoreError) -> Error {
+pub(super) fn refused(error: StoreError) -> Error {
     Error::unavailable("cannot register the function").with_source(error).at("--database-address")
 }

@@ -1,20 +1,19 @@
 //! `hyperfake load`: sends calls on a schedule, whether or not earlier ones were answered.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, Result};
+use tokio_util::sync::CancellationToken;
 
 use super::{Output, body::Body, target, through};
 use crate::{
     args::LoadArgs,
     client::{
-        self, Connection, FunctionNames, Instance, Load, LoadRecord, Loaded, Progress, Request,
-        Run, Schedule, Sent, Target,
+        self, Connection, FunctionNames, Instance, Load, LoadRecord, Loaded, Request, Run,
+        Schedule, Sent, Target,
     },
-    clock::precise,
+    clock::{Clock, precise},
+    report::Progress,
 };
 
 mod csv;
@@ -72,10 +71,12 @@ pub async fn run(args: LoadArgs) -> Result<Output> {
         connections: args.connections as usize,
         threads,
         deadline: args.deadline,
-        schedule: schedule(&args, functions.len()),
+        schedule: Arc::new(schedule(&args, functions.len())),
         warm_up: !args.no_warm_up,
+        starts: None,
+        stop: CancellationToken::new(),
     };
-    let loaded = load.run(&clock, show).await;
+    let loaded = run_with_progress(&args, load, &clock).await;
     let instances: Vec<_> = functions.iter().filter_map(|one| one.instance.clone()).collect();
     connection.stop_all(&instances, args.deadline).await;
     let Loaded { calls, began, took, waited } = loaded?;
@@ -94,7 +95,7 @@ pub async fn run(args: LoadArgs) -> Result<Output> {
             function.cold_start = Some(instance.start + waited);
         }
     }
-    let report = numbers::report(args.rate, took, &functions, &calls);
+    let report = numbers::report(&args, took, &functions, &calls);
     let text = if args.json { report.json() } else { report.text() };
     Ok(Output { text, succeeded: report.succeeded() })
 }
@@ -122,9 +123,17 @@ fn schedule(args: &LoadArgs, functions: usize) -> Schedule {
     }
 }
 
-fn show(progress: Progress) {
-    let Progress { elapsed, sent, ended } = progress;
-    let _ = writeln!(io::stderr(), "{} s: {sent} sent, {ended} ended", elapsed.as_secs());
+async fn run_with_progress(args: &LoadArgs, load: Load, clock: &Clock) -> Result<Loaded> {
+    // With random gaps there may be some more or less.
+    let calls = args.rate * args.duration.as_secs_f64();
+    let progress = Progress::new("calls", calls.ceil() as u64);
+    let show = |client::Progress { sent, ended, .. }| {
+        progress.message(format!("{sent} sent"));
+        progress.set(ended as u64);
+    };
+    let loaded = load.run(clock, show).await?;
+    progress.finish();
+    Ok(loaded)
 }
 
 /// The longest that a call of this function waited for its instance.

@@ -3,18 +3,24 @@
 
 mod body;
 pub mod call;
+pub mod clone;
+pub mod compare;
 pub mod completions;
 pub mod doctor;
+pub mod fit;
 pub mod function;
 pub mod health;
 pub mod load;
+pub mod measure;
 pub mod models;
 pub mod plot;
 pub mod predict;
+pub mod replay;
 pub mod scenario;
 pub mod server;
 mod target;
 mod through;
+pub mod top;
 
 /// What a command shows on standard output, and whether what it looked at is as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]

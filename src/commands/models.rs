@@ -13,7 +13,7 @@ use crate::{
     args::{ModelsArgs, ModelsCommand},
     backends::{self, Choice},
     config::Models,
-    report::{self, ModelList},
+    report::{self, ModelList, Progress},
 };
 
 /// Only what no model should predict: a day.
@@ -29,7 +29,14 @@ pub fn run(args: ModelsArgs) -> Result<Output> {
     if let Some(ModelsCommand::Check(args)) = args.command {
         let choice = Choice { ort_library: args.ort_lib, ..Choice::default() };
         let backends = backends::all(&choice);
-        let files: Vec<_> = args.files.iter().map(|uri| check::check(uri, &backends)).collect();
+        let progress = Progress::new("checking", args.files.len() as u64);
+        let files = args.files.iter().zip(0..).map(|(uri, number)| {
+            progress.set(number);
+            progress.message(uri.to_string());
+            check::check(uri, &backends)
+        });
+        let files: Vec<_> = files.collect();
+        progress.finish();
         let succeeded = files.iter().all(|file| file.problems.is_empty());
         let text = match args.json {
             true => report::check_json(&files),

@@ -113,10 +113,12 @@ impl Signals {
                     None => pending().await,
                 }
             };
+            // In this order: files that are to be reloaded are, also when the process is told to stop right after.
             tokio::select! {
+                biased;
+                () = hangup => {}
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
-                () = hangup => {}
             }
             if !self.reloads {
                 return;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
 
+use super::function;
 use crate::{
     args::{ClientTlsArgs, LeafArgs, TargetArgs},
     client::{Connection, Instance, Peer, Target},
@@ -65,7 +66,7 @@ pub(super) fn tls(
     }
 }
 
-fn files(args: &ClientTlsArgs) -> ClientFiles {
+pub(super) fn files(args: &ClientTlsArgs) -> ClientFiles {
     let ClientTlsArgs { tls_ca, tls_cert, tls_key, tls_server_name } = args.clone();
     ClientFiles { ca: tls_ca, identity: tls_cert.zip(tls_key), server_name: tls_server_name }
 }
@@ -75,6 +76,15 @@ pub(super) async fn connect(target: &Target, clock: &Clock) -> Result<Connection
     Connection::open(target, clock).await.map_err(|error| error.at(flag(target.peer)))
 }
 
+/// Where functions are registered. Nothing is sent yet.
+pub(super) fn registry(target: &TargetArgs) -> Result<HttpStore> {
+    let store = config::store_url(&target.database_address)?;
+    match store.scheme() {
+        "https" => Ok(HttpStore::with_tls(store, &ClientTls::load(&files(&target.tls))?)),
+        _ => HttpStore::new(store).map_err(function::refused),
+    }
+}
+
 /// Registers a function with this image and starts an instance of it, each within the deadline.
 pub(super) async fn start(
     target: &TargetArgs,
@@ -82,19 +92,10 @@ pub(super) async fn start(
     image: &str,
     deadline: Duration,
 ) -> Result<Instance> {
-    let unregistered = |error| {
-        Error::unavailable("cannot register the function")
-            .with_source(error)
-            .at("--database-address")
-    };
-    let store = config::store_url(&target.database_address)?;
-    let store = match store.scheme() {
-        "https" => HttpStore::with_tls(store, &ClientTls::load(&files(&target.tls))?),
-        _ => HttpStore::new(store).map_err(unregistered)?,
-    };
+    let store = registry(target)?;
     let clock = connection.clock();
     let function = tokio::select! {
-        registered = store.register(image) => registered.map_err(unregistered)?,
+        registered = store.register(image) => registered.map_err(function::refused)?,
         () = clock.sleep_until(clock.now() + deadline) => {
             let deadline = format::duration(deadline);
             let message = format!("the function registry does not answer within {deadline}");

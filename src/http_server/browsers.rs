@@ -23,7 +23,7 @@ use axum::{
 pub struct Hosts {
     /// The host that the server was told to serve at.
     pub configured: String,
-    /// The machine's own name; with any domain, it is the machine as well.
+    /// The machine's own name, in full: of its first part with another domain, anyone may be the owner.
     pub machine: Option<String>,
     /// The option that configured the host, for the text of a refusal.
     pub option: &'static str,
@@ -115,12 +115,8 @@ impl Hosts {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         let name = authority.host().trim_end_matches('.').to_ascii_lowercase();
         let address = name.trim_start_matches('[').trim_end_matches(']');
-        let is_machine = |machine: &String| {
-            let machine = machine.to_ascii_lowercase();
-            let label = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-            // A machine that was given no name is called so, and the domain may be anyone's.
-            label(&machine) != "localhost" && label(&machine) == label(&name)
-        };
+        let is_machine =
+            |machine: &String| name.eq_ignore_ascii_case(machine.trim_end_matches('.'));
         address.parse::<IpAddr>().is_ok()
             || !name.contains('.')
             || PRIVATE_DOMAINS.iter().any(|domain| name.ends_with(domain))
@@ -182,17 +178,27 @@ mod tests {
             "node3.local",
             "DB.example.org.:80",
             "gpu7:8999",
-            "gpu7.cluster.example.org:8999",
+            "GPU7.lab:8999",
+            "gpu7.lab.",
         ] {
             assert_eq!(status(&[(HOST, known)]), None, "{known}");
         }
-        for strange in ["evil.example:8999", "127.0.0.1.evil.example", "localhost.evil.example", ""]
-        {
+        for strange in [
+            "evil.example:8999",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "gpu7.evil.example:8999",
+            "gpu7.lab.evil.example",
+            "",
+        ] {
             assert_eq!(status(&[(HOST, strange)]), Some(421), "{strange}");
         }
-        let machine = Some("localhost.localdomain".into());
-        let hosts = Hosts { machine, ..hosts() };
-        assert!(!hosts.is_known("localhost.evil.example"));
+        for (machine, strange) in
+            [("vm", "vm.evil.example"), ("localhost.localdomain", "localhost.evil.example")]
+        {
+            let hosts = Hosts { machine: Some(machine.into()), ..hosts() };
+            assert!(hosts.is_known(machine) && !hosts.is_known(strange), "{strange}");
+        }
     }
 
     #[test]

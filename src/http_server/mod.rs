@@ -150,8 +150,11 @@ async fn answer(
     let answer = tokio::time::timeout(body_time, router.call(request.map(Body::new))).await;
     place.used().answer();
     let answer = answer.unwrap_or_else(|_| {
-        let text = format!("the request's body did not come within {} s", body_time.as_secs());
-        let close = [(header::CONNECTION, "close")];
+        let within = body_time.as_secs();
+        let text = format!(
+            "{{\"error\": \"found a part of the request's body, expected all of it within {within} s\"}}"
+        );
+        let close = [(header::CONNECTION, "close"), (header::CONTENT_TYPE, "application/json")];
         Ok((StatusCode::REQUEST_TIMEOUT, close, text).into_response())
     });
     answer.map(|answer| answer.map(|body| Body::new(Progress::new(body, place.used()))))

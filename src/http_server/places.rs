@@ -44,14 +44,18 @@ pub(super) struct Used {
     taken: Arc<Taken>,
 }
 
+/// Connections on which nothing was answered are many when they are more than this part of a peer's.
+const SILENT: usize = 4;
+
 impl Places {
     pub(super) fn new(most: usize, most_of_a_peer: usize) -> Arc<Self> {
         let (taken, next) = (Mutex::default(), AtomicU64::new(0));
         Arc::new(Self { most, most_of_a_peer, taken, next })
     }
 
-    /// Takes a place. If there is none, the connection that was of use the longest ago loses its
-    /// own: one of this peer, or one of the peer that has most.
+    /// Takes a place. If there is none, a connection of this peer, or of the peer that has most, loses
+    /// its own: the oldest of those on which nothing was answered yet, if they are many, and else the
+    /// one that was of use the longest ago.
     pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Place {
         let (used, answered) = (AtomicU64::new(self.now()), AtomicU64::new(0));
         let new = Arc::new(Taken { peer, used, answered, lost: CancellationToken::new() });
@@ -64,9 +68,13 @@ impl Places {
         } else {
             None
         };
-        let of_it = taken.iter().enumerate().filter(|(_, place)| Some(place.peer) == gives_way);
-        let oldest = of_it.min_by_key(|(_, place)| place.used.load(Ordering::Relaxed));
-        if let Some((index, _)) = oldest {
+        let of_it = || taken.iter().enumerate().filter(|(_, place)| Some(place.peer) == gives_way);
+        // A few have just come, and will be of use.
+        let few = self.most_of_a_peer / SILENT;
+        let silent = of_it().filter(|(_, place)| place.is_silent()).count();
+        let gives_way = of_it().filter(|(_, place)| silent <= few || place.is_silent());
+        let oldest = gives_way.min_by_key(|(_, place)| place.used.load(Ordering::Relaxed));
+        if let Some(index) = oldest.map(|(index, _)| index) {
             taken.swap_remove(index).lost.cancel();
         }
         taken.push(Arc::clone(&new));
@@ -75,6 +83,12 @@ impl Places {
 
     fn now(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Taken {
+    fn is_silent(&self) -> bool {
+        self.answered.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -128,6 +142,19 @@ mod tests {
         drop((first, second));
         let fourth = places.enter(peer);
         assert_eq!([&third, &fourth].map(is_lost), [false, false]);
+    }
+
+    #[test]
+    fn connections_that_are_of_use_stay_when_others_of_their_peer_send_nothing() {
+        let places = Places::new(64, 32);
+        let peer = IpAddr::from([10, 0, 0, 1]);
+        let readers: Vec<_> = (0..16).map(|_| places.enter(peer)).collect();
+        readers.iter().for_each(|reader| reader.used().answer());
+        let silent: Vec<_> = (0..40).map(|_| places.enter(peer)).collect();
+        assert!(!readers.iter().any(is_lost));
+        // The oldest go first, so that one that has just come has time to ask.
+        let lost: Vec<_> = silent.iter().map(is_lost).collect();
+        assert_eq!(lost, [vec![true; 24], vec![false; 16]].concat());
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt::Write};
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
-use super::{Percentiles, format, json};
+use super::{Histogram, Percentiles, format, json};
 
 /// What `hyperfake call` shows: one function, its instance, and the calls of it.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -30,6 +30,9 @@ pub(crate) struct CallReport {
     pub(crate) predicted_ns: Option<Percentiles<f64>>,
     /// The run times that the client saw.
     pub(crate) observed_ns: Option<Percentiles<f64>>,
+    /// How they are distributed, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) observed_histogram: Option<Histogram>,
     /// Observed minus predicted.
     pub(crate) difference_ns: Option<Percentiles<f64>>,
     pub(crate) cpu_cores: Option<Percentiles<f64>>,
@@ -91,6 +94,9 @@ impl CallReport {
                     format!("{name:<11} {p50:>10} {p90:>10} {p99:>10} {max:>10}\n")
                 }
             };
+        }
+        if let Some(histogram) = &self.observed_histogram {
+            text += &format!("{}\n", histogram.text());
         }
         if let Some(answer) = &self.answer {
             text += &format!("answer      {}\n", answer.text());

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use serde::Serialize;
 
-use super::{Percentiles, format, json};
+use super::{Histogram, Percentiles, format, json};
 
 /// What `hyperfake load` shows.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -42,6 +42,9 @@ pub(crate) struct FunctionLoad {
     pub(crate) errors: BTreeMap<String, u64>,
     /// From the intended moment to the last byte of the answer.
     pub(crate) latency_ns: Percentiles<u64>,
+    /// How the latencies are distributed, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) latency_histogram: Option<Histogram>,
     /// From sending to the last byte, less the predicted run time and the wait for a cold start. Unknown
     /// when answers do not say what was predicted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +92,9 @@ impl LoadReport {
             ] {
                 let Some(percentiles) = percentiles else { continue };
                 let _ = write!(text, "\n{}", line(name, percentiles));
+            }
+            if let Some(histogram) = &function.latency_histogram {
+                let _ = write!(text, "\n{}", histogram.text());
             }
             if function.early > 0 {
                 let _ = write!(text, "\n  {} ended EARLY", function.early);

@@ -6,11 +6,15 @@ mod check;
 mod doctor;
 pub mod format;
 mod function;
+mod histogram;
 mod load;
+mod measure;
 mod models;
 mod percentiles;
 mod picture;
 mod prediction;
+mod progress;
+mod replay;
 mod scenario;
 mod server;
 
@@ -21,11 +25,15 @@ pub(crate) use self::{
     check::{BackendRun, CheckedFile, CheckedModel, Input, Sample, check_json, check_text},
     doctor::{DoctorReport, OnnxRuntime},
     function::{FunctionChange, FunctionList},
+    histogram::Histogram,
     load::{FunctionLoad, LoadReport},
+    measure::{Level, MeasureReport},
     models::ModelList,
     percentiles::Percentiles,
-    picture::picture,
+    picture::{Axis, picture},
     prediction::PredictionReport,
+    progress::Progress,
+    replay::{ReplayReport, Replayed, Verdict},
     scenario::{PresetList, ScenarioReport},
     server::ServerSummary,
 };

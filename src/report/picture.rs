@@ -10,7 +10,7 @@ use std::{
 use hyperfake_predictor::{Error, Result};
 use plotters::{coord::Shift, prelude::*};
 
-use self::axis::Axis;
+pub(crate) use self::axis::Axis;
 use super::format;
 use crate::record::{Window, Windows};
 

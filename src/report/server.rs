@@ -29,6 +29,8 @@ pub(crate) struct ServerSummary<'a> {
     pub(crate) instances: String,
     /// Where the page is served, and the port that was wanted if another one was taken.
     pub(crate) page: Option<(SocketAddr, Option<u16>)>,
+    /// Whether metrics alone are served there.
+    pub(crate) is_metrics_alone: bool,
     /// The files of TLS, if it is served.
     pub(crate) tls: Option<&'a ServerFiles>,
 }
@@ -66,11 +68,16 @@ impl ServerSummary<'_> {
         text += &format!("\ninstances that `worker.Worker` starts are at {}", self.instances);
         if let Some((address, wanted)) = self.page {
             let scheme = if self.tls.is_some() { "https" } else { "http" };
-            text += &format!("\nwatch it at {scheme}://{address}/");
+            text += &match self.is_metrics_alone {
+                true => format!("\nmetrics at {scheme}://{address}/metrics"),
+                false => format!("\nwatch it at {scheme}://{address}/"),
+            };
             if let Some(port) = wanted {
                 text += &format!(", as port {port} is taken");
             }
-            text += "; metrics at /metrics";
+            if !self.is_metrics_alone {
+                text += "; metrics at /metrics";
+            }
         }
         if let Some(security) = self.security() {
             text += &format!("\n{security}");

@@ -20,6 +20,8 @@ pub struct Scenario {
     pub(super) functions: Vec<(Pattern, Settings)>,
     pub(super) faults: Vec<Arc<Fault>>,
     pub(super) time_scale: TimeScale,
+    /// As it was written, if it was.
+    pub(super) text: Option<Box<str>>,
 }
 
 /// How a worker behaves.
@@ -84,6 +86,7 @@ impl Scenario {
             functions: Vec::new(),
             faults: Vec::new(),
             time_scale: TimeScale::ONE,
+            text: None,
         }
     }
 
@@ -97,6 +100,12 @@ impl Scenario {
             all.chain([&mut self.defaults]).for_each(|settings| settings.cold_start = None);
         }
         self
+    }
+
+    /// Its file as it was written when it was read; nothing for the plain one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
     }
 
     /// Where random numbers come from, if it says.

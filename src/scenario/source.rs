@@ -51,7 +51,9 @@ impl Source {
     /// `NotFound` when there is neither such a file nor a preset, and `Invalid` with the line and the column
     /// of what is wrong in it.
     pub fn scenario(&self) -> Result<Scenario> {
-        self.read(compile)
+        let text = self.text()?;
+        let scenario = self.read(&text, compile)?;
+        Ok(Scenario { text: Some(text.into()), ..scenario })
     }
 
     /// The scenario in full, as JSON, which is a scenario file too: each pattern with all that counts for
@@ -61,7 +63,7 @@ impl Source {
     ///
     /// Those of [`Source::scenario`].
     pub fn effective(&self) -> Result<serde_json::Value> {
-        self.read(|document, folder| {
+        self.read(&self.text()?, |document, folder| {
             compile(document, folder)?;
             serde_json::to_value(document.clone().effective())
                 .map_err(|error| Mistake::new(error.to_string()))
@@ -82,14 +84,14 @@ impl Source {
 
     fn read<T>(
         &self,
+        text: &str,
         make: impl FnOnce(&Document, &Folder<'_>) -> Result<T, Mistake>,
     ) -> Result<T> {
-        let text = self.text()?;
         let folder = match self {
             Self::Preset(..) => None,
             Self::File(path) => Some(path.parent().unwrap_or(Path::new(""))),
         };
-        document::read(&text)
+        document::read(text)
             .and_then(|document| make(&document, &Folder(folder)))
             .map_err(|mistake| error(&mistake, Some(self)))
     }
@@ -113,7 +115,8 @@ impl Scenario {
     /// When something in it is wrong; the error names the line and the column.
     pub fn parse(text: &str) -> Result<Self> {
         let read = document::read(text).and_then(|document| compile(&document, &Folder(None)));
-        read.map_err(|mistake| error(&mistake, None))
+        let scenario = read.map_err(|mistake| error(&mistake, None))?;
+        Ok(Self { text: Some(text.into()), ..scenario })
     }
 }
 

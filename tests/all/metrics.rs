@@ -118,10 +118,10 @@ async fn names_of_other_systems_are_added_when_they_are_asked_for() {
     let (worker, function, instance) = TestWorker::with_instance(&model, &options).await;
     worker.call(&function, b"").await.unwrap();
     let page = page_with(&worker, &[
-        format!("faas_invocations_total{{faas_name=\"{function}\",faas_trigger=\"http\"}} 1"),
-        format!("faas_coldstarts_total{{faas_name=\"{function}\",faas_trigger=\"http\"}} 1"),
+        format!("faas_invocations_total{{faas_name=\"{function}\",faas_trigger=\"other\"}} 1"),
+        format!("faas_coldstarts_total{{faas_name=\"{function}\",faas_trigger=\"other\"}} 1"),
         format!(
-            "faas_invoke_duration_seconds_count{{faas_name=\"{function}\",faas_trigger=\"http\"}} 1"
+            "faas_invoke_duration_seconds_count{{faas_name=\"{function}\",faas_trigger=\"other\"}} 1"
         ),
     ])
     .await;

@@ -210,7 +210,7 @@ pub async fn raw(worker: &TestWorker, method: &str, headers: &[(&str, &str)], bo
 }
 
 /// Waits, for as long as a slow machine may need, until something holds.
-pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..LOOKS {
         if holds() {
             return;

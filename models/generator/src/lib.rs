@@ -8,7 +8,6 @@
 //!
 //! Everything is reproducible: the same program makes the same bytes on every machine.
 
-mod descent;
 mod domain;
 mod files;
 mod functions;

@@ -1,4 +1,5 @@
 use hyperfake_predictor::{Features, RawPrediction};
+pub use hyperfake_predictor_trainer::Layer;
 
 /// Above this the end of the network lets a value through as it is.
 pub const SOFTPLUS_THRESHOLD: f32 = 20.0;
@@ -20,39 +21,6 @@ pub struct Network {
     pub output_scale: [f32; 3],
     /// What is then added to each output.
     pub output_mean: [f32; 3],
-}
-
-/// One layer: `outputs = weights * inputs + bias`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Layer<T> {
-    /// Shape `[outputs, inputs]`, row by row.
-    pub weights: Vec<T>,
-    /// Shape `[outputs]`.
-    pub bias: Vec<T>,
-}
-
-impl<T: Clone> Layer<T> {
-    /// A layer with the same number everywhere.
-    pub fn filled(inputs: usize, outputs: usize, value: T) -> Self {
-        Self { weights: vec![value.clone(); inputs * outputs], bias: vec![value; outputs] }
-    }
-
-    /// How many numbers go in.
-    #[must_use]
-    pub fn inputs(&self) -> usize {
-        self.weights.len() / self.bias.len()
-    }
-
-    /// How many numbers come out.
-    #[must_use]
-    pub fn outputs(&self) -> usize {
-        self.bias.len()
-    }
-
-    /// The weights of each output with its bias.
-    pub fn rows(&self) -> impl Iterator<Item = (&[T], &T)> {
-        self.weights.chunks(self.inputs()).zip(&self.bias)
-    }
 }
 
 impl Network {

@@ -1,9 +1,7 @@
 use hyperfake_predictor::{Features, Random, RawPrediction};
+use hyperfake_predictor_trainer::{BATCH, Batch, Descent};
 
-use crate::{
-    Domain, Law, Layer, Network, SOFTPLUS_THRESHOLD,
-    descent::{BATCH, Batch, Descent},
-};
+use crate::{Domain, Law, Layer, Network, SOFTPLUS_THRESHOLD};
 
 /// How a network is made: its size, and how long it is fitted.
 #[derive(Debug, Clone, PartialEq)]

@@ -56,6 +56,7 @@ pub(crate) fn activate(
         }
         Activation::Tanh => all(lines, |x| tanh(x, mul_add)),
         Activation::Sigmoid => all(lines, |x| 1.0 / (1.0 + exp(-x, mul_add))),
+        Activation::Exp => all(lines, |x| exp(x, mul_add)),
         Activation::Softplus { linear_above } => {
             all(lines, |x| if x > linear_above { x } else { softplus(x, mul_add) });
         }
@@ -186,6 +187,7 @@ mod tests {
             (Activation::Elu { scale: 2.0 }, -2.0, 1e30),
             (Activation::Tanh, -1.0, 1.0),
             (Activation::Sigmoid, 0.0, 1.0),
+            (Activation::Exp, 0.0, f32::INFINITY),
             (softplus, 0.0, 1e30),
             (Activation::Clip { low: -3.0, high: 4.0 }, -3.0, 4.0),
         ] {

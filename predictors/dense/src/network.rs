@@ -62,6 +62,8 @@ pub enum Activation {
     Tanh,
     /// `1 / (1 + exp(-x))`
     Sigmoid,
+    /// `exp(x)`: 0 below -87, and infinite above 88.
+    Exp,
     /// `ln(1 + exp(x))`, without overflow.
     Softplus {
         /// Above this `x` itself is taken; infinity for nowhere.

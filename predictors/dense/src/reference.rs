@@ -80,6 +80,7 @@ fn activated(activation: Activation, (x, noise): Noisy) -> Noisy {
         }
         Activation::Tanh => (x.tanh(), 1.0, 1.0),
         Activation::Sigmoid => (1.0 / (1.0 + (-x).exp()), 0.25, 1.0),
+        Activation::Exp => (x.exp(), x.exp(), 0.0),
         Activation::Softplus { linear_above } => {
             if x > f64::from(linear_above) || x > 40.0 {
                 (x, 1.0, 0.0)

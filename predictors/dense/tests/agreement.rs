@@ -88,6 +88,11 @@ fn every_activation_is_computed_on_every_instruction_set() {
     }
 }
 
+#[test]
+fn an_exponential_function_at_the_end_is_computed_on_every_instruction_set() {
+    agrees(&network(&[5, 40, 3], &[Activation::Tanh, Activation::Exp], 6)).unwrap();
+}
+
 /// Around the borders of lines, blocks, groups of inputs and narrow layers.
 #[test]
 fn every_width_is_padded_correctly() {

@@ -14,7 +14,7 @@ use crate::{lower, open, read, session::TractSession, verify, without_panic};
 ///
 /// The network may consist of affine steps (`Add`, `Sub`, `Mul`, `Div` with constants), dense
 /// layers (`Gemm`, `MatMul`), `BatchNormalization`, activations (`Relu`, `LeakyRelu`, `Elu`,
-/// `Tanh`, `Sigmoid`, `Softplus`, `Clip`, and `Softplus` with `Greater` and `Where` as PyTorch
+/// `Tanh`, `Sigmoid`, `Exp`, `Softplus`, `Clip`, and `Softplus` with `Greater` and `Where` as PyTorch
 /// writes it), and what does nothing (`Identity`, `Dropout`, `Cast`, `Flatten`, `Reshape`), one
 /// after the other, with up to a million multiplications. What it computes is compared with tract
 /// when the file is opened; another graph, or an answer that differs, is an `Unsupported` error

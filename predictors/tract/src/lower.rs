@@ -185,6 +185,7 @@ impl<'a> Chain<'a> {
             }
             "Tanh" => vec![Step::Activation(Activation::Tanh)],
             "Sigmoid" => vec![Step::Activation(Activation::Sigmoid)],
+            "Exp" => vec![Step::Activation(Activation::Exp)],
             "Softplus" => {
                 vec![Step::Activation(Activation::Softplus { linear_above: f32::INFINITY })]
             }

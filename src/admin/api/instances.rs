@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Which instances are asked for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::admin) struct Asked {
     worker: Option<usize>,
     function: Option<String>,

@@ -17,9 +17,9 @@ struct Fault {
 }
 
 #[derive(Debug, Serialize)]
-struct Text {
+struct Text<'a> {
     name: String,
-    text: Option<String>,
+    text: Option<&'a str>,
 }
 
 pub(in crate::admin) fn faults(view: &View) -> String {
@@ -35,6 +35,7 @@ pub(in crate::admin) fn faults(view: &View) -> String {
 }
 
 pub(in crate::admin) fn scenario(view: &View) -> String {
-    let (name, text) = (view.scenario.name(&view.fleet), view.scenario.text(&view.fleet));
+    let (name, scenario) = (view.scenario.name(&view.fleet), scenario::current(&view.fleet));
+    let text = scenario.as_ref().and_then(|scenario| scenario.text());
     serde_json::to_string(&Text { name, text }).unwrap_or_default()
 }

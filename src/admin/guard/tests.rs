@@ -3,7 +3,8 @@ use super::*;
 const TOKEN: &str = "0123456789abcdef";
 
 fn guard(token: Option<&str>, admin: bool) -> Guard {
-    let hosts = Hosts { configured: "localhost".into(), machine: None, option: "--http" };
+    let machine = Some("vm".into());
+    let hosts = Hosts { configured: "localhost".into(), machine, option: "--http" };
     let token = token.map(|token| token.parse().unwrap());
     Guard { hosts, token, admin, is_metrics_alone: false }
 }
@@ -32,8 +33,10 @@ fn a_page_of_another_name_or_site_reads_nothing() {
         assert_eq!(refused(&guard, path, &[]), None, "{path}");
         assert_eq!(refused(&guard, path, &[("host", "localhost:8990")]), None, "{path}");
         // A name that its owner lets resolve to 127.0.0.1.
-        let rebound = [("host", "evil.example:8990")];
-        assert_eq!(refused(&guard, path, &rebound), Some(421), "{path}");
+        for name in ["evil.example:8990", "vm.evil.example", "localhost.evil.example"] {
+            assert_eq!(refused(&guard, path, &[("host", name)]), Some(421), "{path} {name}");
+        }
+        assert_eq!(refused(&guard, path, &[("host", "vm:8990")]), None, "{path}");
         for origin in ["http://evil.example", "null", "http://127.0.0.1:9", "http://localhost:8990"]
         {
             assert_eq!(refused(&guard, path, &[("origin", origin)]), Some(403), "{path} {origin}");
@@ -94,6 +97,10 @@ fn a_token_is_asked_for_everywhere_but_by_probes() {
             assert_eq!(refused(&guard, path, &shown), Some(401), "{path} {wrong}");
         }
         assert_eq!(refused(&guard, path, &[]), Some(401), "{path}");
+        // A page of a name that resolves to this machine knows no token; others may have a name for it.
+        let name = ("host", "hyperfake.example.org");
+        assert_eq!(refused(&guard, path, &[name]), Some(401), "{path}");
+        assert_eq!(refused(&guard, path, &[name, ("authorization", &bearer)]), None, "{path}");
     }
     assert_eq!(refused(&guard, "GET /healthz", &[]), None);
     assert_eq!(refused(&guard, "GET /readyz", &[]), None);
@@ -107,6 +114,8 @@ fn an_address_of_metrics_shows_nothing_else_to_others_on_the_network() {
     let guard = Guard { is_metrics_alone: true, ..guard(None, true) };
     for path in ["GET /metrics", "GET /healthz", "GET /readyz"] {
         assert_eq!(refused(&guard, path, &[]), None, "{path}");
+        let service = [("host", "hyperfake.default.svc:8990")];
+        assert_eq!(refused(&guard, path, &service), None, "{path}");
     }
     let change = [("hyperfake-change", "1")];
     for path in ["GET /", "GET /table", "GET /api/v1/state", "POST /api/v1/workers/0/drain"] {

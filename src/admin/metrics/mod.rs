@@ -4,12 +4,12 @@ mod cadvisor;
 mod family;
 mod otel;
 mod ours;
+mod pages;
 
 use std::{fmt, sync::Arc};
 
 use axum::{
-    body::Bytes,
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use prometheus_client::{
@@ -18,10 +18,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::family::Families;
+use self::{family::Families, pages::Pages};
 use super::{
-    cache::Cache,
     fleet::{Fleet, InstanceCounts},
+    guard::Refusal,
     observe::Totals,
     view::View,
 };
@@ -45,7 +45,7 @@ pub enum Names {
 pub(super) struct Metrics {
     view: Arc<View>,
     registry: Registry,
-    forms: [Cache<Bytes>; 2],
+    pages: Pages<2>,
 }
 
 /// The forms of the page.
@@ -64,7 +64,7 @@ impl Metrics {
         let mut registry = Registry::default();
         let names = names.to_vec();
         registry.register_collector(Box::new(Page { view: Arc::clone(&view), names }));
-        Self { view, registry, forms: [Cache::new(), Cache::new()] }
+        Self { view, registry, pages: Pages::new() }
     }
 
     /// The page, in the form that the request asks for.
@@ -72,18 +72,22 @@ impl Metrics {
         let accepted = headers.get_all(header::ACCEPT).iter();
         let accepted: Vec<_> = accepted.filter_map(|value| value.to_str().ok()).collect();
         let form = Form::accepted(&accepted.join(","));
-        let page = self.forms[form as usize].get(&self.view.clock, || self.encode(form));
+        let page = self.pages.get(form as usize, &self.view.clock, || self.encode(form));
+        let Some(page) = page else {
+            let text = "found clients that hold all pages and do not read them: try again later";
+            return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+        };
         ([(header::CONTENT_TYPE, form.content_type())], page).into_response()
     }
 
-    fn encode(&self, form: Form) -> Bytes {
+    fn encode(&self, form: Form) -> String {
         let mut page = String::new();
         // Writing to a string does not fail.
         let _ = match form {
             Form::Prometheus => prometheus_text::encode(&mut page, &self.registry),
             Form::OpenMetrics => text::encode(&mut page, &self.registry),
         };
-        page.into()
+        page
     }
 }
 

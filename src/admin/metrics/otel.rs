@@ -52,6 +52,7 @@ fn counts<'a>(
 }
 
 fn labels(function: &FunctionTotal) -> Labels<'_> {
-    // gRPC is HTTP; the conventions name no closer trigger.
-    vec![("faas_name", &*function.id), ("faas_trigger", "http")]
+    // As in spans: the conventions name no trigger for gRPC, and those of HTTP are about requests with
+    // a method and a route.
+    vec![("faas_name", &*function.id), ("faas_trigger", "other")]
 }

@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 
 use super::{
     call::Outcome,
-    shard::{FunctionPart, Shard, latencies},
+    shard::{FunctionPart, Shard},
     totals::add,
 };
 
@@ -113,4 +113,12 @@ impl FunctionInterval {
         self.predicted += part.predicted.sum();
         self.predictions += part.predicted.count();
     }
+}
+
+/// A histogram of nanoseconds with two figures, that tells times above 16 us apart.
+pub(super) fn latencies() -> Histogram<u32> {
+    let made = Histogram::new_with_bounds(1 << 14, 1 << 30, 2);
+    let mut histogram = made.unwrap_or_else(|_| unreachable!("constants within their bounds"));
+    histogram.auto(true);
+    histogram
 }

@@ -15,7 +15,7 @@ pub(crate) struct Notable {
 
 const MAX_SLOWEST: usize = 50;
 const MAX_FAILED: usize = 100;
-/// How long a slow call is shown.
+/// How long a call is shown.
 const SHOWN: Duration = Duration::from_secs(300);
 /// The length of a part of that time.
 const PART: Duration = Duration::from_secs(30);
@@ -23,11 +23,13 @@ const PART: Duration = Duration::from_secs(30);
 impl Notable {
     /// Takes in calls that ended at about this moment.
     pub(super) fn add(&mut self, slowest: &[CallSummary], failed: &[CallSummary], now: Moment) {
-        let parts = self.slowest.len();
+        let shown = (self.slowest.len(), self.failed.len());
         while self.slowest.front().is_some_and(|(begin, _)| *begin + SHOWN < now) {
             self.slowest.pop_front();
         }
-        if slowest.is_empty() && failed.is_empty() && parts == self.slowest.len() {
+        self.failed.retain(|call| call.arrived + call.times.total + SHOWN >= now);
+        let still = (self.slowest.len(), self.failed.len());
+        if slowest.is_empty() && failed.is_empty() && shown == still {
             return;
         }
         self.version += 1;

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use super::{
     buckets::Buckets,
     call::{CallSummary, Outcome, Times},
+    interval::latencies,
     totals::InstanceTotal,
 };
 use crate::{
@@ -165,7 +166,9 @@ impl Shard {
     pub(super) fn add_instance(&mut self, record: &CallRecord, worker: u32, times: Times) {
         if let (Some(id), Some(run), Some(planned)) = (record.instance, times.run, record.planned) {
             let total = self.instances.entry((worker, id)).or_default();
-            total.cpu_seconds += run.as_secs_f64() * planned.cpu_cores;
+            // A call that was slowed down, or is late, waits and does not compute for longer.
+            let computed = run.min(planned.runtime);
+            total.cpu_seconds += computed.as_secs_f64() * planned.cpu_cores;
             total.ram_bytes = planned.ram_bytes;
         }
     }
@@ -213,19 +216,12 @@ impl Shard {
         self.places.values().filter(|place| place.calls != [0; Outcome::COUNT])
     }
 
-    /// Forgets what happened, but not the functions: the next round needs no new memory. When one of
-    /// them was not needed in this round, or there is no place for another one, all are forgotten.
+    /// Forgets what happened, but not the functions that were called: their next calls need no new
+    /// memory.
     pub(super) fn clear(&mut self) {
-        let is_idle = |part: &FunctionPart| part.calls == [0; Outcome::COUNT];
-        let is_full = self.functions.len() > MAX_FUNCTIONS;
-        if is_full || self.functions.iter().skip(1).any(is_idle) {
-            // Their places change, and a new one finds a place.
-            self.places.clear();
-            self.by_id.clear();
-            self.functions.clear();
-        }
         self.places.retain(|_, place| place.calls != [0; Outcome::COUNT]);
         self.places.values_mut().for_each(|place| place.calls = Default::default());
+        self.forget_idle();
         self.functions.iter_mut().for_each(FunctionPart::clear);
         self.workers.clear();
         self.slowest.clear();
@@ -236,6 +232,31 @@ impl Shard {
         self.changes.clear();
         self.instances.clear();
         (self.ran, self.planned) = (0.0, 0.0);
+    }
+
+    /// Forgets the functions that were not called, but not that of the others, which is the first one.
+    fn forget_idle(&mut self) {
+        let is_idle = |part: &FunctionPart| part.calls == [0; Outcome::COUNT];
+        if !self.functions.iter().skip(1).any(is_idle) {
+            return;
+        }
+        let mut count = 0;
+        let places = self.functions.iter().enumerate().map(|(place, part)| {
+            let is_kept = place == 0 || !is_idle(part);
+            is_kept.then(|| {
+                count += 1;
+                count - 1
+            })
+        });
+        let places: Vec<Option<u32>> = places.collect();
+        let mut place = places.iter();
+        self.functions.retain(|_| place.next().is_some_and(Option::is_some));
+        let moved = |function: &mut u32| {
+            let place = places.get(*function as usize).copied().flatten();
+            place.inspect(|place| *function = *place).is_some()
+        };
+        self.by_id.retain(|_, function| moved(function));
+        self.places.retain(|_, place| moved(&mut place.function));
     }
 
     /// The place of a call's function. A call that no instance ran may name what is no function: it
@@ -362,14 +383,6 @@ impl FunctionPart {
         self.cold_start = Buckets::default();
         self.latency.reset();
     }
-}
-
-/// A histogram of nanoseconds with two figures, that tells times above 16 us apart.
-pub(super) fn latencies() -> Histogram<u32> {
-    let made = Histogram::new_with_bounds(1 << 14, 1 << 30, 2);
-    let mut histogram = made.unwrap_or_else(|_| unreachable!("constants within their bounds"));
-    histogram.auto(true);
-    histogram
 }
 
 fn address(id: &Arc<str>) -> usize {

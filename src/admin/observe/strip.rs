@@ -23,6 +23,10 @@ pub(crate) struct Row {
     ended: Option<(Moment, Stop)>,
     /// Whether its end has a letter.
     is_over: bool,
+    /// Whether no worker had it at the last time, though no end was told.
+    is_gone: bool,
+    /// When it was seen to do something last.
+    used: Moment,
     /// A letter a second, oldest first.
     cells: VecDeque<u8>,
 }
@@ -45,12 +49,15 @@ impl Strip {
         }
     }
 
-    /// The row takes the place of that which ended the longest ago, if there is no other.
+    /// If there is no other place, the row takes that of an instance which ended, or else was idle,
+    /// for the longest.
     fn add_row(&mut self, change: &Change) {
         if self.rows.len() >= MAX_ROWS {
             let ended = self.rows.iter().enumerate();
             let ended = ended.filter_map(|(place, row)| Some((row.ended?.0, place)));
-            let Some((_, place)) = ended.min() else { return };
+            let idle = self.rows.iter().enumerate().filter(|(_, row)| row.is_idle());
+            let idle = idle.map(|(place, row)| (row.used, place));
+            let Some((_, place)) = ended.min().or(idle.min()) else { return };
             self.rows.remove(place);
         }
         self.rows.push(Row {
@@ -61,6 +68,8 @@ impl Strip {
             ready: change.ready,
             ended: change.ended,
             is_over: false,
+            is_gone: false,
+            used: change.ready,
             cells: VecDeque::new(),
         });
     }
@@ -80,6 +89,11 @@ impl Strip {
 }
 
 impl Row {
+    /// Whether it was idle at the last time.
+    fn is_idle(&self) -> bool {
+        self.cells.back() == Some(&IDLE)
+    }
+
     /// The letters, oldest first.
     pub(crate) fn cells(&self) -> String {
         self.cells.iter().copied().map(char::from).collect()
@@ -95,19 +109,109 @@ impl Row {
         }
         let worker = workers.get(self.worker as usize);
         let Some(instance) = worker.and_then(|worker| worker.instance(self.instance)) else {
-            return b' ';
+            return self.gone(now);
         };
-        match instance.state(now) {
+        let cell = match instance.state(now) {
             InstanceState::Starting => b'S',
             InstanceState::Busy => b'B',
             InstanceState::Stopping => b'd',
-            InstanceState::Stopped => b' ',
+            InstanceState::Stopped => return self.gone(now),
             InstanceState::Idle if instance.last_work() > before.max(self.ready) => b'b',
             InstanceState::Idle if self.ready > before => b'S',
-            InstanceState::Idle => b'.',
+            InstanceState::Idle => return IDLE,
+        };
+        self.used = now;
+        cell
+    }
+
+    /// The letter of an instance that no worker has. Its end is told with the next changes; if it is
+    /// not, as of very many, the row ends without a letter for the reason.
+    fn gone(&mut self, now: Moment) -> u8 {
+        if std::mem::replace(&mut self.is_gone, true) {
+            self.ended = Some((now, Stop::Stopped));
+            self.is_over = true;
         }
+        b' '
     }
 }
 
+/// The letter of an instance that has nothing to do.
+const IDLE: u8 = b'.';
 /// The letters of the ends, by [`Stop`].
 const END: [u8; Stop::NAMES.len()] = *b"ETDX";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(seconds: u64) -> Moment {
+        Moment::from_nanos(seconds * 1_000_000_000)
+    }
+
+    /// The start of the instance of this number.
+    fn start(number: u64) -> Change {
+        Change {
+            worker: 0,
+            instance: InstanceId::from_bits(number << 16),
+            function: "f".into(),
+            created: moment(1),
+            ready: moment(1),
+            ended: None,
+        }
+    }
+
+    /// As many rows as there are places, whose instances were idle at the last time.
+    fn full() -> Strip {
+        let mut strip = Strip::default();
+        strip.add(&(0..MAX_ROWS as u64).map(start).collect::<Vec<_>>());
+        for (row, number) in strip.rows.iter_mut().zip(0..) {
+            row.cells.push_back(IDLE);
+            row.used = moment(100 - number);
+        }
+        strip
+    }
+
+    fn has(strip: &Strip, number: u64) -> bool {
+        strip.rows.iter().any(|row| row.instance == start(number).instance)
+    }
+
+    #[test]
+    fn a_new_instance_takes_the_place_of_the_one_that_was_idle_the_longest() {
+        let mut strip = full();
+        let last = MAX_ROWS as u64 - 1;
+        strip.add(&[start(1000)]);
+        assert!(has(&strip, 1000) && !has(&strip, last) && has(&strip, last - 1));
+        // One that has ended goes first, and one that works stays.
+        strip.rows[0].ended = Some((moment(2), Stop::Killed));
+        strip.add(&[start(1001)]);
+        assert!(has(&strip, 1001) && !has(&strip, 0) && has(&strip, last - 1));
+        strip.rows.iter_mut().for_each(|row| row.cells.push_back(b'B'));
+        strip.add(&[start(1002)]);
+        assert!(!has(&strip, 1002));
+        assert_eq!(strip.rows.len(), MAX_ROWS);
+    }
+
+    #[test]
+    fn a_row_whose_end_was_not_told_ends_all_the_same() {
+        let mut strip = Strip::default();
+        // The end of the second came before its start, and that of the first not at all.
+        let ended = Some((moment(2), Stop::Idle));
+        strip.add(&[start(1), Change { ended, ..start(2) }, start(2)]);
+        assert_eq!(strip.rows.len(), 2);
+        strip.tick(&[], moment(2), moment(3));
+        strip.tick(&[], moment(3), moment(4));
+        assert!(strip.rows.iter().all(|row| row.ended.is_some() && row.cells() == "  "));
+        strip.tick(&[], moment(4), moment(5 + SECONDS as u64));
+        assert!(strip.rows.is_empty());
+    }
+
+    #[test]
+    fn an_end_that_is_told_after_the_instance_has_gone_has_its_letter() {
+        let mut strip = Strip::default();
+        strip.add(&[start(1)]);
+        strip.tick(&[], moment(2), moment(3));
+        strip.add(&[Change { ended: Some((moment(3), Stop::Killed)), ..start(1) }]);
+        strip.tick(&[], moment(3), moment(4));
+        assert_eq!(strip.rows[0].cells(), " X");
+    }
+}

@@ -185,6 +185,64 @@ fn what_is_kept_of_many_calls_is_bounded() {
     assert!(!observed.interval.pairs.is_empty() && observed.interval.pairs.len() <= 64);
 }
 
+#[test]
+fn calls_that_ended_minutes_ago_are_shown_no_longer() {
+    let (observatory, mut observed) = observatory();
+    let (watcher, function) = (observatory.watcher(0), Arc::from("f"));
+    let failed = CallOutcome::Failed(ErrorKind::Unavailable);
+    watcher.call_ended(&record(&function, MS, failed, Cause::Crash));
+    drain(&observatory, &mut observed);
+    let version = observed.notable.version;
+    assert_eq!((observed.notable.failed().len(), observed.notable.slowest().len()), (1, 1));
+    observatory.drain(&mut observed, Moment::from_nanos(400_000_000_000));
+    assert_eq!((observed.notable.failed().len(), observed.notable.slowest().len()), (0, 0));
+    assert!(observed.notable.version > version);
+}
+
+#[test]
+fn functions_that_were_called_keep_their_memory_beside_idle_ones() {
+    let mut shard = Shard::default();
+    let functions = ["a", "b", "c"].map(Arc::<str>::from);
+    let call = |shard: &mut Shard, function: usize| {
+        let record = answered(&functions[function], MS);
+        let times = Times::of(&record, TimeScale::ONE);
+        shard.call_ended(&record, 0, times);
+    };
+    let ids =
+        |shard: &Shard| shard.functions.iter().map(|part| part.id.to_string()).collect::<Vec<_>>();
+    (0..3).for_each(|function| call(&mut shard, function));
+    shard.clear();
+    assert_eq!(ids(&shard), ["other", "a", "b", "c"]);
+    call(&mut shard, 0);
+    call(&mut shard, 2);
+    shard.clear();
+    assert_eq!(ids(&shard), ["other", "a", "c"]);
+    // Each is still counted as itself.
+    [2, 2, 1, 0].into_iter().for_each(|function| call(&mut shard, function));
+    let counted: Vec<_> =
+        shard.functions.iter().map(|part| (&*part.id, part.calls[0], part.run.count())).collect();
+    assert_eq!(counted, [("other", 0, 0), ("a", 1, 1), ("c", 2, 2), ("b", 1, 1)]);
+    let places: u64 = shard.places().map(|place| place.calls[0]).sum();
+    assert_eq!(places, 4);
+}
+
+#[test]
+fn the_cpu_time_of_an_instance_leaves_out_what_its_calls_waited() {
+    let observatory = Observatory::new(2, TimeScale::ONE, true);
+    let mut observed = Observed::new(1);
+    let (watcher, function) = (observatory.watcher(0), Arc::from("f"));
+    // As planned; late by 9 s; and ended before its time.
+    let planned = |took: Duration| Prediction { runtime: took, cpu_cores: 0.5, ram_bytes: 1 };
+    let second = Duration::from_secs(1);
+    for (took, plan) in [(second, second), (10 * second, second), (second, 10 * second)] {
+        let record = answered(&function, took);
+        watcher.call_ended(&CallRecord { planned: Some(planned(plan)), ..record });
+    }
+    drain(&observatory, &mut observed);
+    let total: f64 = observed.totals.instances.values().map(|total| total.cpu_seconds).sum();
+    assert_eq!(total, 1.5);
+}
+
 proptest! {
     /// The slowest calls of a thread are those, in whatever order they come.
     #[test]

@@ -6,8 +6,9 @@ use tonic::Code;
 
 use super::Called;
 use crate::{
+    args::LoadArgs,
     client::{Sent, Timing},
-    report::{FunctionLoad, LoadReport, Percentiles, format},
+    report::{FunctionLoad, Histogram, LoadReport, Percentiles, format},
 };
 
 /// A run is not a result when more than this share of its calls was sent later than `LATE` after
@@ -16,7 +17,7 @@ const LATE_SHARE: f64 = 0.01;
 const LATE: Duration = Duration::from_millis(10);
 
 pub(super) fn report(
-    rate: f64,
+    args: &LoadArgs,
     took: Duration,
     functions: &[Called],
     calls: &[Sent],
@@ -40,11 +41,11 @@ pub(super) fn report(
             image: called.image.clone(),
             function_id: called.id.clone(),
             cold_start_ns: called.cold_start.map(nanoseconds),
-            ..function(calls(), took)
+            ..function(calls(), took, args.histogram)
         }
     });
     LoadReport {
-        rate,
+        rate: args.rate,
         seconds: took.as_secs_f64(),
         valid: invalid_because.is_none(),
         invalid_because,
@@ -54,7 +55,11 @@ pub(super) fn report(
 }
 
 /// The numbers of one function's calls.
-fn function<'a>(calls: impl Iterator<Item = &'a Sent>, took: Duration) -> FunctionLoad {
+fn function<'a>(
+    calls: impl Iterator<Item = &'a Sent>,
+    took: Duration,
+    histogram: bool,
+) -> FunctionLoad {
     let (mut latencies, mut timed, mut errors) = (Vec::new(), Vec::new(), BTreeMap::new());
     for call in calls {
         if call.code == Code::Ok {
@@ -64,6 +69,10 @@ fn function<'a>(calls: impl Iterator<Item = &'a Sent>, took: Duration) -> Functi
             *errors.entry(format!("{:?}", call.code)).or_default() += 1;
         }
     }
+    let histogram = histogram.then(|| {
+        let latencies: Vec<_> = latencies.iter().map(|ns| *ns as f64).collect();
+        Histogram::of(&latencies)
+    });
     let answered = latencies.len();
     let is_early = |(observed, timing): &&(u64, Timing)| *observed < timing.predicted_ns;
     let of_timed = |value: fn(&(u64, Timing)) -> u64| {
@@ -81,6 +90,7 @@ fn function<'a>(calls: impl Iterator<Item = &'a Sent>, took: Duration) -> Functi
         }),
         worker_timing_error_ns: of_timed(|(_, timing)| timing.late_ns),
         latency_ns: percentiles(latencies),
+        latency_histogram: histogram.flatten(),
         ..FunctionLoad::default()
     }
 }
@@ -105,15 +115,15 @@ mod tests {
     fn calls_without_a_prediction_have_no_timing_error_and_none_is_early() {
         let second = Duration::from_secs(1);
         let timed = call(90, Some(100), Code::Ok);
-        let numbers = function([timed, call(50, None, Code::Ok)].iter(), second);
+        let numbers = function([timed, call(50, None, Code::Ok)].iter(), second, false);
         assert_eq!((numbers.answered, numbers.early), (2, 1));
         assert_eq!(numbers.latency_ns.max, 92);
         assert_eq!(numbers.worker_timing_error_ns.unwrap().max, 1);
         let untimed = [call(50, None, Code::Ok), call(7, None, Code::NotFound)];
-        let numbers = function(untimed.iter(), second);
+        let numbers = function(untimed.iter(), second, false);
         assert_eq!((numbers.early, numbers.timing_error_ns), (0, None));
         assert_eq!(numbers.errors["NotFound"], 1);
-        let failed = function([call(7, None, Code::Unavailable)].iter(), second);
+        let failed = function([call(7, None, Code::Unavailable)].iter(), second, false);
         assert_eq!(failed.timing_error_ns.unwrap(), Percentiles::default());
     }
 }

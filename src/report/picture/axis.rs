@@ -12,21 +12,21 @@ use plotters::{
 const TICKS: usize = 8;
 
 /// A scale with ticks of its own: plotters does not format those of its `WithKeyPoints`.
-pub(super) struct Axis<S> {
+pub(crate) struct Axis<S> {
     scale: S,
     ticks: Vec<f64>,
 }
 
 impl Axis<RangedCoordf64> {
     /// From 0 to this number.
-    pub(super) fn linear(end: f64) -> Self {
+    pub(crate) fn linear(end: f64) -> Self {
         Self { scale: (0.0..end).into(), ticks: ticks(end) }
     }
 }
 
 impl Axis<LogCoord<f64>> {
     /// A logarithmic one that has these two numbers.
-    pub(super) fn logarithmic(least: f64, most: f64) -> Self {
+    pub(crate) fn logarithmic(least: f64, most: f64) -> Self {
         let (scale, ticks) = log_axis(least, most);
         Self { scale: scale.log_scale().into(), ticks }
     }

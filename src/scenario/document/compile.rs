@@ -48,6 +48,7 @@ pub(in crate::scenario) fn compile(
         functions: functions.collect::<Result<_, _>>()?,
         faults: faults(document, folder)?,
         time_scale: TimeScale::ONE,
+        text: None,
     })
 }
 

@@ -1,11 +1,13 @@
 use crate::Layer;
 
-/// Samples for one step. A multiple of [`LANES`].
-pub(crate) const BATCH: usize = 256;
+/// Samples for one step.
+pub const BATCH: usize = 256;
 
 /// A sum is taken in this many parts, always the same ones, which a compiler may run side by side
 /// without changing a bit of the result.
 const LANES: usize = 8;
+
+const _: () = assert!(BATCH.is_multiple_of(LANES));
 
 // Of Adam, with the values that its authors propose.
 const MEAN_DECAY: f64 = 0.9;
@@ -13,21 +15,21 @@ const SQUARE_DECAY: f64 = 0.999;
 
 /// A batch of samples, each number of all samples side by side.
 #[derive(Debug, Clone)]
-pub(crate) struct Batch {
+pub struct Batch {
     /// Shape `[inputs, BATCH]`.
-    pub(crate) inputs: Vec<f64>,
+    pub inputs: Vec<f64>,
     /// Shape `[outputs, BATCH]`.
-    pub(crate) targets: Vec<f64>,
+    pub targets: Vec<f64>,
     /// How much an error of each output counts, `[outputs, BATCH]`.
-    pub(crate) weights: Vec<f64>,
+    pub weights: Vec<f64>,
 }
 
-/// Gradient descent (Adam) on the weighted squares of a network's errors, with all weights kept on
-/// the side of zero on which they are meant to be.
-#[derive(Debug)]
-pub(crate) struct Descent {
+/// Gradient descent (Adam) on a loss of what a network answers: the weighted squares of its errors, or
+/// any other one. Weights are kept on the side of zero on which they are meant to be.
+#[derive(Debug, Clone)]
+pub struct Descent {
     layers: Vec<Layer<f64>>,
-    /// 1 or -1 for each weight.
+    /// 1 or -1 for each weight; empty if they may be on either side.
     signs: Vec<Vec<f64>>,
     gradients: Vec<Layer<f64>>,
     means: Vec<Layer<f64>>,
@@ -42,7 +44,9 @@ pub(crate) struct Descent {
 }
 
 impl Descent {
-    pub(crate) fn new(layers: Vec<Layer<f64>>, signs: Vec<Vec<f64>>) -> Self {
+    /// Begins at these layers. `signs` are 1 or -1 for each weight of each layer, or there are none.
+    #[must_use]
+    pub fn new(layers: Vec<Layer<f64>>, signs: Vec<Vec<f64>>) -> Self {
         let zeros: Vec<_> = layers
             .iter()
             .map(|layer| Layer::filled(layer.inputs(), layer.outputs(), 0.0))
@@ -62,14 +66,36 @@ impl Descent {
         }
     }
 
-    pub(crate) fn into_layers(self) -> Vec<Layer<f64>> {
+    /// The layers as they are now.
+    #[must_use]
+    pub fn layers(&self) -> &[Layer<f64>] {
+        &self.layers
+    }
+
+    /// The layers as they are now.
+    #[must_use]
+    pub fn into_layers(self) -> Vec<Layer<f64>> {
         self.layers
     }
 
-    /// One step down the slope at this batch.
-    pub(crate) fn step(&mut self, batch: &Batch, rate: f64) {
-        self.forward(&batch.inputs);
-        self.backward(batch);
+    /// One step down the slope of the weighted squares of the errors at this batch.
+    pub fn step(&mut self, batch: &Batch, rate: f64) {
+        self.step_by(&batch.inputs, rate, |values, slopes| {
+            let errors = values.iter().zip(&batch.targets).zip(&batch.weights);
+            for (slope, ((value, target), weight)) in slopes.iter_mut().zip(errors) {
+                *slope = (value - target) * weight * weight / BATCH as f64;
+            }
+        });
+    }
+
+    /// One step down the slope of another loss. `inputs` have the shape `[inputs, BATCH]`; `loss` is given
+    /// what the network answers, `[outputs, BATCH]`, and writes how the loss changes with each of these
+    /// numbers.
+    pub fn step_by(&mut self, inputs: &[f64], rate: f64, loss: impl FnOnce(&[f64], &mut [f64])) {
+        self.forward(inputs);
+        let last = self.layers.len() - 1;
+        loss(&self.values[last], &mut self.slopes[last]);
+        self.backward(inputs);
         self.descend(rate);
         for (layer, signs) in self.layers.iter_mut().zip(&self.signs) {
             for (weight, sign) in layer.weights.iter_mut().zip(signs) {
@@ -97,14 +123,10 @@ impl Descent {
         }
     }
 
-    fn backward(&mut self, batch: &Batch) {
-        let last = self.layers.len() - 1;
-        let errors = self.values[last].iter().zip(&batch.targets).zip(&batch.weights);
-        for (slope, ((value, target), weight)) in self.slopes[last].iter_mut().zip(errors) {
-            *slope = (value - target) * weight * weight / BATCH as f64;
-        }
+    /// From the slopes of the last layer to the gradients of all.
+    fn backward(&mut self, inputs: &[f64]) {
         for (index, layer) in self.layers.iter().enumerate().rev() {
-            let inputs = if index == 0 { &batch.inputs } else { &self.values[index - 1] };
+            let inputs = if index == 0 { inputs } else { &self.values[index - 1] };
             let (before, after) = self.slopes.split_at_mut(index);
             let gradient = &mut self.gradients[index];
             let rows = gradient.weights.chunks_mut(layer.inputs()).zip(&mut gradient.bias);
@@ -184,6 +206,13 @@ mod tests {
 
     use super::*;
 
+    fn squares(descent: &mut Descent, batch: &Batch) {
+        let pairs = descent.values[2].iter().zip(&batch.targets);
+        for (slope, (value, target)) in descent.slopes[2].iter_mut().zip(pairs) {
+            *slope = (value - target) / BATCH as f64;
+        }
+    }
+
     fn small(random: &mut Random) -> (Descent, Batch) {
         let mut numbers =
             |count: usize| (0..count).map(|_| random.fraction() - 0.5).collect::<Vec<f64>>();
@@ -216,7 +245,8 @@ mod tests {
     fn the_gradient_is_that_of_the_loss() {
         let (mut descent, batch) = small(&mut Random::new(1, 0));
         descent.forward(&batch.inputs);
-        descent.backward(&batch);
+        squares(&mut descent, &batch);
+        descent.backward(&batch.inputs);
         let slopes = descent.gradients.clone();
         for (layer, slopes) in slopes.iter().enumerate() {
             for (weight, slope) in slopes.weights.iter().enumerate() {
