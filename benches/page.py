@@ -3,7 +3,7 @@
 
     page.py HYPERFAKE [options]
 
-Three workers serve the whole time: one with `--http off`, one with the page, which nobody reads, and one whose page
+Three workers serve the whole time: one with `--http off`, one with a page that has no readers, and one whose page
 is read as two browsers do it. (Browsers themselves draw on the same cores, and h2load cannot keep its rate then.) In
 each round they take turns, as in server.py: h2load calls each at half of what the first one gets through, and
 `hyperfake load` says beside it how much longer than predicted calls took. h2load and the readers stand for other
@@ -203,7 +203,7 @@ def explained(found, head):
             f"| {row['page']} | {row['capacity']:,.0f} | {row['calls_per_second']:,.0f} | **{ratio:.3f}** | "
             f"{row['timing_error_ns'] / 1000:.0f} | {row['cpu_s_per_million']:.1f} | {row['idle_bytes'] / 1e6:.1f} |")
     lines += ["",
-        f"With the page, and nobody looking, the worker gets {found['capacity_ratio']:.2f} times as many calls through as",
+        f"With a page that has no readers the worker gets {found['capacity_ratio']:.2f} times as many calls through as",
         "without (4×16, median of the ratios of the rounds): it has a record of each call to count. CPU is that of the worker,",
         "with what answers the readers in it. Medians of "
         f"{found['rounds']} rounds."]

@@ -126,8 +126,8 @@ impl Drop for Worker {
     }
 }
 
-/// The first of so many ports, one after the other, that nobody uses and that the system gives to
-/// nobody who does not ask for them.
+/// The first of so many ports, one after the other, that are free and that the system gives only
+/// to those who ask for them.
 fn free_ports(count: u16) -> u16 {
     const RANGE: std::ops::Range<u16> = 12_000..32_000;
     let somewhere = RANGE.start + (std::process::id() % 100) as u16 * 100;

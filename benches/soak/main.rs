@@ -7,7 +7,7 @@
 //! is held is not what was held after the first minute.
 //!
 //! With `--scenario`, the worker has one, such as `chaos`, and writes a record. Every call then has a
-//! connection of its own while it runs and is not given up, so that its client knows how it ended even
+//! connection of its own while it runs and is not cancelled, so that its client knows how it ended even
 //! when its connection is closed instead of an answer. At the end the rows of the record, what the clients
 //! saw and the worker's counters are compared: they have to agree to the last call.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail")]

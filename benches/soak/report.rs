@@ -106,7 +106,7 @@ impl Report {
             "CPU used",
             "instances",
             "calls",
-            "given up",
+            "cancelled",
             "failed",
             "starts",
             "stops",

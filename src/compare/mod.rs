@@ -225,6 +225,7 @@ pub fn compare(real: Run, fake: Run, repeat: Option<Run>, options: &Options) -> 
     let mut checks = checks::of_runs(&real, &fake, options);
     let only_function = real.functions.len() == 1;
     let mut functions = BTreeMap::new();
+    let mut unused = options.models.clone();
     let (mut only_in_real, mut pairs, mut calls) = (BTreeMap::new(), Vec::new(), 0_u64);
     for (name, of_real) in std::mem::take(&mut real.functions) {
         calls += of_real.len() as u64;
@@ -237,6 +238,9 @@ pub fn compare(real: Run, fake: Run, repeat: Option<Run>, options: &Options) -> 
         let matched = sides.pairs();
         checks.extend(checks::of_function(&name, &sides, matched.as_ref()));
         let model = options.model_of(&name, renamed.as_deref(), only_function);
+        if let Some(model) = model {
+            unused.retain(|_, other| !Arc::ptr_eq(other, model));
+        }
         let function = Function::of(&sides, matched.as_ref(), model, options.seed)
             .map_err(|error| error.at(&name))?;
         let codes = function::codes(&sides, &real.run, &fake.run);
@@ -255,6 +259,13 @@ pub fn compare(real: Run, fake: Run, repeat: Option<Run>, options: &Options) -> 
             names(&only_in_fake)
         );
         return Err(Error::invalid(message));
+    }
+    if let Some(image) = unused.keys().next() {
+        let names = checks::names(functions.keys());
+        let message = format!(
+            "found a model of '{image}', expected one of the functions that are compared: {names}"
+        );
+        return Err(Error::invalid(message).at("--model"));
     }
     checks.extend(checks::of_functions(&only_in_real, &only_in_fake, &functions));
     let matched: u64 = pairs.iter().map(matched::Pairs::len).sum();

@@ -185,6 +185,6 @@ fn listen(stderr: ChildStderr, said: Arc<Mutex<String>>) {
             }
         }
     };
-    // Without a thread the pipe is closed, and the process may write to nobody.
+    // Without a thread the pipe is closed, and what the process writes is lost.
     let _ = thread::Builder::new().name("standard error".into()).spawn(read);
 }

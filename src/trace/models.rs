@@ -59,7 +59,7 @@ impl Function {
     }
 }
 
-/// Seven digits: a file of numbers with seventeen is twice as large, and nobody measures that exactly.
+/// Seven digits: a file of numbers with seventeen is twice as large, and no measurement is that exact.
 fn rounded(ns: f64) -> f64 {
     if ns <= 0.0 {
         return ns;

@@ -448,6 +448,11 @@ fn a_models_intervals_cover_as_many_real_calls_as_they_say() {
         json["functions"]["image"].clone()
     };
     let right = of(&model("right.json", 1.0));
+    // Two models for one function: neither is its own by its name.
+    let other = model("other.json", 1.0);
+    run(&format!("compare {real} {real} --model {other} --model {}", path("right.json")))
+        .failure()
+        .stderr(predicate::str::contains("--model: found a model of 'other', expected one of"));
     for (interval, expected) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
         let found = right["model"]["coverage"][interval].as_f64().unwrap();
         assert!((found - expected).abs() < 0.03, "{interval}: {found}");

@@ -190,7 +190,7 @@ impl Prometheus {
         Self { process, address, client, _folder: folder }
     }
 
-    /// What an expression comes to; nothing when it is not taken, or nobody answers yet.
+    /// What an expression comes to; nothing when it is not taken, or there is no answer yet.
     async fn query(&self, expression: &str) -> Option<Vec<Value>> {
         let query: String = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("query", expression)

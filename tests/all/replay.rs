@@ -140,6 +140,17 @@ fn nothing_is_left_out_silently() {
     text.success().stdout(predicate::str::contains("left out    1 rows that repeat a function"));
 }
 
+#[test]
+fn options_that_a_worker_without_sockets_cannot_obey_are_refused() {
+    let trace = sample(Format::Azure2019);
+    for option in ["--record=calls.csv", "--address=:50051", "--fleet=2", "--http=off"] {
+        let line = format!("replay {} --virtual --server {option}", trace.display());
+        let name = option.split('=').next().unwrap();
+        let expected = format!("--server: found {name}, which has no effect");
+        run(&line).failure().stderr(predicate::str::contains(expected));
+    }
+}
+
 fn workload(path: &Path) -> Arc<Workload> {
     let trace = trace::open(path, &Reading::default(), |_, _| {}).unwrap();
     Arc::new(Workload::new(trace, &Selection::default()).unwrap())

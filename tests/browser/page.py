@@ -217,7 +217,7 @@ class ThePage(unittest.TestCase):
         cls.addClassCleanup(cls.browser.driver.quit)
 
     def setUp(self):
-        """A worker that nobody has called."""
+        """A worker that was not called yet."""
         self.worker = Worker(self.models, "--admin")
         self.addCleanup(self.worker.stop)
         self.addCleanup(self.browser.driver.get, "about:blank")
@@ -271,7 +271,7 @@ class ThePage(unittest.TestCase):
         self.worker.instance(QUICK)
         self.worker.call(QUICK).result(PATIENCE)
         wait_for("the new worker's call is seen", lambda: "quick" in self.browser.text("#calls-table tbody"))
-        # That nobody listened at the port is what the browser says by itself.
+        # That there was no listener at the port is what the browser says by itself.
         errors = [error for error in self.browser.errors() if "net::ERR_" not in error]
         self.assertEqual(errors, [])
 

@@ -122,7 +122,7 @@ mod tests {
         drop(held);
         assert_eq!(get(1, 6), Some(6));
         assert_eq!(get(0, 7), Some(7));
-        // Nobody reads them any longer: each makes room for the next.
+        // All their readers are done: each makes room for the next.
         for number in 8..20 {
             hand.advance(SECOND);
             assert_eq!(get(number % 2, number), Some(number));

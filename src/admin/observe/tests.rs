@@ -120,7 +120,7 @@ fn a_call_is_counted_by_how_it_ended() {
     assert_eq!(named, Outcome::NAMES);
     assert_eq!(observed.totals.faults.get("slow"), Some(&2));
     let failed = observed.notable.failed();
-    assert_eq!(failed.len(), 6, "neither the answered one nor the one that was given up");
+    assert_eq!(failed.len(), 6, "neither the answered one nor the cancelled one");
 }
 
 #[test]

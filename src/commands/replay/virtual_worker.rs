@@ -35,7 +35,16 @@ pub(super) fn build(
 ) -> Result<Arc<Worker>> {
     let options = args.server.as_deref().unwrap_or_default().split_whitespace();
     // Those of the command line alone: a variable is meant for a server.
-    let has_models = options.clone().any(|word| word == "-m" || word.starts_with("--model"));
+    let has_models =
+        options.clone().any(|word| word.starts_with("-m") || word.starts_with("--model"));
+    let name = |word: &'static str| move |option: &str| option.split('=').next() == Some(word);
+    if let Some(found) = WITHOUT_EFFECT.iter().find(|word| options.clone().any(name(word))) {
+        let message = format!(
+            "found {found}, which has no effect on a worker without sockets; expected options of the \
+             worker, of models, of the scenario or --seed"
+        );
+        return Err(Error::invalid(message).at("--server"));
+    }
     let words = ["hyperfake", "server"].into_iter().chain(options);
     let cli = Cli::read(words.map(Into::into)).map_err(|error| {
         let text = error.to_string();
@@ -69,6 +78,28 @@ pub(super) fn build(
     }
     Ok(Arc::new(worker))
 }
+
+/// Options of a server that say where it is reached, and what it writes.
+const WITHOUT_EFFECT: [&str; 18] = [
+    "--address",
+    "--admin",
+    "--advertise-host",
+    "--database-address",
+    "--database-type",
+    "--etcd-endpoint",
+    "--etcd-listen",
+    "--fleet",
+    "--fleet-addresses",
+    "--functions-file",
+    "--http",
+    "--instance-addresses",
+    "--instance-ports",
+    "--metrics-address",
+    "--otlp",
+    "--record",
+    "--state-file",
+    "--tls-cert",
+];
 
 /// The trace's own models, through the files that a worker would read.
 fn of_trace(work: &Workload, defaults: &Defaults, mut catalog: Catalog) -> Result<Catalog> {

@@ -145,7 +145,7 @@ fn a_collector_gets_the_spans_of_every_call() {
     let exports = collector.exports.lock();
     let resource = exports[0].resource_spans[0].resource.as_ref().unwrap();
     assert!(resource.attributes.iter().any(|attribute| attribute.key == "service.name"));
-    // What ends later is told to nobody.
+    // What ends later is not exported.
     sink.call_ended(&record(Some(7)));
 }
 
