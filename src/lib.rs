@@ -25,6 +25,7 @@ pub mod otlp;
 pub mod peer;
 pub mod record;
 pub mod report;
+pub mod resident;
 pub mod scenario;
 pub mod schema;
 pub mod state_file;

@@ -77,21 +77,21 @@ pub async fn instances(sizes: &Sizes) -> Vec<Row> {
         let mut worker = Worker::with(&model, "--cold-start 0s --idle-timeout 1h");
         let client = client(&mut worker, 4).await;
         client.start(1).await;
-        let before = worker.memory().resident;
+        let before = worker.memory().anonymous;
         let began = Instant::now();
         client.start(count).await;
         time.push(began.elapsed().as_secs_f64());
         sleep(SETTLED).await;
-        each.push((worker.memory().resident - before) / count as f64 / KIB);
+        each.push((worker.memory().anonymous - before) / count as f64 / KIB);
     }
     for _ in 0..sizes.rounds {
         let mut worker = Worker::with(&model, "--cold-start 0s");
         let client = client(&mut worker, 4).await;
         client.start_with_addresses(1).await;
-        let before = worker.memory().resident;
+        let before = worker.memory().anonymous;
         client.start_with_addresses(count).await;
         sleep(SETTLED).await;
-        addressed.push((worker.memory().resident - before) / count as f64 / KIB);
+        addressed.push((worker.memory().anonymous - before) / count as f64 / KIB);
     }
     let with_address = format!("an idle instance with an address of its own, of {count}");
     vec![
@@ -116,7 +116,7 @@ pub async fn calls(sizes: &Sizes) -> Vec<Row> {
         let mut worker = Worker::with(&model, &format!("{options} {memory}B"));
         let client = client(&mut worker, CONNECTIONS).await;
         client.start(1).await;
-        let before = worker.memory().resident;
+        let before = worker.memory().anonymous;
         let began = Instant::now();
         let answers = client.call(count);
         let all = |used: f64| (used * 2.0 * count as f64).round() as usize == count;
@@ -125,7 +125,7 @@ pub async fn calls(sizes: &Sizes) -> Vec<Row> {
             sleep(Duration::from_millis(20)).await;
         }
         time.push(began.elapsed().as_secs_f64());
-        each.push((worker.memory().resident - before) / count as f64 / KIB);
+        each.push((worker.memory().anonymous - before) / count as f64 / KIB);
         failed.push(answers.failures().await as f64);
     }
     vec![
@@ -168,9 +168,9 @@ pub async fn fleet(sizes: &Sizes) -> Vec<Row> {
     let [mut ready, mut each, mut descriptors] = [const { Vec::new() }; 3];
     for _ in 0..sizes.rounds {
         let (_, alone, _) = served_fleet(1).await;
-        let (time, resident, open) = served_fleet(count).await;
+        let (time, together, open) = served_fleet(count).await;
         ready.push(time.as_secs_f64());
-        each.push((resident - alone) / (count - 1) as f64 / KIB);
+        each.push((together - alone) / (count - 1) as f64 / KIB);
         descriptors.push(open as f64);
     }
     let what = format!("--fleet {count}: from exec until each was asked and says SERVING");
@@ -181,7 +181,7 @@ pub async fn fleet(sizes: &Sizes) -> Vec<Row> {
     ]
 }
 
-/// Until each of a fleet serves, and its resident memory and file descriptors then.
+/// Until each of a fleet serves, and its heap and stacks and file descriptors then.
 async fn served_fleet(count: usize) -> (Duration, f64, usize) {
     let mut worker = Worker::with_sample_models(&format!("--fleet {count}"));
     let first = worker.address;
@@ -190,7 +190,7 @@ async fn served_fleet(count: usize) -> (Duration, f64, usize) {
     }
     let time = worker.executed.elapsed();
     sleep(SETTLED).await;
-    (time, worker.memory().resident, worker.descriptors())
+    (time, worker.memory().anonymous, worker.descriptors())
 }
 
 /// Of a worker with a constant model, once it serves.

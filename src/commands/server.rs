@@ -10,6 +10,7 @@ use crate::{
     args::ServerArgs,
     config::{self, Config},
     machine::Machine,
+    resident,
     scenario::Source,
     telemetry::{self, Log},
 };
@@ -36,6 +37,7 @@ pub async fn run(args: ServerArgs, show: impl Fn(&str) -> Result<()>) -> Result<
     let config = Config::new(args, &Machine::detect())?;
     let threshold = config.lateness_warn;
     let app = App::start(config).await?;
+    resident::drop_code_of_start();
     // A server whose summary cannot be written serves all the same.
     if let Err(error) = show(&app.summary()) {
         tracing::warn!(%error, "the summary of what is served was not shown");
