@@ -40,8 +40,8 @@ impl Program {
         let mut options = format!(
             "server --address 127.0.0.1:0 --database-type embedded --database-address \
              http://127.0.0.1:0 --models-dir models --time-scale 0.1 --auto-remove \
-             --idle-timeout {FORGET:?} --timeout {FORGET:?} --max-rpcs 0 --log-level error \
-             --fleet {fleet}"
+             --idle-timeout {FORGET:?} --timeout {FORGET:?} --max-rpcs 0 --max-connections 8192 \
+             --log-level warn --fleet {fleet}"
         );
         let record = scenario.map(|scenario| {
             let folder = tempfile::tempdir().unwrap();
