@@ -50,6 +50,10 @@ pub(super) struct Head {
     pub(super) output: Output,
     pub(super) centre: f64,
     pub(super) scale: f64,
+    /// The least and the greatest logarithm of the calls that were learned from. Where there were few calls,
+    /// an outer quantile would lie anywhere beyond; and a fake whose calls take too long has more calls at
+    /// once, which take even longer.
+    pub(super) range: [f64; 2],
 }
 
 /// How the training went.
@@ -80,7 +84,8 @@ impl Network {
             let (centre, scale) = (quantiles[MEDIAN], (quantiles[16] - quantiles[4]).max(1e-3));
             let scaled = quantiles.map(|quantile| (quantile - centre) / scale);
             bias.extend(QuantileHeads::new(&LEVELS, 1).numbers(&scaled));
-            heads.push(Head { output, centre, scale });
+            let range = [sorted[0], sorted[sorted.len() - 1]];
+            heads.push(Head { output, centre, scale, range });
         }
         let mut layers = Vec::new();
         let mut inputs = steps.outputs();
@@ -150,6 +155,14 @@ impl Network {
     ) -> Trained {
         let rows: Vec<usize> = (0..samples.count()).collect();
         let steps = [options.steps, total(options)];
+        for head in &mut self.heads {
+            let logs = samples.targets[head.output as usize].logs().unwrap_or_default();
+            let [low, high] = head.range;
+            head.range = [
+                logs.iter().copied().fold(low, f64::min), // which leave out NaN
+                logs.iter().copied().fold(high, f64::max),
+            ];
+        }
         self.train(samples, [&rows, &[]], steps, options, progress)
     }
 
@@ -184,7 +197,9 @@ impl Network {
         let (quantiles, _) = quantiles.as_chunks();
         let heads = self.heads.iter().zip(quantiles);
         heads
-            .map(|(head, scaled): (_, &Quantiles)| scaled.map(|q| head.centre + head.scale * q))
+            .map(|(head, scaled): (_, &Quantiles)| {
+                scaled.map(|q| (head.centre + head.scale * q).clamp(head.range[0], head.range[1]))
+            })
             .collect()
     }
 

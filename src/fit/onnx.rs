@@ -6,7 +6,7 @@ use hyperfake_predictor_writer::{Attribute, Dim, Model};
 
 use super::{
     calibration::Shifts,
-    network::Network,
+    network::{Head, Network},
     samples::{Samples, Target},
     score::LEVELS,
 };
@@ -47,23 +47,20 @@ pub(super) fn onnx(
         }
     }
     chain.then("Softplus", "gaps", &[], &[]);
-    chain.dense("logs", &sums(network, shifts));
-    chain.then("Exp", "over_median", &[], &[]);
-    let scales: Vec<f32> = Output::ALL
-        .iter()
-        .flat_map(|output| {
-            let head = network.heads.iter().find(|head| head.output == *output);
-            let scale = match (head, &samples.targets[*output as usize]) {
-                (Some(head), _) => libm::exp(head.centre),
-                (None, Target::Same(number)) => *number,
-                (None, Target::Logs(_)) => 0.0,
-            };
-            [scale as f32; LEVELS.len()]
-        })
-        .collect();
-    chain.model = chain.model.initializer("median", &[scales.len() as i64], &scales);
-    chain.then("Mul", "output", &["median"], &[]);
-    let outputs = Dim::Fixed(scales.len() as i64);
+    chain.dense("places", &places(network, shifts));
+    chain.then("Clip", "inside_range", &["zero", "one"], &[]);
+    let ranges = Output::ALL.map(|output| head(network, output).map_or(0.0, width_of));
+    chain.scale("logs_over_least", "range", ranges);
+    chain.then("Exp", "over_least", &[], &[]);
+    let least = Output::ALL.map(|output| {
+        match (head(network, output), &samples.targets[output as usize]) {
+            (Some(head), _) => libm::exp(head.range[0]),
+            (None, Target::Same(number)) => *number,
+            (None, Target::Logs(_)) => 0.0,
+        }
+    });
+    chain.scale("output", "least_of_range", least);
+    let outputs = Dim::Fixed((Output::ALL.len() * LEVELS.len()) as i64);
     let mut model = chain.model.output("output", &[Dim::Named("calls"), outputs]);
     for (name, value) in settings {
         model = model.metadata(&format!("hyperfake.{name}"), value);
@@ -86,25 +83,37 @@ fn doubled(layer: &Layer<f64>) -> Layer<f64> {
     doubled
 }
 
-/// From medians and gaps to the logarithms of all quantiles over the median of all calls.
-fn sums(network: &Network, shifts: &Shifts) -> Layer<f64> {
+/// From medians and gaps to where all quantiles are in the range of their output: 0 for the least and 1 for
+/// the greatest logarithm that was learned from.
+fn places(network: &Network, shifts: &Shifts) -> Layer<f64> {
     let sums = network.quantile_heads().sums();
     let numbers = LEVELS.len() + 1;
     let mut layer = Layer { weights: Vec::new(), bias: Vec::new() };
     for output in Output::ALL {
-        let head = network.heads.iter().position(|head| head.output == output);
+        let index = network.heads.iter().position(|head| head.output == output);
         for (level, sum) in sums.iter().enumerate() {
             let mut row = vec![0.0; numbers * network.heads.len()];
-            if let Some(head) = head {
-                let scale = network.heads[head].scale;
-                let places = row[head * numbers..].iter_mut().zip(sum);
-                places.for_each(|(place, part)| *place = scale * part);
+            let mut bias = 0.0;
+            if let Some(index) = index {
+                let head = &network.heads[index];
+                let parts = row[index * numbers..].iter_mut().zip(sum);
+                parts.for_each(|(place, part)| *place = head.scale * part / width_of(head));
+                bias = (head.centre + shifts.of(output)[level] - head.range[0]) / width_of(head);
             }
             layer.weights.extend(row);
-            layer.bias.push(head.map_or(0.0, |_| shifts.of(output)[level]));
+            layer.bias.push(bias);
         }
     }
     layer
+}
+
+fn head(network: &Network, output: Output) -> Option<&Head> {
+    network.heads.iter().find(|head| head.output == output)
+}
+
+/// From the least to the greatest logarithm.
+fn width_of(head: &Head) -> f64 {
+    (head.range[1] - head.range[0]).max(1e-6)
 }
 
 /// A model in the making, each node of which takes what the one before it gives.
@@ -126,6 +135,15 @@ impl Chain {
         let model = std::mem::take(&mut self.model);
         self.model = model.node(op, &inputs, &[output], attributes);
         self.value = output.to_owned();
+    }
+
+    /// Multiplies all levels of each output with one number.
+    fn scale(&mut self, output: &str, name: &str, numbers: [f64; 3]) {
+        let numbers: Vec<f32> =
+            numbers.iter().flat_map(|number| [*number as f32; LEVELS.len()]).collect();
+        let model = std::mem::take(&mut self.model);
+        self.model = model.initializer(name, &[numbers.len() as i64], &numbers);
+        self.then("Mul", output, &[name], &[]);
     }
 
     fn dense(&mut self, name: &str, layer: &Layer<f64>) {

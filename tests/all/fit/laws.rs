@@ -153,6 +153,32 @@ fn a_network_recovers_the_quantiles_of_a_law_in_every_backend() {
 }
 
 #[test]
+fn no_quantile_of_a_network_lies_beyond_what_was_measured() {
+    let law = Law { sigma: 2.0, any_size: true };
+    let rows = law.rows(3000, 1);
+    let run_times = || rows.iter().filter_map(|row| row.run_ns);
+    let measured = run_times().min().unwrap()..=run_times().max().unwrap();
+    let fitted = fit(rows.clone(), &network(600), |_| ()).unwrap();
+    let (_folder, model) = opened(&fitted, &DenseBackend);
+    let mut session = model.session().unwrap();
+    let mut random = Random::new(3, 0);
+    let mut ends = [0, 0];
+    for _ in 0..1000 {
+        let features = law.features(&mut random);
+        for (level, ends) in [0.001, 0.999].into_iter().zip(&mut ends) {
+            let found = session.draw(&features, &Uniforms::same(level)).unwrap().runtime_ns;
+            let [shortest, longest] = [0.999, 1.001].map(|part| part * found);
+            assert!(*measured.start() as f64 <= longest, "{features:?}: {found} {measured:?}");
+            assert!(*measured.end() as f64 >= shortest, "{features:?}: {found} {measured:?}");
+            *ends += u32::from(
+                longest >= *measured.end() as f64 || shortest <= *measured.start() as f64,
+            );
+        }
+    }
+    assert!(ends.iter().sum::<u32>() > 0, "nothing came near the ends of the range");
+}
+
+#[test]
 fn a_feature_that_never_varies_is_left_out_and_named() {
     let fitted = fit(LAW.rows(4_000, 1), &table(), |_| ()).unwrap();
     let [without] = &fitted.report().without[..] else { panic!("{:?}", fitted.report()) };
