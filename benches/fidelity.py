@@ -47,11 +47,15 @@ def clone(arguments, name):
     done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8")
     if not done.stdout:
         sys.exit(f"fidelity: the clone of {name} ended with {done.returncode}")
-    fitted = next(folder.glob(f"{name}.*.report"))
+    # An earlier clone may have left a model of the other kind.
+    fitted = max(folder.glob(f"{name}.*.report"), key=lambda path: path.stat().st_mtime)
     chosen = json.loads(fitted.read_text(encoding="utf-8"))
-    one = json.loads(done.stdout)["functions"][name]
+    comparison = json.loads(done.stdout)
+    invalid = [check["text"] for check in comparison["checks"] if check["state"] == "invalid"]
     # What is wrong with the measurement was said on standard error.
-    return {**one, "valid": done.returncode == 0}, chosen, time.monotonic() - began
+    if done.returncode != 0:
+        invalid.append("the machine was busy with something else, and calls were sent late")
+    return {**comparison["functions"][name], "invalid": invalid}, chosen, time.monotonic() - began
 
 
 def percent(number):
@@ -59,27 +63,41 @@ def percent(number):
 
 
 def milliseconds(nanoseconds):
-    return f"{nanoseconds / 1e6:.3g} ms"
+    return "-" if nanoseconds is None else f"{nanoseconds / 1e6:.3g} ms"
+
+
+def within(tree, *keys):
+    """A part of JSON; None where a part on the way is null."""
+    for key in keys:
+        tree = None if tree is None else tree[key]
+    return tree
 
 
 def coverages(one):
-    """The share of real calls in the model's 90 % interval, in each third of load that has enough calls."""
-    thirds = (one["by_load"] or {"terciles": []})["terciles"]
-    return [third["model_coverage"]["p90"] for third in thirds if third["model_coverage"]]
+    """The share of real calls in the model's 90 % interval, in each third of load; None where it has too few calls."""
+    thirds = within(one, "by_load", "terciles") or []
+    return [within(third, "model_coverage", "p90") for third in thirds]
 
 
 def shortfalls(found):
     """What is not as it is aimed at."""
     for name, (one, _, _) in found.items():
-        if not one["valid"]:
-            yield f"{name}: the machine was busy with something else, and calls were sent late"
-        w1 = (one["run_time"] or {}).get("wasserstein")
+        for reason in one["invalid"]:
+            yield f"{name}: {reason}"
+        w1 = within(one, "run_time", "wasserstein")
         if w1 and w1["real"] > MOST_NOISE * w1["mean"]:
             yield f"{name}: the function differs from itself nearly as much as from its mean, so that the score says little"
-        if one["score"] is None or one["score"] > MOST_SCORE:
-            yield f"{name}: the score is {one['score']}, and not at most {MOST_SCORE}"
-        for number, covered in enumerate(coverages(one), 1):
-            if not COVERAGE[0] <= covered <= COVERAGE[1]:
+        if one["score"] is None:
+            yield f"{name}: {one['verdict']}"
+        elif one["score"] > MOST_SCORE:
+            yield f"{name}: the score is {one['score']:.3f}, and not at most {MOST_SCORE}"
+        covered_thirds = coverages(one)
+        if not covered_thirds:
+            yield f"{name}: nothing is known of the 90 % interval"
+        for number, covered in enumerate(covered_thirds, 1):
+            if covered is None:
+                yield f"{name}: third {number} of load has too few calls to judge the 90 % interval"
+            elif not COVERAGE[0] <= covered <= COVERAGE[1]:
                 yield (
                     f"{name}: the 90 % interval has {percent(covered)} of the calls of third {number} of "
                     f"load, and not {percent(COVERAGE[0])} to {percent(COVERAGE[1])}"
@@ -93,11 +111,11 @@ def table(found):
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|---:|",
     ]
     for name, (one, fitted, seconds) in found.items():
-        run, w1 = one["run_time"], one["run_time"]["wasserstein"]
+        run = one["run_time"]
         cells = [
             name, FUNCTIONS[name][0], f"{one['calls']['real']['answered']:,}",
-            *(milliseconds(run[key][side]) for side in ("real", "fake") for key in ("p50_ns", "p99_ns")),
-            *(percent(w1[key]) for key in ("fake", "real", "mean")),
+            *(milliseconds(within(run, key, side)) for side in ("real", "fake") for key in ("p50_ns", "p99_ns")),
+            *(percent(within(run, "wasserstein", key)) for key in ("fake", "real", "mean")),
             "-" if one["score"] is None else f"**{one['score']:.2f}**", ", ".join(map(percent, coverages(one))) or "-",
             fitted["kind"], f"{seconds:.0f} s",
         ]

@@ -72,7 +72,8 @@ pub enum ComparedBy {
     Function,
 }
 
-fn score(text: &str) -> Result<f64, String> {
+/// A score, with or without its name.
+pub(super) fn score(text: &str) -> Result<f64, String> {
     let number = text.strip_prefix("score=").unwrap_or(text);
     let score = number.parse::<f64>().ok().filter(|score| score.is_finite() && *score >= 0.0);
     score.ok_or_else(|| {

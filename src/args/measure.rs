@@ -3,10 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
-use clap::{Args, value_parser};
+use clap::{Args, ValueEnum, value_parser};
 
 use super::{
     ClientTlsArgs,
+    compare::score,
     read::{rate, size},
 };
 use crate::duration;
@@ -22,7 +23,7 @@ pub struct MeasureArgs {
     /// Call a function that runs already: an instance at its own address, or a leaf with --function, by
     /// gRPC; by HTTP with http:// in front. What it uses of CPU and memory is then not known
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["exec", "instances", "cpus", "memory",
-          "cold_starts", "ready"])]
+          "cold_starts", "ready_by", "ready"])]
     pub target: Option<String>,
 
     /// The id of a function, which calls carry as :authority to a leaf
@@ -98,9 +99,9 @@ pub struct CloneArgs {
     #[arg(long, value_name = "DURATION", default_value = "45s", value_parser = duration::parse)]
     pub fit_time: Duration,
 
-    /// Fail when the score of the run time is above this: 0 is no difference, 1 what a constant would
-    /// have
-    #[arg(long, value_name = "SCORE")]
+    /// Fail unless the comparison is valid and the score of the run time is at most this: 0 is no
+    /// difference, 1 what a constant would have; 0.5, or score=0.5
+    #[arg(long, value_name = "SCORE", value_parser = score)]
     pub fail_above: Option<f64>,
 
     /// Print JSON
@@ -128,9 +129,23 @@ pub struct InstanceArgs {
     #[arg(long, value_name = "N", default_value = "5", value_parser = value_parser!(u32).range(0..=1000))]
     pub cold_starts: u32,
 
-    /// The longest from the start of a process until it takes connections
+    /// How it is known that a process is ready: it takes connections; or it has also called SignalReady of
+    /// worker.Worker at the address in the variable CONTROLLER_ADDRESS, as functions of HyperFaaS do
+    #[arg(long, value_name = "WAY", default_value = "connect")]
+    pub ready_by: ReadyBy,
+
+    /// The longest from the start of a process until it is ready
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
     pub ready: Duration,
+}
+
+/// How it is known that a process is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReadyBy {
+    /// It takes connections.
+    Connect,
+    /// It has called SignalReady.
+    Signal,
 }
 
 /// The calls that are measured.

@@ -22,13 +22,13 @@ mod top;
 use clap::{Parser, Subcommand};
 
 pub use self::{
-    client::{CallArgs, HealthArgs, LoadArgs, TargetArgs},
+    client::{CallArgs, HealthArgs, LoadArgs, SenderArgs, TargetArgs},
     compare::{CompareArgs, ComparedBy},
     environment::Environment,
     fit::FitArgs,
     functions::{EtcdArgs, FunctionArgs, FunctionCommand, FunctionLimitArgs, FunctionTargetArgs},
     leaf::{BodyArgs, LeafArgs},
-    measure::{CloneArgs, InstanceArgs, MeasureArgs, MeasuredCallArgs},
+    measure::{CloneArgs, InstanceArgs, MeasureArgs, MeasuredCallArgs, ReadyBy},
     models::{
         CheckArgs, DoctorArgs, EngineArgs, ModelArgs, ModelsArgs, ModelsCommand, PredictArgs,
     },
@@ -53,6 +53,10 @@ pub struct Cli {
     /// The options that were given by environment variables.
     #[arg(skip)]
     pub environment: Environment,
+
+    /// The options that were given on the command line, such as `--cpus`.
+    #[arg(skip)]
+    pub typed: Vec<String>,
 }
 
 /// The version and the commit that it was built from.

@@ -65,6 +65,7 @@ pub async fn run(args: CloneArgs) -> Result<Output> {
     files.record(&files.again, &again)?;
     files.scenario(&measured.cold_starts, args.calls.concurrency)?;
     let fitted = fitting::fit(train, args.fit_time, args.calls.seed, &stop).await?;
+    files.remove_models()?;
     let written = fitted.write(&files.model).map_err(|error| error.at("--out"))?;
 
     let fake = fake::Fake::start(&files, &written.model, &name, args.instances.instances).await?;
@@ -72,7 +73,7 @@ pub async fn run(args: CloneArgs) -> Result<Output> {
     let model = fake.model(&name)?;
     let recorded = fake.stop().await?;
     let seen = whole(seen?)?;
-    let fake = workload.of_fake(&recorded, &seen);
+    let fake = workload.of_fake(&recorded, &seen)?;
     files.record(&files.fake, &fake)?;
 
     let options =
@@ -95,18 +96,15 @@ pub async fn run(args: CloneArgs) -> Result<Output> {
     });
     let succeeded =
         invalid.is_none() && args.fail_above.is_none_or(|most| comparison.is_within(most));
+    let notes = notes(&measured, &seen, invalid);
     let text = match args.json {
         true => {
-            if let Some(invalid) = invalid {
-                let _ = writeln!(io::stderr(), "{invalid}");
+            for note in &notes {
+                let _ = writeln!(io::stderr(), "{note}");
             }
             comparison.json()
         }
-        false => {
-            let notes: Vec<_> =
-                measured.notes.iter().chain(&invalid).map(|note| format::foreign(note)).collect();
-            summary(&comparison, &notes, &seen, &fake, &files, &written.model)
-        }
+        false => summary(&comparison, &notes, &seen, &fake, &files, &written.model),
     };
     Ok(Output { text, succeeded })
 }
@@ -120,6 +118,13 @@ fn whole(measured: Measured) -> Result<Measured> {
         Some(error) => Err(error),
         None => Ok(measured),
     }
+}
+
+/// What was not as it was asked for, of the function and of the fake.
+fn notes(measured: &Measured, seen: &Measured, invalid: Option<String>) -> Vec<String> {
+    let of_fake = seen.notes.iter().map(|note| format!("the fake: {note}"));
+    let notes = measured.notes.iter().cloned().chain(of_fake).chain(invalid);
+    notes.map(|note| format::foreign(&note)).collect()
 }
 
 fn summary(
@@ -150,4 +155,16 @@ fn summary(
         files.page.display(),
         files.serve_line(model)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_as_asked_for_is_said_of_the_function_and_of_the_fake() {
+        let with = |note: &str| Measured { notes: vec![note.to_owned()], ..Measured::default() };
+        let found = notes(&with("no limits"), &with("phase 1 ended early"), Some("INVALID".into()));
+        assert_eq!(found, ["no limits", "the fake: phase 1 ended early", "INVALID"]);
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Cut, Function, Options,
+    Both, Cut, FEWEST, Function, Options,
     function::{Sides, run_times},
     matched::{LATE, Pairs},
     run::Call,
@@ -36,7 +36,8 @@ pub enum State {
     Fine,
 }
 
-/// The share of calls that may come late, and of calls by which two records may differ.
+/// The share of calls that may come late, and of calls (or of those with a code) by which two records may
+/// differ.
 const MOST_LATE: f64 = 0.01;
 const MOST_DIFFERENT: f64 = 0.1;
 /// Medians that differ by this factor have other units, most likely.
@@ -55,8 +56,13 @@ fn check(state: State, text: impl Into<String>) -> Check {
 }
 
 /// Of two runs, before their functions are compared.
-pub(super) fn of_runs(real: &Cut, fake: &Cut, options: &Options) -> Vec<Check> {
-    let notes = [real, fake].into_iter().flat_map(|cut| {
+pub(super) fn of_runs(
+    real: &Cut,
+    fake: &Cut,
+    repeat: Option<&Cut>,
+    options: &Options,
+) -> Vec<Check> {
+    let notes = [real, fake].into_iter().chain(repeat).flat_map(|cut| {
         let about =
             |note: &String| format!("{}: {}", format::foreign(&cut.name), format::foreign(note));
         cut.run.notes().iter().map(about).collect::<Vec<_>>()
@@ -102,6 +108,16 @@ pub(super) fn of_function(name: &str, sides: &Sides, pairs: Option<&Pairs>) -> V
     }
     for (side, calls) in [("real", &sides.real), ("fake", &sides.fake)] {
         checks.extend(warm_up(&name, side, calls));
+    }
+    if let Some(repeat) = &sides.repeat {
+        let calls = run_times(repeat).len();
+        if calls < FEWEST {
+            let text = format!(
+                "{name}: of the second record of the real, {calls} calls ran and were answered, and {FEWEST} are \
+                 needed: real / real is of halves of the first one instead"
+            );
+            checks.push(check(State::Warning, text));
+        }
     }
     let late = |call: &&Call| call.lateness > 0.1 * call.run;
     let late = sides.fake.iter().filter(|call| call.counts()).filter(late).count();
@@ -180,12 +196,14 @@ pub(super) fn of_functions(
         }
     }
     for (name, function) in functions {
+        checks.extend(codes(name, function));
         let Some(run_time) = &function.run_time else { continue };
         let distance = run_time.distances.wasserstein;
         if distance.real > UNSTEADY * distance.mean {
+            let tells = if distance.score.is_some() { "hardly tells" } else { "does not tell" };
             let text = format!(
                 "{}: the real run times are {} as far from themselves as from their mean, so that this \
-                 record hardly tells a near fake from a far one: record more calls, at a steadier load",
+                 record {tells} a near fake from a far one: record more calls, at a steadier load",
                 format::foreign(name),
                 percent(distance.real / distance.mean.max(f64::MIN_POSITIVE))
             );
@@ -194,7 +212,7 @@ pub(super) fn of_functions(
     }
     let too_few: Vec<_> = functions
         .iter()
-        .filter(|(_, function)| function.score.is_none())
+        .filter(|(_, function)| function.run_time.is_none())
         .map(|(name, _)| name)
         .collect();
     if !too_few.is_empty() {
@@ -208,14 +226,40 @@ pub(super) fn of_functions(
     checks
 }
 
+/// Whether about as many calls ended with each code: of other calls, other run times are compared.
+fn codes(name: &str, function: &Function) -> Option<Check> {
+    let Both { real, fake } = function.calls;
+    if real.calls.min(fake.calls) < FEWEST as u64 {
+        return None;
+    }
+    let share = |calls: u64, all: u64| calls as f64 / all as f64;
+    let shares = function
+        .codes
+        .iter()
+        .map(|(code, calls)| (code, share(calls.real, real.calls), share(calls.fake, fake.calls)));
+    let by = |(_, real, fake): &(&String, f64, f64)| (real - fake).abs();
+    let (code, real, fake) = shares.max_by(|a, b| by(a).total_cmp(&by(b)))?;
+    ((real - fake).abs() > MOST_DIFFERENT).then(|| {
+        let text = format!(
+            "{}: {} of the real and {} of the fake calls ended with {}, so that the run times that are \
+             compared are of other calls",
+            format::foreign(name),
+            percent(real),
+            percent(fake),
+            format::foreign(code)
+        );
+        check(State::Invalid, text)
+    })
+}
+
 /// Whether the fake's calls came in when the real ones did.
-pub(super) fn of_schedule(pairs: &[Pairs], calls: u64) -> Option<Check> {
-    let matched: u64 = pairs.iter().map(Pairs::len).sum();
-    let late: u64 = pairs.iter().map(|pairs| pairs.late).sum();
+pub(super) fn of_schedule(pairs: &[Option<Pairs>], calls: u64) -> Option<Check> {
+    let matched: u64 = pairs.iter().flatten().map(Pairs::len).sum();
+    let late: u64 = pairs.iter().flatten().map(|pairs| pairs.late).sum();
     (matched > 0).then(|| {
         let text = format!(
-            "{matched} of {calls} real calls have a fake call that came in at the same moment; {} of these \
-             came in more than {} before or after it",
+            "{matched} of {calls} real calls have a fake call of the same workload; {} of these came in more \
+             than {} before or after it",
             percent(late as f64 / matched as f64),
             format::nanoseconds(LATE)
         );

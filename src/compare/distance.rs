@@ -14,6 +14,18 @@ pub struct Distance {
     pub worst_quantile: f64,
 }
 
+impl Distance {
+    /// So many times as far.
+    pub(super) fn times(self, factor: f64) -> Self {
+        let Self { wasserstein, ks, worst_quantile } = self;
+        Self {
+            wasserstein: wasserstein * factor,
+            ks: (ks * factor).min(1.0),
+            worst_quantile: worst_quantile * factor,
+        }
+    }
+}
+
 /// The percentiles whose errors count.
 pub(super) const LEVELS: [f64; 3] = [0.5, 0.9, 0.99];
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use hyperfake_predictor::{Predictor, RawPrediction, Result};
 use serde::Serialize;
 
-use super::{measure, run::Call, sample::Sample};
+use super::{measure::RESOLUTION, run::Call, sample::Sample};
 
 /// How good distributions are that were stated for single calls before they were made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -97,11 +97,8 @@ impl Tally {
             crps_ns,
             crps_mean_ns: about(mean) / count,
             crps_quantiles_ns,
-            crps_over_quantiles: measure::score(
-                crps_ns / whole.scale(),
-                0.0,
-                crps_quantiles_ns / whole.scale(),
-            ),
+            crps_over_quantiles: (crps_ns / crps_quantiles_ns.max(RESOLUTION * whole.scale()))
+                .max(0.0),
             pit: if self.knows_distributions { self.pit.to_vec() } else { Vec::new() },
         })
     }

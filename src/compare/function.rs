@@ -10,7 +10,7 @@ use super::{
     forecast::Forecast,
     load,
     matched::{Pairs, PerCall},
-    measure::{Distances, Samples},
+    measure::{Distances, Measure, Samples},
     ranges::OutOfRange,
     regimes::{ByLoad, Loads},
     run::Call,
@@ -21,7 +21,7 @@ use super::{
 #[derive(Debug, Clone, Serialize)]
 pub struct Function {
     /// The score of the Wasserstein distance of run times against the mean baseline; nothing if there
-    /// are too few calls.
+    /// are too few calls, or the real is about as far from itself as from its mean.
     pub score: Option<f64>,
     /// Where it is in 19 of 20 cases.
     pub score_interval: Option<[f64; 2]>,
@@ -106,26 +106,21 @@ pub(super) struct Sides {
     pub(super) repeat: Option<Vec<Call>>,
 }
 
-impl Sides {
-    pub(super) fn pairs(&self) -> Option<Pairs> {
-        Pairs::of(&self.real, &self.fake)
-    }
-}
-
 /// The run times of calls that count.
 pub(super) fn run_times(calls: &[Call]) -> Vec<f64> {
     calls.iter().filter(|call| call.counts()).map(|call| call.run).collect()
 }
 
 impl Function {
-    /// All but the codes, whose names the runs have.
+    /// All but the codes, whose names the runs have; `pairs` are of the second run of the real and of the
+    /// fake.
     ///
     /// # Errors
     ///
     /// When the model fails.
     pub(super) fn of(
         sides: &Sides,
-        pairs: Option<&Pairs>,
+        pairs: Both<Option<&Pairs>>,
         model: Option<&Arc<dyn Predictor>>,
         seed: u64,
     ) -> Result<Self> {
@@ -154,20 +149,20 @@ impl Function {
             (Some(model), Some(by_load)) => by_load.ask(model, real, &loads, &real_times)?,
             _ => None,
         };
-        let per_call = pairs.and_then(|pairs| {
-            let errors = pairs.errors(real, fake, real_times.mean())?;
-            let of_repeat = repeat.as_ref().and_then(|repeat| {
-                Pairs::of(real, repeat)?.errors(real, repeat, real_times.mean())
-            });
-            Some(PerCall { mape_real: of_repeat.map(|errors| errors.mape), ..errors })
+        let errors = |pairs: Option<&Pairs>, of: &[Call]| {
+            pairs.and_then(|pairs| pairs.errors(real, of, real_times.mean()))
+        };
+        let per_call = errors(pairs.fake, fake).map(|found| {
+            let of_repeat = errors(pairs.real, repeat.as_deref().unwrap_or_default());
+            PerCall { mape_real: of_repeat.map(|errors| errors.mape), ..found }
         });
-        let score = distances.map(|distances| distances.wasserstein.score);
+        let score = distances.and_then(|distances| distances.wasserstein.score);
         let mean =
             |of: fn(&Call) -> f64| Both { real: known_mean(real, of), fake: known_mean(fake, of) };
         Ok(Self {
             score,
             score_interval: distances.and_then(|distances| distances.wasserstein.score_interval),
-            verdict: verdict(score, calls),
+            verdict: verdict(distances.map(|distances| distances.wasserstein), calls),
             matched_with: None,
             calls,
             codes: BTreeMap::new(),
@@ -279,15 +274,18 @@ fn known_mean(calls: &[Call], of: impl Fn(&Call) -> f64) -> Option<f64> {
     (count > 0.0).then(|| sum / count)
 }
 
-/// What a score means.
-fn verdict(score: Option<f64>, calls: Both<Calls>) -> String {
+/// What a score means, or why there is none.
+fn verdict(distance: Option<Measure>, calls: Both<Calls>) -> String {
     let counted = |calls: Calls| calls.answered - calls.without_run_time;
-    match score {
-        None => format!(
+    let Some(distance) = distance else {
+        return format!(
             "too few calls: {} real and {} fake ones ran and were answered, {FEWEST} each are needed",
             counted(calls.real),
             counted(calls.fake)
-        ),
+        );
+    };
+    match distance.score {
+        None => "no score: the real is about as far from itself as from its mean".to_owned(),
         Some(..0.1) => "as near as the real is to itself".to_owned(),
         Some(..0.5) => "near".to_owned(),
         Some(..1.0) => "nearer than the mean".to_owned(),

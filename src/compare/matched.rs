@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::run::Call;
+use super::{run::Call, sample::median};
 
 /// How far each fake call is from the real call that it repeats.
 ///
@@ -40,21 +40,26 @@ pub(super) struct Pairs {
 pub(super) const LATE: f64 = 10e6;
 
 impl Pairs {
-    /// The pairs of two runs' calls, which are sorted by their arrival; nothing if the runs had different
-    /// workloads: the moments at which nine of ten pairs came in, since the begin, differ by less than
-    /// the mean time between two calls (at least 2 ms, at most 100 ms).
-    pub(super) fn of(real: &[Call], fake: &[Call]) -> Option<Self> {
-        let by_number = by_number(real, fake).map(|pairs| ("call number", pairs));
-        let by_order = (real.len() == fake.len())
-            .then(|| ("order of arrival", (0..real.len()).map(|index| (index, index)).collect()));
-        let length = real.last()?.arrival - real.first()?.arrival;
-        let within = (length as f64 / real.len() as f64).clamp(2e6, 100e6);
-        by_number.into_iter().chain(by_order).find_map(|(by, pairs)| {
-            let offsets = offsets(real, fake, &pairs);
-            let close = offsets.iter().filter(|offset| **offset <= within).count();
-            let late = offsets.iter().filter(|offset| **offset > LATE).count() as u64;
-            (10 * close >= 9 * pairs.len()).then_some(Self { by, pairs, late })
-        })
+    /// The pairs of each function's calls in two runs, which are sorted by their arrival; nothing of a
+    /// function for which the runs had different workloads.
+    ///
+    /// The workload is the same if every function has calls of the same numbers in both, however late they
+    /// came in. Otherwise that of a function is if nine of ten pairs came in, since the begin of the runs, at
+    /// moments that differ by less than the mean time between two calls (at least 2 ms, at most 100 ms).
+    pub(super) fn of_all(functions: &[[&[Call]; 2]]) -> Vec<Option<Self>> {
+        let possible: Vec<_> =
+            functions.iter().map(|[real, fake]| possible_pairs(real, fake)).collect();
+        let first = functions.iter().zip(&possible).filter_map(|(calls, possible)| {
+            possible.first().map(|possible| differences(calls, possible))
+        });
+        let begin = median(first.flatten().collect());
+        let has_same =
+            |possible: &Vec<Possible>| possible.first().is_some_and(|it| it.same_numbers);
+        let is_same = possible.iter().all(has_same);
+        let chosen = |(calls, possible): (&[&[Call]; 2], Vec<Possible>)| {
+            possible.into_iter().find_map(|possible| possible.judge(calls, begin, is_same))
+        };
+        functions.iter().zip(possible).map(chosen).collect()
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -89,8 +94,59 @@ impl Pairs {
     }
 }
 
+/// Whether nine of ten of so many real calls have a pair.
+pub(super) fn is_most(pairs: &[Option<Pairs>], calls: u64) -> bool {
+    let matched: u64 = pairs.iter().flatten().map(Pairs::len).sum();
+    10 * matched >= 9 * calls
+}
+
+/// What may be the pairs of a function's calls.
+struct Possible {
+    by: &'static str,
+    pairs: Vec<(usize, usize)>,
+    /// Whether both have calls of the same numbers.
+    same_numbers: bool,
+}
+
+impl Possible {
+    /// The pairs, if they are those of one workload: it is known to be the same, or they came in at the same
+    /// moments. The second run began so much later than the first one, in nanoseconds.
+    fn judge(self, calls: &[&[Call]; 2], begin: f64, is_same: bool) -> Option<Pairs> {
+        let [real, _] = calls;
+        let length = real.last()?.arrival - real.first()?.arrival;
+        let within = (length as f64 / real.len() as f64).clamp(2e6, 100e6);
+        let (mut close, mut late) = (0, 0);
+        for difference in differences(calls, &self) {
+            let offset = (difference - begin).abs();
+            close += usize::from(offset <= within);
+            late += u64::from(offset > LATE);
+        }
+        let Self { by, pairs, .. } = self;
+        (is_same || 10 * close >= 9 * pairs.len()).then_some(Pairs { by, pairs, late })
+    }
+}
+
+/// How much later the second call of each pair came in, in nanoseconds.
+fn differences(calls: &[&[Call]; 2], possible: &Possible) -> impl Iterator<Item = f64> {
+    let [real, fake] = *calls;
+    possible.pairs.iter().map(move |(first, second)| {
+        (i128::from(fake[*second].arrival) - i128::from(real[*first].arrival)) as f64
+    })
+}
+
+/// By the numbers of calls, and by their order.
+fn possible_pairs(real: &[Call], fake: &[Call]) -> Vec<Possible> {
+    let by_number = by_number(real, fake);
+    let by_order = (real.len() == fake.len() && !real.is_empty()).then(|| Possible {
+        by: "order of arrival",
+        pairs: (0..real.len()).map(|index| (index, index)).collect(),
+        same_numbers: false,
+    });
+    by_number.into_iter().chain(by_order).collect()
+}
+
 /// Calls that have the same number, if each number is there once, and most are in both.
-fn by_number(real: &[Call], fake: &[Call]) -> Option<Vec<(usize, usize)>> {
+fn by_number(real: &[Call], fake: &[Call]) -> Option<Possible> {
     let numbered = |calls: &[Call]| {
         let numbers =
             calls.iter().enumerate().filter_map(|(index, call)| Some((call.number?, index)));
@@ -98,22 +154,15 @@ fn by_number(real: &[Call], fake: &[Call]) -> Option<Vec<(usize, usize)>> {
         numbers.sort_unstable();
         numbers.array_windows().all(|[(a, _), (b, _)]| a < b).then_some(numbers)
     };
+    let calls = real.len().max(fake.len());
     let (real, fake) = (numbered(real)?, numbered(fake)?);
     let of_fake = |number: u64| fake.binary_search_by_key(&number, |(number, _)| *number).ok();
     let pair = |(number, index): &(u64, usize)| Some((*index, fake[of_fake(*number)?].1));
     let pairs: Vec<_> = real.iter().filter_map(pair).collect();
-    (!pairs.is_empty() && 10 * pairs.len() >= 9 * real.len().max(fake.len())).then_some(pairs)
-}
-
-/// How far the moments of the pairs are apart, once the runs' begins are taken for the same.
-fn offsets(real: &[Call], fake: &[Call], pairs: &[(usize, usize)]) -> Vec<f64> {
-    let differences = pairs.iter().map(|(first, second)| {
-        (i128::from(fake[*second].arrival) - i128::from(real[*first].arrival)) as f64
-    });
-    let mut differences: Vec<f64> = differences.collect();
-    differences.sort_by(f64::total_cmp);
-    let begin = differences.get(differences.len() / 2).copied().unwrap_or(0.0);
-    differences.into_iter().map(|difference| (difference - begin).abs()).collect()
+    let same_numbers = pairs.len() == calls;
+    let most = 10 * pairs.len() >= 9 * real.len().max(fake.len());
+    let possible = Possible { by: "call number", pairs, same_numbers };
+    (most && !possible.pairs.is_empty()).then_some(possible)
 }
 
 fn correlation(pairs: &[(f64, f64)]) -> Option<f64> {
@@ -152,6 +201,10 @@ mod tests {
         run.take_functions(By::Image).pop_first().unwrap().1
     }
 
+    fn pairs(real: &[Call], fake: &[Call]) -> Option<Pairs> {
+        Pairs::of_all(&[[real, fake]]).pop()?
+    }
+
     #[test]
     fn calls_match_by_number_although_they_overtake_each_other() {
         let real = calls((0..30).map(|call| (call * 50 * MS, Some(call), 10 + call)));
@@ -161,7 +214,7 @@ mod tests {
             let number = swapped(call);
             (60_000 * MS + call * 50 * MS + number, Some(number), 11 * (10 + number))
         }));
-        let found = Pairs::of(&real, &fake).unwrap().errors(&real, &fake, 10.0).unwrap();
+        let found = pairs(&real, &fake).unwrap().errors(&real, &fake, 10.0).unwrap();
         assert_eq!((found.by, found.calls), ("call number", 30));
         assert!((found.mape - 10.0).abs() < 1e-9 && (found.bias - 10.0).abs() < 1e-9);
         assert!(found.correlation.unwrap() > 0.999);
@@ -171,19 +224,42 @@ mod tests {
     fn calls_match_by_order_where_there_are_no_numbers() {
         let real = calls((0..10).map(|call| (call * 50 * MS, None, 10)));
         let fake = calls((0..10).map(|call| (call * 50 * MS + MS, None, 20)));
-        let pairs = Pairs::of(&real, &fake).unwrap();
-        let found = pairs.errors(&real, &fake, 15.0).unwrap();
+        let found = pairs(&real, &fake).unwrap();
+        assert_eq!(found.late, 0);
+        let found = found.errors(&real, &fake, 15.0).unwrap();
         assert_eq!((found.by, found.mape, found.median_ape), ("order of arrival", 1.0, 1.0));
-        assert_eq!((found.mape_mean, found.correlation, pairs.late), (0.5, None, 0));
+        assert_eq!((found.mape_mean, found.correlation), (0.5, None));
     }
 
     #[test]
     fn calls_of_another_workload_do_not_match() {
         let real = calls((0..100).map(|call| (call * 50 * MS, Some(call), 10)));
-        let slower = calls((0..100).map(|call| (call * 60 * MS, Some(call), 10)));
-        assert!(Pairs::of(&real, &slower).is_none());
-        assert!(Pairs::of(&real, &calls((0..50).map(|call| (call * 50 * MS, None, 10)))).is_none());
-        assert!(Pairs::of(&[], &[]).is_none());
+        let slower = calls((0..95).map(|call| (call * 60 * MS, Some(call), 10)));
+        assert!(pairs(&real, &slower).is_none());
+        let unnumbered = calls((0..100).map(|call| (call * 60 * MS, None, 10)));
+        assert!(pairs(&real, &unnumbered).is_none());
+        assert!(pairs(&real, &calls((0..50).map(|call| (call * 50 * MS, None, 10)))).is_none());
+        assert!(pairs(&[], &[]).is_none());
+    }
+
+    /// A client that falls behind its schedule has sent the same calls.
+    #[test]
+    fn calls_of_the_same_numbers_match_however_late_they_are() {
+        let real = calls((0..100).map(|call| (call * 50 * MS, Some(call), 10)));
+        let behind = calls((0..100).map(|call| (call * 60 * MS, Some(call), 10)));
+        let found = pairs(&real, &behind).unwrap();
+        // The call in the middle is taken for punctual, and its neighbours are 10 ms from it.
+        assert_eq!((found.by, found.len(), found.late), ("call number", 100, 97));
+    }
+
+    /// Each function alone would be in step with itself.
+    #[test]
+    fn a_function_whose_calls_all_come_later_than_those_of_others_is_late() {
+        let at = |by: u64| calls((0..100).map(|call| (call * 50 * MS + by, Some(call), 10)));
+        let (real, on_time, late) = (at(0), at(7000 * MS), at(7040 * MS));
+        let found = Pairs::of_all(&[[&real, &on_time], [&real, &late], [&real, &on_time]]);
+        let late: Vec<_> = found.into_iter().flatten().map(|pairs| pairs.late).collect();
+        assert_eq!(late, [0, 100, 0]);
     }
 
     #[test]
@@ -191,6 +267,6 @@ mod tests {
         let real = calls((0..100).map(|call| (call * 50 * MS, None, 10)));
         let late = |call: u64| if call % 20 == 19 { 15 * MS } else { 0 };
         let fake = calls((0..100).map(|call| (call * 50 * MS + late(call), None, 10)));
-        assert_eq!(Pairs::of(&real, &fake).unwrap().late, 5);
+        assert_eq!(pairs(&real, &fake).unwrap().late, 5);
     }
 }

@@ -11,7 +11,7 @@ use super::{
 pub struct Measure {
     /// Fake against real.
     pub fake: f64,
-    /// Where that is in 19 of 20 cases, by a block bootstrap.
+    /// Where that is in 19 of 20 cases, by a block bootstrap of the calls of both.
     pub interval: Option<[f64; 2]>,
     /// Real against real.
     pub real: f64,
@@ -20,9 +20,10 @@ pub struct Measure {
     /// Against the real of some load, a fake that answers with the distribution of all loads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantiles: Option<f64>,
-    /// From 0, as near as the real is to itself, to 1, as far as the mean, and more.
-    pub score: f64,
-    /// Where the score is in 19 of 20 cases.
+    /// From 0, as near as the real is to itself, to 1, as far as the mean, and more. Nothing where the real
+    /// is about as far from itself as from its mean.
+    pub score: Option<f64>,
+    /// The scores of the interval: how exactly `real` and `mean` are known is left out.
     pub score_interval: Option<[f64; 2]>,
     /// The same where 1 is as far as the distribution of all loads; nothing where the load changes next
     /// to nothing.
@@ -43,20 +44,25 @@ pub struct Distances {
 
 /// The least difference between real and baseline that counts: a thousandth of the median (or of the
 /// calls). Real run times that do not vary by more would make anything infinitely bad.
-const RESOLUTION: f64 = 0.001;
+pub(super) const RESOLUTION: f64 = 0.001;
 
 /// Half of the width of an interval, in standard deviations.
 const REACH: f64 = 1.96;
 
-/// Zero is as near as the real is to itself; one as far as the baseline.
-pub(super) fn score(fake: f64, real: f64, base: f64) -> f64 {
-    ((fake - real) / (base - real).max(RESOLUTION)).max(0.0)
+/// The least difference between real and baseline that counts, as a share of the real: half of what chance
+/// alone does says nothing.
+const LEAST: f64 = 0.5;
+
+/// Zero is as near as the real is to itself; one as far as the baseline. Nothing where the real varies, and
+/// is about as far from itself as from the baseline: near and far fakes cannot be told apart there.
+pub(super) fn score(fake: f64, real: f64, base: f64) -> Option<f64> {
+    let is_told = real <= RESOLUTION || base - real > LEAST * real;
+    is_told.then(|| ((fake - real) / (base - real).max(RESOLUTION)).max(0.0))
 }
 
-/// The same against a baseline that may be as good as the real: nothing then.
+/// The same against a baseline that may be as good as the real where the real hardly varies: nothing then.
 pub(super) fn score_against(fake: f64, real: f64, base: f64) -> Option<f64> {
-    // Half of what chance alone does says nothing.
-    (base - real > (0.5 * real).max(RESOLUTION)).then(|| score(fake, real, base))
+    score(fake, real, base).filter(|_| base - real > RESOLUTION)
 }
 
 /// The samples of a comparison.
@@ -88,7 +94,7 @@ impl Samples<'_> {
         Some(Four {
             fake: to(self.fake)?,
             real: match self.repeat.filter(|repeat| !repeat.is_empty()) {
-                Some(repeat) => to(repeat)?,
+                Some(repeat) => noise::between_runs(self.real, repeat, self.fake.len(), scale)?,
                 None => noise::by_chance(self.real, self.fake.len(), scale),
             },
             mean: to(&Sample::constant(self.whole.mean()))?,
@@ -137,8 +143,28 @@ impl Measure {
         let score = |fake| score(fake, self.real, self.mean);
         Self {
             interval: Some([low, high]),
-            score_interval: Some([score(low), score(high)]),
+            score_interval: score(low).zip(score(high)).map(|(low, high)| [low, high]),
             ..self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_real_that_is_as_far_from_itself_as_from_the_baseline_gives_no_score() {
+        assert_eq!(score(0.5, 0.25, 0.75), Some(0.5));
+        assert_eq!(score(0.1, 0.25, 0.75), Some(0.0));
+        // 0.375 is half as much again.
+        for base in [0.0, 0.24, 0.25, 0.251, 0.37] {
+            assert_eq!(score(0.9, 0.25, base), None, "{base}");
+            assert_eq!(score_against(0.9, 0.25, base), None, "{base}");
+        }
+        assert!(score(0.9, 0.25, 0.38).is_some());
+        // Run times that do not vary at all: a fake that is wrong by a tenth is wrong.
+        assert_eq!(score(0.1, 0.0, 0.0), Some(100.0));
+        assert_eq!(score_against(0.1, 0.0, 0.0), None);
     }
 }

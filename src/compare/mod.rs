@@ -39,7 +39,7 @@ pub use self::{
     run::Run,
     series::SeriesError,
 };
-use self::{function::Sides, run::Call, series::Series};
+use self::{function::Sides, matched::Pairs, run::Call, series::Series};
 
 /// The fewest answered calls, of real and fake each, of which a distribution is compared: the percentile
 /// 99 of fewer is their longest.
@@ -222,29 +222,36 @@ pub fn compare(real: Run, fake: Run, repeat: Option<Run>, options: &Options) -> 
     };
     let series = Both { real: real.series(length, width), fake: fake.series(length, width) };
     let of_repeat = repeat.as_ref().map(|repeat| repeat.series(length, width));
-    let mut checks = checks::of_runs(&real, &fake, options);
+    let mut checks = checks::of_runs(&real, &fake, repeat.as_ref(), options);
     let only_function = real.functions.len() == 1;
-    let mut functions = BTreeMap::new();
-    let mut unused = options.models.clone();
-    let (mut only_in_real, mut pairs, mut calls) = (BTreeMap::new(), Vec::new(), 0_u64);
+    let (mut sides, mut only_in_real, mut calls) = (Vec::new(), BTreeMap::new(), 0_u64);
     for (name, of_real) in std::mem::take(&mut real.functions) {
         calls += of_real.len() as u64;
         let Some(of_fake) = fake.functions.remove(&name) else {
             only_in_real.insert(name, of_real.len() as u64);
             continue;
         };
-        let of_repeat = repeat.as_mut().and_then(|repeat| repeat.functions.remove(&name));
-        let sides = Sides { real: of_real, fake: of_fake, repeat: of_repeat };
-        let matched = sides.pairs();
-        checks.extend(checks::of_function(&name, &sides, matched.as_ref()));
+        let of_repeat = |repeat: &mut Cut| repeat.functions.remove(&name).unwrap_or_default();
+        let of_repeat = repeat.as_mut().map(of_repeat);
+        sides.push((name, Sides { real: of_real, fake: of_fake, repeat: of_repeat }));
+    }
+    let pairs = Both {
+        real: pairs(&sides, |sides| sides.repeat.as_deref().unwrap_or_default()),
+        fake: pairs(&sides, |sides| &sides.fake),
+    };
+    let mut functions = BTreeMap::new();
+    let mut unused = options.models.clone();
+    for (number, (name, sides)) in sides.into_iter().enumerate() {
+        let of_function =
+            Both { real: pairs.real[number].as_ref(), fake: pairs.fake[number].as_ref() };
+        checks.extend(checks::of_function(&name, &sides, of_function.fake));
         let model = options.model_of(&name, renamed.as_deref(), only_function);
         if let Some(model) = model {
             unused.retain(|_, other| !Arc::ptr_eq(other, model));
         }
-        let function = Function::of(&sides, matched.as_ref(), model, options.seed)
+        let function = Function::of(&sides, of_function, model, options.seed)
             .map_err(|error| error.at(&name))?;
         let codes = function::codes(&sides, &real.run, &fake.run);
-        pairs.extend(matched);
         functions.insert(name, Function { codes, matched_with: renamed.clone(), ..function });
     }
     let count = |(name, calls): (String, Vec<Call>)| (name, calls.len() as u64);
@@ -268,16 +275,18 @@ pub fn compare(real: Run, fake: Run, repeat: Option<Run>, options: &Options) -> 
         return Err(Error::invalid(message).at("--model"));
     }
     checks.extend(checks::of_functions(&only_in_real, &only_in_fake, &functions));
-    let matched: u64 = pairs.iter().map(matched::Pairs::len).sum();
-    checks.extend(checks::of_schedule(&pairs, calls));
-    let same_arrivals = 10 * matched >= 9 * calls;
+    checks.extend(checks::of_schedule(&pairs.fake, calls));
+    let same = Both {
+        real: matched::is_most(&pairs.real, calls),
+        fake: matched::is_most(&pairs.fake, calls),
+    };
     let error = |of: fn(&Series) -> &[f64]| {
-        let repeat = of_repeat.as_ref().map(of);
-        series::compare(of(&series.real), of(&series.fake), repeat, same_arrivals)
+        let repeat = of_repeat.as_ref().filter(|_| same.real).map(of);
+        series::compare(of(&series.real), of(&series.fake), repeat, same.fake)
     };
     let over_time = OverTime {
         window_seconds: width as f64 / 1e9,
-        not_compared_because: (!same_arrivals)
+        not_compared_because: (!same.fake)
             .then(|| "the two runs had different arrivals".to_owned()),
         rate: error(|series| &series.rate),
         cpu_cores: error(|series| &series.cpu),
@@ -307,6 +316,12 @@ pub fn compare(real: Run, fake: Run, repeat: Option<Run>, options: &Options) -> 
         only_in_fake,
         over_time,
     })
+}
+
+/// Of each function, the calls of the real that are also in another run.
+fn pairs(sides: &[(String, Sides)], other: impl Fn(&Sides) -> &[Call]) -> Vec<Option<Pairs>> {
+    let calls: Vec<_> = sides.iter().map(|(_, sides)| [&*sides.real, other(sides)]).collect();
+    Pairs::of_all(&calls)
 }
 
 /// Where each record has one function, they are meant, whatever their names: the others' take the name of

@@ -47,10 +47,10 @@ pub(super) fn by_chance(real: &Sample, others: usize, scale: f64) -> Distance {
         let first = Weighted::of(real, &blocks, &first);
         let second = Weighted::of(real, &blocks, &second);
         let factor = (sizes / (1.0 / first.total() + 1.0 / second.total())).sqrt();
-        if let Some(found) = distance(first, second, scale) {
-            sum.wasserstein += found.wasserstein * factor;
-            sum.ks += found.ks * factor;
-            sum.worst_quantile += found.worst_quantile * factor;
+        if let Some(found) = distance(first, second, scale).map(|found| found.times(factor)) {
+            sum.wasserstein += found.wasserstein;
+            sum.ks += found.ks;
+            sum.worst_quantile += found.worst_quantile;
             count += 1.0;
         }
     }
@@ -60,6 +60,22 @@ pub(super) fn by_chance(real: &Sample, others: usize, scale: f64) -> Distance {
         ks: sum.ks / count,
         worst_quantile: sum.worst_quantile / count,
     }
+}
+
+/// How far a second run of the real is from the real one, or would be with as many calls as `others`: that
+/// of a short run is mostly chance, and a fake of more calls that is wrong by as much would pass.
+///
+/// A run that is longer than the others is not scaled: what differs between two days would grow, too.
+pub(super) fn between_runs(
+    real: &Sample,
+    repeat: &Sample,
+    others: usize,
+    scale: f64,
+) -> Option<Distance> {
+    let sizes = |others: usize| 1.0 / real.len() as f64 + 1.0 / others as f64;
+    let factor = (sizes(others) / sizes(repeat.len())).sqrt().min(1.0);
+    let found = distance(Weighted::all(real), Weighted::all(repeat), scale);
+    found.map(|found| found.times(factor))
 }
 
 /// The standard deviations of the distances: blocks of consecutive calls of both are drawn with
@@ -150,6 +166,33 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// What 1600 calls of the same distribution differ by is measured with 1600 of them.
+    #[test]
+    fn a_short_second_run_says_what_a_long_one_says() {
+        let mut random = Random::new(5, 0);
+        let mut sums = [Distance::default(); 2];
+        for _ in 0..100 {
+            let [real, repeat, others] = [400, 100, 1600].map(|count| drawn(&mut random, count));
+            let apart = distance(Weighted::all(&real), Weighted::all(&others), 1.0).unwrap();
+            let found = between_runs(&real, &repeat, others.len(), 1.0).unwrap();
+            for (sum, more) in sums.iter_mut().zip([found, apart]) {
+                sum.wasserstein += more.wasserstein;
+                sum.ks += more.ks;
+            }
+        }
+        let [found, expected] = sums;
+        for share in [found.wasserstein / expected.wasserstein, found.ks / expected.ks] {
+            assert!((share - 1.0).abs() < 0.2, "{found:?}, not {expected:?}");
+        }
+        // A longer one is taken as it is: moved by 2, over a scale of 2.
+        let [real, repeat] = [[1.0; 4].as_slice(), &[3.0; 40]].map(Sample::new);
+        assert_eq!(between_runs(&real, &repeat, 4, 2.0).unwrap().wasserstein, 1.0);
+        // From 1/4 + 1/1 to 1/4 + 1/4.
+        let short = Sample::new(&[3.0]);
+        let found = between_runs(&real, &short, 4, 2.0).unwrap().wasserstein;
+        assert!((found - (0.5_f64 / 1.25).sqrt()).abs() < 1e-12, "{found}");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub struct Tercile {
     pub worst_quantile: Option<Measure>,
     /// The share of real calls within the intervals of the fake calls.
     pub coverage: Option<Coverage>,
-    /// The share of real calls within the intervals of the model.
+    /// The share of real calls within the intervals of the model; nothing where there are too few.
     pub model_coverage: Option<Coverage>,
 }
 
@@ -162,7 +162,7 @@ impl ByLoad {
         let tallies = forecast::by_model(model, &calls, regimes.count())?;
         let mut all = Tally::default();
         for (tally, tercile) in tallies.iter().zip(&mut self.terciles) {
-            tercile.model_coverage = tally.coverage();
+            tercile.model_coverage = tally.coverage().filter(|_| !tercile.too_few);
             all.merge(tally);
         }
         Ok(all.forecast("the model", whole))

@@ -126,7 +126,7 @@ fn distances(run_time: &RunTime) -> Table {
             interval(measure.interval, shown),
             shown(measure.real),
             shown(measure.mean),
-            decimal(measure.score),
+            optional(measure.score, decimal),
             interval(measure.score_interval, decimal),
         ]
     };
@@ -152,7 +152,7 @@ fn by_load(by_load: &ByLoad) -> Table {
             number(|measure| Some(measure.real), share),
             number(|measure| Some(measure.mean), share),
             number(|measure| measure.quantiles, share),
-            number(|measure| Some(measure.score), decimal),
+            number(|measure| measure.score, decimal),
             number(|measure| measure.score_quantiles, decimal),
         ]
     };
@@ -266,7 +266,7 @@ fn starts(starts: &Starts) -> Option<Table> {
     };
     let row = |what: &str, [real, fake]: [String; 2], measure: Option<&Measure>| {
         let distance = optional(measure.map(|measure| measure.fake), share);
-        let score = optional(measure.map(|measure| measure.score), decimal);
+        let score = optional(measure.and_then(|measure| measure.score), decimal);
         vec![what.to_owned(), real, fake, distance, score]
     };
     let none = || [NOTHING.to_owned(), NOTHING.to_owned()];

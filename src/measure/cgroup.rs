@@ -9,21 +9,25 @@ use super::Limits;
 #[derive(Debug)]
 pub(super) struct Cgroup(PathBuf);
 
+/// What the names begin with; the number of this process and that of the group in it follow.
+const PREFIX: &str = "hyperfake-";
 /// The period over which CPU time is limited, in microseconds: the kernel's own default.
 const PERIOD_US: u64 = 100_000;
 
 impl Cgroup {
-    /// Makes one in the nearest group above this process that hands the limits on and lets us.
+    /// Makes one in the nearest group above this process that hands the limits on and lets us. What
+    /// processes that were killed have left there is removed.
     ///
     /// # Errors
     ///
     /// Why there is none, as a sentence's end.
-    pub(super) fn new(name: &str, limits: &Limits) -> Result<Self, String> {
+    pub(super) fn new(number: usize, limits: &Limits) -> Result<Self, String> {
+        let name = format!("{PREFIX}{}-{number}", std::process::id());
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let root = mount(&mounts).ok_or("no cgroups of version 2 are mounted")?;
         let own = groups.lines().find_map(|line| line.strip_prefix("0::/"));
-        Self::below(&root, own.unwrap_or_default(), name, limits)
+        Self::below(&root, own.unwrap_or_default(), &name, limits)
     }
 
     fn below(root: &Path, own: &str, name: &str, limits: &Limits) -> Result<Self, String> {
@@ -40,7 +44,10 @@ impl Cgroup {
 
     fn within(above: &Path, name: &str, limits: &Limits) -> Result<Self, String> {
         let needed = [("cpu", limits.cpus.is_some()), ("memory", limits.memory.is_some())];
+        remove_abandoned(above);
         let folder = above.join(name);
+        // One that a process of the same number left behind, if it is empty.
+        let _ = fs::remove_dir(&folder);
         let failed = |what: &Path, error: io::Error| format!("{}: {error}", what.display());
         fs::create_dir(&folder).map_err(|error| failed(&folder, error))?;
         // From here on it is removed when something fails.
@@ -99,6 +106,27 @@ impl Drop for Cgroup {
     }
 }
 
+/// Removes the groups whose process has ended without removing them. One in which something still runs stays:
+/// the kernel removes none that is not empty.
+fn remove_abandoned(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().and_then(maker).is_some_and(|process| !lives(process)) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+/// The process that made a group of this name; nothing of a group that is not ours.
+fn maker(name: &str) -> Option<u32> {
+    let (process, number) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    number.parse::<usize>().ok()?;
+    process.parse().ok()
+}
+
+fn lives(process: u32) -> bool {
+    Path::new("/proc").join(process.to_string()).exists()
+}
+
 /// Where they are mounted: the line has the folder in its fifth field, and the kind of the file system
 /// behind a hyphen.
 fn mount(mounts: &str) -> Option<PathBuf> {
@@ -121,6 +149,29 @@ mod tests {
         assert_eq!(mount(mounts), Some("/sys/fs/cgroup/unified".into()));
         assert_eq!(mount("30 23 0:26 / / rw - ext4 /dev/vda rw"), None);
         assert_eq!(mount(""), None);
+    }
+
+    #[test]
+    fn what_a_process_that_was_killed_has_left_is_removed_if_it_is_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let (gone, here) = (ended.id(), std::process::id());
+        let name = |process: u32, number: usize| format!("hyperfake-{process}-{number}");
+        let others = ["hyperfake-1", "hyperfake-x-1", "hyperfake-1-x", "other-1-1"];
+        for name in [name(gone, 0), name(gone, 1), name(here, 0)] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        for name in others {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        // As long as there is something in it.
+        fs::create_dir(folder.path().join(name(gone, 1)).join("inner")).unwrap();
+        remove_abandoned(folder.path());
+        let is_there = |name: &str| folder.path().join(name).exists();
+        assert!(!is_there(&name(gone, 0)));
+        assert!(is_there(&name(gone, 1)) && is_there(&name(here, 0)));
+        assert!(others.iter().all(|name| is_there(name)));
     }
 
     /// A folder is no control group: what is made in it has no controllers.

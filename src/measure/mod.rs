@@ -13,13 +13,14 @@ mod rows;
 mod send;
 mod session;
 mod share;
+mod signal;
 mod usage;
 
 use hyperfake_predictor::Result;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    plan::{Limits, Phase, Plan, Processes, Protocol, Subject, phases},
+    plan::{Limits, Phase, Plan, Processes, Protocol, ReadyBy, Subject, phases},
     rows::{Measured, Measurement},
     send::Progress,
     session::Session,

@@ -44,8 +44,21 @@ pub struct Processes {
     pub instances: u32,
     /// What each may use.
     pub limits: Limits,
-    /// The longest from the start of a process until it takes connections.
+    /// How it is known that a process is ready.
+    pub ready_by: ReadyBy,
+    /// The longest from the start of a process until it is ready.
     pub ready: Duration,
+}
+
+/// How it is known that a process is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadyBy {
+    /// It takes connections.
+    #[default]
+    Connection,
+    /// It has called `SignalReady` of `worker.Worker` at the address in the variable `CONTROLLER_ADDRESS`, as
+    /// functions of HyperFaaS do, and takes connections. `FUNCTION_ID` is the plan's name.
+    Signal,
 }
 
 /// What a process may use.

@@ -13,19 +13,23 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::TcpStream;
 
-use super::cgroup::Cgroup;
+use super::{Processes, ReadyBy, cgroup::Cgroup, signal::SignalReady};
 use crate::{clock::Clock, report::format};
 
-/// A process that runs a function, with all that it starts. Dropping it ends them; when this program is
-/// killed, a guard does.
+/// A process that runs a function, with all that it starts and that stays in its group of processes. Dropping
+/// it ends them; when this program is killed, a guard does.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
     guard: Child,
     address: SocketAddr,
     cgroup: Option<Arc<Cgroup>>,
+    /// Where it says that it is ready, if it is to.
+    signal: Option<SignalReady>,
     /// The last line that it wrote on its standard error.
     said: Arc<Mutex<String>>,
+    /// Reads its standard error, until all processes have ended that can write there.
+    listener: Option<thread::JoinHandle<()>>,
     ended: Option<ExitStatus>,
 }
 
@@ -41,17 +45,27 @@ const JOIN: &str = r#"echo 0 > "$1" && exec sh -c "$2""#;
 const GUARD: &str = r#"read -r line; kill -s KILL -- "-$1""#;
 
 impl Process {
-    /// Starts a command on a port of its own.
+    /// Starts a command on a port of its own; `function` is what a worker would have told it that it is.
     ///
     /// # Errors
     ///
     /// When there is no free port, or no shell.
-    pub(super) fn start(command: &str, cgroup: Option<Cgroup>) -> Result<Self> {
+    pub(super) async fn start(
+        processes: &Processes,
+        function: &str,
+        cgroup: Option<Cgroup>,
+        clock: &Clock,
+    ) -> Result<Self> {
         let failed =
             |what: &str, error| Error::unavailable(format!("cannot {what}")).with_source(error);
         let address = free_address().map_err(|error| failed("find a free port", error))?;
         let port = address.port().to_string();
-        let command = command.replace("{port}", &port);
+        let signal = match processes.ready_by {
+            ReadyBy::Connection => None,
+            ReadyBy::Signal => Some(SignalReady::listen(clock).await),
+        };
+        let signal = signal.transpose().map_err(|error| failed("find a free port", error))?;
+        let command = processes.command.replace("{port}", &port);
         let cgroup = cgroup.map(Arc::new);
         let mut shell = Command::new("sh");
         match &cgroup {
@@ -59,6 +73,10 @@ impl Process {
             Some(cgroup) => shell.args(["-c", JOIN, "sh"]).arg(cgroup.processes()).arg(command),
         };
         shell.env("PORT", port).process_group(0);
+        if let Some(signal) = &signal {
+            shell.env("FUNCTION_ID", function);
+            shell.env("CONTROLLER_ADDRESS", signal.address().to_string());
+        }
         shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = shell.spawn().map_err(|error| failed("start a shell", error))?;
         let guard = Command::new("sh")
@@ -74,10 +92,8 @@ impl Process {
             failed("start a shell", error)
         })?;
         let said = Arc::new(Mutex::new(String::new()));
-        if let Some(stderr) = child.stderr.take() {
-            listen(stderr, Arc::clone(&said));
-        }
-        Ok(Self { child, guard, address, cgroup, said, ended: None })
+        let listener = child.stderr.take().and_then(|stderr| listen(stderr, Arc::clone(&said)));
+        Ok(Self { child, guard, address, cgroup, signal, said, listener, ended: None })
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -104,31 +120,57 @@ impl Process {
         Some(format!("ended with {ended}{said}"))
     }
 
-    /// Waits until it takes connections.
+    /// How it ended, if it has, with the last that it said: that may come later than its end.
+    pub(super) async fn how_it_ended_in_full(&mut self, clock: &Clock) -> Option<String> {
+        self.how_it_ended()?;
+        let until = clock.now() + PATIENCE;
+        // What it has started and left behind may write for longer.
+        while self.listener.as_ref().is_some_and(|listener| !listener.is_finished())
+            && clock.now() < until
+        {
+            clock.sleep_until(clock.now() + PAUSE).await;
+        }
+        self.how_it_ended()
+    }
+
+    /// Waits until it has said so, if it is to, and takes connections.
     ///
     /// # Errors
     ///
-    /// When it ends before, or takes none within the limit.
+    /// When it ends before, or is not so within the limit.
     pub(super) async fn ready(&mut self, clock: &Clock, limit: Duration) -> Result<()> {
         let until = clock.now() + limit;
-        while TcpStream::connect(self.address).await.is_err() {
-            if let Some(how) = self.how_it_ended() {
-                // What it said last may still be on its way.
-                clock.sleep_until(clock.now() + 20 * PAUSE).await;
-                let how = self.how_it_ended().unwrap_or(how);
+        while !self.is_ready().await {
+            if let Some(how) = self.how_it_ended_in_full(clock).await {
                 return Err(Error::unavailable(format!("the command {how}")).at("--exec"));
             }
             if clock.now() > until {
-                let (limit, port) = (format::duration(limit), self.address.port());
-                let message = format!(
-                    "the command takes no connection on port {port} within {limit}; it has to serve on the \
-                     port that {{port}} in it or the variable PORT names"
-                );
+                let message = self.not_ready_within(limit);
                 return Err(Error::new(ErrorKind::Timeout, message).at("--exec"));
             }
             clock.sleep_until(clock.now() + PAUSE).await;
         }
         Ok(())
+    }
+
+    async fn is_ready(&self) -> bool {
+        self.signal.as_ref().is_none_or(SignalReady::was_called)
+            && TcpStream::connect(self.address).await.is_ok()
+    }
+
+    fn not_ready_within(&self, limit: Duration) -> String {
+        let limit = format::duration(limit);
+        match &self.signal {
+            Some(signal) if !signal.was_called() => format!(
+                "the command does not call SignalReady of worker.Worker within {limit}; it has to, at the \
+                 address in the variable CONTROLLER_ADDRESS"
+            ),
+            _ => format!(
+                "the command takes no connection on port {} within {limit}; it has to serve on the port that \
+                 {{port}} in it or the variable PORT names",
+                self.address.port()
+            ),
+        }
     }
 
     /// Asks it to end, and ends it after a moment.
@@ -166,7 +208,7 @@ fn free_address() -> io::Result<SocketAddr> {
 }
 
 /// Keeps the last line that a process writes, so that it never waits for a reader.
-fn listen(stderr: ChildStderr, said: Arc<Mutex<String>>) {
+fn listen(stderr: ChildStderr, said: Arc<Mutex<String>>) -> Option<thread::JoinHandle<()>> {
     /// The most of a line that is looked at, in bytes.
     const LONGEST: u64 = 4 << 10;
     let read = move || {
@@ -186,5 +228,5 @@ fn listen(stderr: ChildStderr, said: Arc<Mutex<String>>) {
         }
     };
     // Without a thread the pipe is closed, and what the process writes is lost.
-    let _ = thread::Builder::new().name("standard error".into()).spawn(read);
+    thread::Builder::new().name("standard error".into()).spawn(read).ok()
 }

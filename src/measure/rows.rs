@@ -16,7 +16,7 @@ pub struct Measured {
     pub calls: Vec<Measurement>,
     /// When each phase that was begun did so, in nanoseconds since the Unix epoch.
     pub began_unix_ns: Vec<u64>,
-    /// From the start of each process until it took connections.
+    /// From the start of each process until it was ready.
     pub cold_starts: Vec<Duration>,
     /// How many of 100 calls were sent more than 10 ms late: the client could not keep its schedule.
     pub late_percent: f64,
@@ -121,7 +121,7 @@ pub(super) struct Call {
     pub(super) instance: usize,
     /// How many instances there were.
     pub(super) instances: u64,
-    /// From the start of the process until it took connections, for its first call.
+    /// From the start of the process until it was ready, for its first call.
     pub(super) cold_start_ns: Option<u64>,
     pub(super) arrived_ns: u64,
     /// How long it waited for a place.

@@ -218,13 +218,13 @@ impl Session {
         Ok(())
     }
 
-    /// Starts a process, waits until it takes connections, and calls it once: that is its cold call.
+    /// Starts a process, waits until it is ready, and calls it once: that is its cold call.
     async fn spawn(&mut self, processes: &Processes) -> Result<Instance> {
         let plan = Arc::clone(&self.plan);
         let number = self.labels.len();
         let cgroup = self.cgroup(processes, number);
         let asked = self.clock.now();
-        let mut process = Process::start(&processes.command, cgroup)?;
+        let mut process = Process::start(processes, &plan.name, cgroup, &self.clock).await?;
         let cgroup = process.cgroup().cloned();
         let metered = self.sampler.add(process.id(), cgroup, self.origin);
         process.ready(&self.clock, processes.ready).await?;
@@ -240,7 +240,7 @@ impl Session {
         let began = self.clock.now();
         let ended = caller.call(0, 0, plan.deadline).await;
         if ended.code != Code::Ok {
-            let how = process.how_it_ended();
+            let how = process.how_it_ended_in_full(&self.clock).await;
             let error = self.refused(&ended);
             return Err(match how {
                 Some(how) => Error::unavailable(format!("the command {how}")).at("--exec"),
@@ -278,8 +278,7 @@ impl Session {
         if !limits.any() {
             return None;
         }
-        let name = format!("hyperfake-{}-{number}", std::process::id());
-        match Cgroup::new(&name, limits) {
+        match Cgroup::new(number, limits) {
             Ok(cgroup) => Some(cgroup),
             Err(why) => {
                 if self.notes.is_empty() {

@@ -1,9 +1,11 @@
 //! `hyperfake measure` and `hyperfake clone`, with functions that run.
 
+mod signal;
+
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -141,18 +143,27 @@ fn what_needs_more_cpu_and_memory_is_seen_to_use_more() {
     assert!(image > echo + (4 << 20), "{image} {echo}");
 }
 
-#[test]
-fn a_function_that_runs_already_is_called_by_grpc_and_by_http() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut running = Command::new(functions())
-        .arg("echo")
-        .env("PORT", port.to_string())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        std::thread::yield_now();
+/// A process that is killed when this is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
+}
+
+#[tokio::test]
+async fn a_function_that_runs_already_is_called_by_grpc_and_by_http() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = Command::new(functions());
+    command.arg("echo").env("PORT", port.to_string()).env_remove("CONTROLLER_ADDRESS");
+    let mut running = Running(command.stdout(Stdio::null()).spawn().unwrap());
+    eventually("the function takes connections", || {
+        assert_eq!(running.0.try_wait().unwrap(), None, "it has ended");
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    })
+    .await;
     for target in [format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}/any/path")] {
         let (output, rows) = measure(&[
             "--target",
@@ -170,13 +181,18 @@ fn a_function_that_runs_already_is_called_by_grpc_and_by_http() {
         assert!(rows.iter().all(|row| row.succeeded() && row.request_bytes == Some(1024)));
         assert!(rows.iter().all(|row| row.cpu_cores.is_none() && row.cold.is_none()));
     }
-    running.kill().unwrap();
-    running.wait().unwrap();
 }
 
 #[test]
 fn a_process_that_dies_half_way_ends_the_run_and_what_was_measured_is_kept() {
-    let exec = format!("{} echo & sleep 2; kill -s KILL $!; exit 7", functions());
+    // Another client calls it for a second once it serves; then it is killed.
+    let program = hyperfake().get_program().display().to_string();
+    let other =
+        format!("{program} measure --target 127.0.0.1:$PORT --rates 20 --sizes 1KiB --phase 1s");
+    let exec = format!(
+        "{} echo & until {other} >/dev/null 2>&1; do sleep 0.05; done; kill -s KILL $!; exit 7",
+        functions()
+    );
     let (output, rows) = measure(&[
         "--exec",
         &exec,
@@ -238,6 +254,19 @@ fn what_cannot_be_together_is_refused() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && error.contains(expected), "{words:?}: {error}");
     }
+}
+
+#[test]
+fn a_score_that_is_none_is_refused_before_anything_is_measured() {
+    for score in ["NaN", "-1", "inf", "ks=0.5"] {
+        let bound = format!("--fail-above={score}");
+        let output = run(&["clone", "--exec", "exit 1", "--out", "/nowhere/at/all", &bound]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("expected a number that is not negative"), "{score}: {error}");
+    }
+    let output =
+        run(&["clone", "--exec", "exit 1", "--out", "/dev/null/a", "--fail-above=score=1"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--out: "), "it is a score");
 }
 
 /// Whether a process lives; one that has ended and was not yet asked about does not.
@@ -321,9 +350,9 @@ fn a_clone_is_a_model_that_can_be_served() {
     assert!(listed.status.success() && stdout(&listed).contains("waits"), "{listed:?}");
     let comparison = std::fs::read_to_string(out.join("comparison.json")).unwrap();
     let comparison: Value = serde_json::from_str(&comparison).unwrap();
-    let score = comparison["functions"]["waits"]["score"].as_f64();
-    // How well it does is the bench's business; a constant has 1.
-    assert!(score.is_some(), "{comparison}");
+    // How well it does is the bench's business.
+    let distance = &comparison["functions"]["waits"]["run_time"]["wasserstein"]["fake"];
+    assert!(distance.is_f64(), "{comparison}");
     let real = rows(&out.join("real.csv"));
     assert!(real.iter().all(|row| row.run_ns >= Some(Duration::from_millis(9).as_nanos() as u64)));
 }

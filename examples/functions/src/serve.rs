@@ -16,7 +16,7 @@ use crate::work::Function;
 
 /// The largest request, in bytes.
 const MAX_BYTES: usize = 64 << 20;
-const GRPC: &str = "application/grpc";
+pub(crate) const GRPC: &str = "application/grpc";
 /// The gRPC codes of the answers.
 const OK: u8 = 0;
 const UNKNOWN: u8 = 2;
@@ -108,17 +108,20 @@ fn grpc(message: Option<Bytes>, code: u8, text: &str) -> Response<Frames> {
     {
         trailers.insert("grpc-message", text);
     }
-    let data = message.map(|message| {
-        let mut data = BytesMut::with_capacity(5 + message.len());
-        data.put_u8(0);
-        data.put_u32(message.len() as u32);
-        data.put(message);
-        Frame::data(data.freeze())
-    });
+    let data = message.map(|message| Frame::data(framed(&message)));
     let mut response =
         Response::new(frames(data.into_iter().chain([Frame::trailers(trailers)]).collect()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
     response
+}
+
+/// A message as gRPC has it, not compressed.
+pub(crate) fn framed(message: &[u8]) -> Bytes {
+    let mut data = BytesMut::with_capacity(5 + message.len());
+    data.put_u8(0);
+    data.put_u32(message.len() as u32);
+    data.put(message);
+    data.freeze()
 }
 
 fn frames(frames: Vec<Frame<Bytes>>) -> Frames {

@@ -5,7 +5,14 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
+
+fn functions() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_functions"));
+    command.env_remove("CONTROLLER_ADDRESS");
+    command
+}
 
 /// A function that runs until it is dropped.
 struct Running(Child, u16);
@@ -13,21 +20,19 @@ struct Running(Child, u16);
 impl Running {
     fn start(name: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(env!("CARGO_BIN_EXE_functions"))
-            .arg(name)
-            .env("PORT", port.to_string())
-            .stdout(Stdio::null())
-            .spawn();
+        let child =
+            functions().arg(name).env("PORT", port.to_string()).stdout(Stdio::null()).spawn();
         Self(child.unwrap(), port)
     }
 
     /// The answer to an HTTP POST, as soon as it takes connections.
-    fn post(&self, body: &[u8]) -> Vec<u8> {
+    fn post(&mut self, body: &[u8]) -> Vec<u8> {
         let mut stream = loop {
             match TcpStream::connect(("127.0.0.1", self.1)) {
                 Ok(stream) => break stream,
-                Err(_) => std::thread::yield_now(),
+                Err(_) => std::thread::sleep(Duration::from_millis(1)),
             }
+            assert_eq!(self.0.try_wait().unwrap(), None, "it has ended");
         };
         let head = format!(
             "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -64,11 +69,7 @@ fn each_function_answers_an_http_post() {
 #[test]
 fn what_is_no_function_is_refused_in_one_line() {
     let run = |argument: &[&str], port: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_functions"))
-            .args(argument)
-            .env("PORT", port)
-            .output()
-            .unwrap();
+        let output = functions().args(argument).env("PORT", port).output().unwrap();
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
@@ -76,4 +77,21 @@ fn what_is_no_function_is_refused_in_one_line() {
     assert_eq!(run(&["nosuch"], "1"), format!("error: found 'nosuch', {expected}"));
     assert!(run(&[], "1").starts_with("error: found 0 arguments, expected one"));
     assert_eq!(run(&["echo"], "x"), "error: PORT: found 'x', expected a port\n");
+}
+
+#[test]
+fn a_function_that_cannot_say_that_it_is_ready_ends() {
+    // Bound and closed again: it refuses connections.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let worker = format!("127.0.0.1:{port}");
+    let output = functions()
+        .arg("echo")
+        .env("PORT", "0")
+        .env("CONTROLLER_ADDRESS", &worker)
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected = format!("error: CONTROLLER_ADDRESS: {worker}: cannot call SignalReady: ");
+    assert!(error.starts_with(&expected) && error.lines().count() == 1, "{error}");
 }

@@ -54,6 +54,18 @@ impl Files {
         })
     }
 
+    /// Removes the models of an earlier clone: this one's may be of the other kind.
+    pub(super) fn remove_models(&self) -> Result<()> {
+        for kind in ["json", "onnx"] {
+            for part in ["", ".settings", ".report", ".report.md"] {
+                let mut path = self.model.clone().into_os_string();
+                path.push(format!(".{kind}{part}"));
+                self.remove(Path::new(&path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Where the fake's worker writes all that it does.
     pub(super) fn worker(&self) -> PathBuf {
         self.folder.join("worker.csv")
@@ -131,6 +143,20 @@ mod tests {
         assert_eq!(quoted("a/b-c.json"), "a/b-c.json");
         assert_eq!(quoted("a b's"), r"'a b'\''s'");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn what_an_earlier_clone_of_the_other_kind_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = ["a.onnx", "a.onnx.settings", "a.json", "a.json.report", "a.json.report.md"];
+        for name in left.into_iter().chain(["a.json.mine", "b.onnx", "real.csv"]) {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        Files::new(folder.path(), "a").unwrap().remove_models().unwrap();
+        let found = fs::read_dir(folder.path()).unwrap();
+        let mut found: Vec<_> = found.map(|file| file.unwrap().file_name()).collect();
+        found.sort();
+        assert_eq!(found, ["a.json.mine", "b.onnx", "real.csv"]);
     }
 
     #[test]

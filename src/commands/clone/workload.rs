@@ -1,7 +1,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
+use hyperfake_predictor::{Error, Result};
+
 use crate::{
-    measure::{Measured, Measurement, Phase},
+    measure::{Measured, Phase},
     record::{Row, nanoseconds},
 };
 
@@ -112,23 +114,41 @@ impl Workload {
         [train, real, again]
     }
 
-    /// Of what the fake's worker recorded, the calls that came while what was held back was sent and were
-    /// no warm-up: the last ones of each phase, as many as the client has sent.
-    pub(super) fn of_fake(&self, recorded: &[Row<'static>], seen: &Measured) -> Vec<Row<'static>> {
-        let length = nanoseconds(self.length());
+    /// Of what the fake's worker recorded, the calls that came while what was held back was sent and were no
+    /// warm-up.
+    ///
+    /// # Errors
+    ///
+    /// When it did not record as many calls of a phase as were sent: it is not known then which they are.
+    pub(super) fn of_fake(
+        &self,
+        recorded: &[Row<'static>],
+        seen: &Measured,
+    ) -> Result<Vec<Row<'static>>> {
+        let mut recorded: Vec<_> = recorded.iter().collect();
+        recorded.sort_by_key(|row| row.arrival_unix_ns);
+        let at = |moment: u64| recorded.partition_point(|row| row.arrival_unix_ns < moment);
         let mut rows = Vec::new();
         for (place, began) in seen.began_unix_ns.iter().enumerate() {
-            let is_own = |row: &&Row<'static>| {
-                (*began..began + length + LATE_NS).contains(&row.arrival_unix_ns)
-            };
-            let mut own: Vec<_> = recorded.iter().filter(is_own).collect();
-            own.sort_by_key(|row| row.arrival_unix_ns);
-            let is_result = |call: &&Measurement| call.phase == Some(place) && !call.warm_up;
-            let sent = seen.calls.iter().filter(is_result).count();
-            let results = own.iter().skip(own.len().saturating_sub(sent));
-            rows.extend(results.map(|row| self.moved(Row::clone(row), *began, place)));
+            // A call may come late, but not later than the next phase begins.
+            let next = seen.began_unix_ns.get(place + 1);
+            let end = next.map_or(recorded.len(), |next| at(next.saturating_sub(EARLY_NS)));
+            let own = &recorded[at(began.saturating_sub(EARLY_NS))..end];
+            let sent = || seen.calls.iter().filter(|call| call.phase == Some(place));
+            let (sent, warm_up) = (sent().count(), sent().filter(|call| call.warm_up).count());
+            if own.len() != sent {
+                let message = format!(
+                    "the fake's worker recorded {} calls of phase {}, and {sent} were sent",
+                    own.len(),
+                    place + 1
+                );
+                return Err(Error::internal(message));
+            }
+            rows.extend(
+                own[warm_up..].iter().map(|row| self.moved(Row::clone(row), *began, place)),
+            );
         }
-        rows
+        Ok(rows)
     }
 
     /// A call of the phase that began then, as if the phases of what was held back had come one after the
@@ -140,14 +160,16 @@ impl Workload {
     }
 }
 
-/// The last calls of a phase come to a worker a moment after they were sent.
-const LATE_NS: u64 = 5_000_000;
+/// By how much the clocks of the client and of the worker may differ: less than half of what is between the
+/// last call of a phase and the next phase.
+const EARLY_NS: u64 = 4_000_000;
 /// Where the moments of what was held back are moved to: the beginning of 2020.
 const EPOCH_NS: u64 = 1_577_836_800_000_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::Measurement;
 
     const TIME: Duration = Duration::from_secs(96);
 
@@ -178,8 +200,9 @@ mod tests {
         let length = nanoseconds(workload.length());
         // The phases of the real begin with gaps, a call 2 s after each of them.
         let at = 2_000_000_000;
-        let begins =
-            |count: usize| (0..count).map(|n| 7 + n as u64 * (length + 2 * LATE_NS)).collect();
+        let begins = |count: usize| {
+            (0..count).map(|n| 1_000_000_007 + n as u64 * (length + 10_000_000)).collect()
+        };
         let began: Vec<u64> = begins(workload.phases.len());
         let call = |(phase, began): (usize, &u64)| Measurement {
             row: Row { arrival_unix_ns: began + at, ..Row::default() },
@@ -193,13 +216,45 @@ mod tests {
         assert_eq!(real, again);
         let began: Vec<u64> = begins(6);
         let calls = began.iter().enumerate().map(call).collect();
-        let seen = Measured { calls, began_unix_ns: began, ..Measured::default() };
+        let mut seen = Measured { calls, began_unix_ns: began, ..Measured::default() };
         let row = |arrival_unix_ns| Row { arrival_unix_ns, ..Row::default() };
         let mut recorded: Vec<_> = seen.began_unix_ns.iter().map(|began| row(began + at)).collect();
-        assert_eq!(workload.of_fake(&recorded, &seen), real);
-        // A first call before all of them, one of a warm-up, and one after the end.
-        let end = seen.began_unix_ns[5] + length;
-        recorded.extend([row(1), row(seen.began_unix_ns[3] + 1000), row(end + LATE_NS)]);
-        assert_eq!(workload.of_fake(&recorded, &seen), real);
+        assert_eq!(workload.of_fake(&recorded, &seen).unwrap(), real);
+        // A first call before all of them, and one of a warm-up.
+        let early = seen.began_unix_ns[3] + 1000;
+        recorded.extend([row(1), row(early)]);
+        seen.calls.push(Measurement { row: row(early), phase: Some(3), warm_up: true });
+        assert_eq!(workload.of_fake(&recorded, &seen).unwrap(), real);
+    }
+
+    #[test]
+    fn a_call_of_the_fake_that_comes_late_is_kept_and_one_that_is_missing_is_an_error() {
+        let workload = Workload::new(&[100.0], TIME, 3);
+        let length = nanoseconds(workload.length());
+        let began: Vec<u64> = (0..6).map(|phase| 1_000_000_000 + phase * 2 * length).collect();
+        // Of each phase one call of the warm-up and three others, the last of which is 50 ms behind the end.
+        let offsets = [1, length / 2, length - 1, length + 50_000_000];
+        let row = |arrival_unix_ns| Row { arrival_unix_ns, ..Row::default() };
+        let (mut calls, mut recorded) = (Vec::new(), Vec::new());
+        for (phase, began) in began.iter().enumerate() {
+            for (number, offset) in offsets.into_iter().enumerate() {
+                let (phase, warm_up) = (Some(phase), number == 0);
+                calls.push(Measurement { row: row(began + offset), phase, warm_up });
+                recorded.push(row(began + offset));
+            }
+        }
+        let seen = Measured { calls, began_unix_ns: began, ..Measured::default() };
+        let found = workload.of_fake(&recorded, &seen).unwrap();
+        let expected = (0..6).flat_map(|phase| {
+            offsets[1..].iter().map(move |offset| EPOCH_NS + phase * length + offset)
+        });
+        let found: Vec<_> = found.iter().map(|row| row.arrival_unix_ns).collect();
+        assert_eq!(found, expected.collect::<Vec<_>>());
+        // Of the second phase.
+        recorded.remove(5);
+        assert_eq!(
+            workload.of_fake(&recorded, &seen).unwrap_err().to_string(),
+            "the fake's worker recorded 3 calls of phase 2, and 4 were sent"
+        );
     }
 }

@@ -3,9 +3,9 @@ use std::path::Path;
 use hyperfake_predictor::{Error, Result};
 
 use crate::{
-    args::{InstanceArgs, MeasureArgs, MeasuredCallArgs},
+    args::{self, InstanceArgs, MeasureArgs, MeasuredCallArgs},
     client::Method,
-    measure::{Limits, Processes, Protocol},
+    measure::{Limits, Processes, Protocol, ReadyBy},
 };
 
 /// The processes that are started.
@@ -14,6 +14,10 @@ pub(in crate::commands) fn processes(command: &str, args: &InstanceArgs) -> Proc
         command: command.to_owned(),
         instances: args.instances,
         limits: Limits { cpus: args.cpus, memory: args.memory.map(|memory| memory.as_u64()) },
+        ready_by: match args.ready_by {
+            args::ReadyBy::Connect => ReadyBy::Connection,
+            args::ReadyBy::Signal => ReadyBy::Signal,
+        },
         ready: args.ready,
     }
 }
