@@ -62,17 +62,9 @@ pub struct LoadArgs {
     #[arg(long, value_name = "IMAGE,…", value_delimiter = ',')]
     pub functions: Vec<String>,
 
-    /// The worker and its registry.
+    /// Where and how calls are sent.
     #[command(flatten)]
-    pub target: TargetArgs,
-
-    /// Today's platform.
-    #[command(flatten)]
-    pub leaf: LeafArgs,
-
-    /// What is sent.
-    #[command(flatten)]
-    pub body: BodyArgs,
+    pub sender: SenderArgs,
 
     /// Calls each second, sent whether or not earlier ones were answered
     #[arg(long, value_name = "N", default_value = "1000", value_parser = rate)]
@@ -94,15 +86,6 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N", default_value = "4",
           value_parser = value_parser!(u32).range(1..=10_000))]
     pub connections: u32,
-
-    /// Threads that send, each with some of the connections [default: one for each core, at most
-    /// --connections]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1024))]
-    pub threads: Option<u32>,
-
-    /// The size of each request's data; with --through that of a message which parses as any type
-    #[arg(long, value_name = "N", default_value = "0")]
-    pub data_bytes: usize,
 
     /// The longest that registering, an instance's start, and then each call may take; connecting
     /// and stopping take 5 s at most
@@ -130,6 +113,31 @@ pub struct LoadArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where `load` and `replay` send calls, and how.
+#[derive(Debug, Clone, Args)]
+pub struct SenderArgs {
+    /// The worker and its registry.
+    #[command(flatten)]
+    pub target: TargetArgs,
+
+    /// Today's platform.
+    #[command(flatten)]
+    pub leaf: LeafArgs,
+
+    /// What is sent.
+    #[command(flatten)]
+    pub body: BodyArgs,
+
+    /// The size of each request's data; with --through that of a message which parses as any type
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub data_bytes: usize,
+
+    /// Threads that send, each with some of the connections [default: one for each core, at most
+    /// --connections]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
 }
 
 /// Which worker is called, and where its functions are registered.

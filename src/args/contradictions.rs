@@ -27,6 +27,19 @@ const OF_TODAY: [Named; 5] = [
     ("proto_path", "--proto-path"),
 ];
 
+/// Beside those above, options that say where and how calls are sent.
+const OF_SENDER: [Named; 9] = [
+    ("through", "--through"),
+    ("max_message_size", "--max-message-size"),
+    ("tls_ca", "--tls-ca"),
+    ("tls_cert", "--tls-cert"),
+    ("tls_key", "--tls-key"),
+    ("tls_server_name", "--tls-server-name"),
+    ("connections", "--connections"),
+    ("threads", "--threads"),
+    ("deadline", "--deadline"),
+];
+
 /// What is wrong with what was typed for one of these commands, in one line. Variables of the
 /// environment may be meant for other commands, so they contradict nothing.
 pub(super) fn of(matches: &ArgMatches) -> Option<String> {
@@ -38,6 +51,11 @@ pub(super) fn of(matches: &ArgMatches) -> Option<String> {
         let given = options.iter().filter(|(id, _)| is_given(id));
         given.map(|(_, flag)| *flag).collect()
     };
+    if is_given("is_virtual") {
+        let all: [&[Named]; 5] = [&OF_SENDER, &OF_2025, &OF_TODAY, &OF_ETCD, &BODIES];
+        let flag = all.into_iter().flat_map(given).next()?;
+        return Some(format!("{flag}: it has no use with --virtual, which sends nothing"));
+    }
     if let [first, second, ..] = given(&BODIES)[..] {
         return Some(format!("{second}: found with {first}, but a call has one body"));
     }
@@ -70,4 +88,40 @@ pub(super) fn of(matches: &ArgMatches) -> Option<String> {
     let needing = given(&[("json_body", "--json-body"), ("proto_path", "--proto-path")]);
     let flag = needing.first()?;
     Some(format!("{flag}: expected with --proto FILE, which says what messages are"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::args::Cli;
+
+    #[test]
+    fn a_replay_in_virtual_time_takes_no_options_of_what_is_sent() {
+        let read = |options: &str| {
+            let words = ["hyperfake", "replay", "trace", "--virtual"].into_iter();
+            Cli::read(words.chain(options.split_whitespace()).map(Into::into))
+        };
+        for options in [
+            "--address a:1",
+            "--database-address http://a",
+            "--max-message-size 1MB",
+            "--tls-ca a.pem",
+            "--tls-cert a.pem --tls-key b.pem",
+            "--tls-server-name a",
+            "--through a:1",
+            "--method a.B/C",
+            "--etcd-endpoint a:1",
+            "--connections 4",
+            "--threads 1",
+            "--deadline 1s",
+            "--data a",
+            "--data-bytes 1",
+        ] {
+            let flag = options.split(' ').next().unwrap();
+            let error = read(options).unwrap_err().to_string();
+            let expected =
+                format!("error: {flag}: it has no use with --virtual, which sends nothing");
+            assert_eq!(error.trim_end(), expected);
+        }
+        read("--seed 2 --max-concurrency 1 --record a.csv --server --cpus=4").unwrap();
+    }
 }

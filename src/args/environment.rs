@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{
-    ArgMatches, Command,
+    Arg, ArgMatches, Command,
     builder::Resettable,
     error::{ContextKind, ContextValue},
     parser::ValueSource,
@@ -18,20 +18,12 @@ pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
     /// The options of the given command.
-    pub(super) fn of(mut command: &Command, mut matches: &ArgMatches) -> Self {
-        let mut given = BTreeMap::new();
-        while let Some((name, inner)) = matches.subcommand() {
-            let Some(found) = command.find_subcommand(name) else { break };
-            (command, matches) = (found, inner);
-            for arg in command.get_arguments() {
-                let source = matches.value_source(arg.get_id().as_str());
-                let variable = arg.get_env().filter(|_| source == Some(ValueSource::EnvVariable));
-                if let (Some(variable), Some(flag)) = (variable, arg.get_long()) {
-                    given.insert(format!("--{flag}"), variable.to_string_lossy().into_owned());
-                }
-            }
-        }
-        Self(given)
+    pub(super) fn of(command: &Command, matches: &ArgMatches) -> Self {
+        let from_variables = options_from(ValueSource::EnvVariable, command, matches);
+        let given = from_variables.into_iter().filter_map(|arg| {
+            Some((format!("--{}", arg.get_long()?), arg.get_env()?.to_string_lossy().into_owned()))
+        });
+        Self(given.collect())
     }
 
     pub(super) fn add(&mut self, flag: &str, variable: &str) {
@@ -47,6 +39,22 @@ impl Environment {
             None => error.to_owned(),
         }
     }
+}
+
+/// The options of the given command that have their values from there.
+pub(super) fn options_from<'c>(
+    source: ValueSource,
+    mut command: &'c Command,
+    mut matches: &ArgMatches,
+) -> Vec<&'c Arg> {
+    let mut found = Vec::new();
+    while let Some((name, inner)) = matches.subcommand() {
+        let Some(subcommand) = command.find_subcommand(name) else { break };
+        (command, matches) = (subcommand, inner);
+        let is_from = |arg: &&Arg| matches.value_source(arg.get_id().as_str()) == Some(source);
+        found.extend(command.get_arguments().filter(is_from));
+    }
+    found
 }
 
 /// The command without the variables that are empty: they count as not set.

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
-use clap::Args;
+use clap::{Args, builder::RangedU64ValueParser};
 
 use super::read::size;
 use crate::{
@@ -57,6 +57,7 @@ pub struct FitArgs {
     pub seed: u64,
 
     /// How many steps of gradient descent a network is trained for; 0 for no network
-    #[arg(long, value_name = "N", default_value_t = Options::STEPS)]
+    #[arg(long, value_name = "N", default_value_t = Options::STEPS,
+          value_parser = RangedU64ValueParser::<usize>::new().range(0..=1_000_000_000))]
     pub steps: usize,
 }

@@ -3,7 +3,9 @@
 use std::ffi::{OsStr, OsString};
 
 use bytesize::ByteSize;
-use clap::{ArgAction, ArgMatches, Command as Parser, CommandFactory, FromArgMatches};
+use clap::{
+    ArgAction, ArgMatches, Command as Parser, CommandFactory, FromArgMatches, parser::ValueSource,
+};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{Cli, Command, contradictions, environment, environment::Environment, named};
@@ -29,6 +31,9 @@ impl Cli {
         let mut cli =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut parser))?;
         cli.environment = Environment::of(&parser, &matches);
+        let typed = environment::options_from(ValueSource::CommandLine, &parser, &matches);
+        cli.typed =
+            typed.into_iter().filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect();
         if let Some(("call" | "load" | "replay", matches)) = matches.subcommand()
             && let Some(line) = contradictions::of(matches)
         {

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use clap::{Args, value_parser};
 
 use super::{
-    BodyArgs, FunctionLimitArgs, LeafArgs, TargetArgs,
+    FunctionLimitArgs, SenderArgs,
     read::{factor, size},
 };
 use crate::duration;
@@ -54,9 +54,10 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "SIZE", default_value = "200MB", value_parser = size)]
     pub ram: ByteSize,
 
-    /// What a column of calls stands for in a folder of InVitro's: 1s if its granularity is seconds
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration::parse)]
-    pub column: Duration,
+    /// What a column of calls stands for in a folder of InVitro's, such as 1s if its granularity is
+    /// seconds [default: 1m]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub column: Option<Duration>,
 
     /// Write the models of the functions and a list of them into this folder: a worker serves them
     /// with --models-dir
@@ -68,10 +69,7 @@ pub struct ReplayArgs {
     pub dry_run: bool,
 
     /// Replay in virtual time, as fast as it goes, on a worker in this process without any sockets
-    #[arg(
-        long = "virtual",
-        conflicts_with_all = ["through", "connections", "threads", "deadline", "data_bytes", "data", "data_file", "json_body", "method"]
-    )]
+    #[arg(long = "virtual")]
     pub is_virtual: bool,
 
     /// Options of 'hyperfake server' for the worker of --virtual, such as '--scenario realistic'; with
@@ -83,31 +81,14 @@ pub struct ReplayArgs {
     #[command(flatten)]
     pub limits: FunctionLimitArgs,
 
-    /// The worker and its registry.
+    /// Where and how calls are sent.
     #[command(flatten)]
-    pub target: TargetArgs,
-
-    /// Today's platform.
-    #[command(flatten)]
-    pub leaf: LeafArgs,
-
-    /// What is sent.
-    #[command(flatten)]
-    pub body: BodyArgs,
-
-    /// The size of each request's data; with --through that of a message which parses as any type
-    #[arg(long, value_name = "N", default_value = "0")]
-    pub data_bytes: usize,
+    pub sender: SenderArgs,
 
     /// Connections to spread the calls over
     #[arg(long, value_name = "N", default_value = "16",
           value_parser = value_parser!(u32).range(1..=10_000))]
     pub connections: u32,
-
-    /// Threads that send, each with some of the connections [default: one for each core, at most
-    /// --connections]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1024))]
-    pub threads: Option<u32>,
 
     /// The longest that registering and then each call, with a start that it waits for, may take
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]

@@ -22,8 +22,8 @@ use crate::{
     trace::calls,
 };
 
-/// The most calls that are read: each takes some 130 bytes of memory, and more while it is learned from.
-const MOST: u64 = 20_000_000;
+/// The most calls that are read: each takes some 250 bytes of memory while it is learned from.
+const MOST: u64 = 10_000_000;
 
 /// Reads the calls, fits, and writes the model, its sidecar and its report. Once interrupted, it writes the
 /// best model so far.
@@ -70,6 +70,10 @@ fn interrupted() -> Error {
 
 fn work(args: &FitArgs, stop: Arc<AtomicBool>) -> Result<Output> {
     let kind = kind(&args.out, args.kind)?;
+    if kind == Kind::Network && args.steps == 0 {
+        let message = "found 0, expected 1 or more to train a network";
+        return Err(Error::invalid(message).at("--steps"));
+    }
     if let Some(cores) = args.cpu_cores.filter(|cores| !(0.0..=1e6).contains(cores)) {
         let message = format!("found {cores}, expected a number of cores from 0 to 1000000");
         return Err(Error::invalid(message).at("--cpu-cores"));
@@ -137,7 +141,8 @@ fn read(path: &Path, rows: &mut Intake, stop: &AtomicBool) -> Result<(Source, Ve
             let message = format!("found more than {MOST} calls, expected at most that many");
             return Err(Error::exhausted(message).at(path.display()));
         }
-        rows.add(&row);
+        let place = |error: Error| error.at(format!("row {}", calls.rows())).at(path.display());
+        rows.add(&row).map_err(place)?;
         if calls.rows().is_multiple_of(10_000) {
             shown.set(calls.rows());
             if stop.load(Ordering::Relaxed) {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hyperfake_predictor::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::{Output, body::Body, target, through};
+use super::{Output, body::Body, sender::Sender, target, through};
 use crate::{
     args::LoadArgs,
     client::{
@@ -53,14 +53,12 @@ impl Called {
 /// When the store, the worker or the leaf cannot be reached or refuses, or the CSV file cannot be written.
 pub async fn run(args: LoadArgs) -> Result<Output> {
     let clock = precise::start();
-    let threads = threads(&args)?;
-    let body = Body::of(&args.body, &args.leaf, args.data_bytes)?;
-    let target = target::of(&args.target, &args.leaf, args.deadline)?;
-    let connection = target::connect(&target, &clock).await?;
+    let sender = Sender::open(&args.sender, args.connections, args.deadline, &clock).await?;
+    let Sender { body, target, connection, threads } = sender;
     let csv = args.csv.as_deref().map(csv::create).transpose()?;
     let record = args.record.as_deref().map(LoadRecord::open).transpose();
     let record = record.map_err(|error| error.at("--record"))?;
-    let mut functions = match args.leaf.through {
+    let mut functions = match args.sender.leaf.through {
         None => of_worker(&args, &connection, &body).await?,
         Some(_) => through_leaf(&args, &target, &connection, &body).await?,
     };
@@ -100,22 +98,6 @@ pub async fn run(args: LoadArgs) -> Result<Output> {
     Ok(Output { text, succeeded: report.succeeded() })
 }
 
-/// As many as there are cores, unless it is stated; each has one connection at least.
-fn threads(args: &LoadArgs) -> Result<usize> {
-    let (most, flag) = (args.connections, "--connections");
-    match args.threads {
-        Some(threads) if threads > most => {
-            let message = format!("found {threads}, expected at most {flag}, which is {most}");
-            Err(Error::invalid(message).at("--threads"))
-        }
-        Some(threads) => Ok(threads as usize),
-        None => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            Ok(cores.min(most as usize))
-        }
-    }
-}
-
 fn schedule(args: &LoadArgs, functions: usize) -> Schedule {
     match args.poisson {
         true => Schedule::poisson(args.rate, args.duration, functions, args.seed),
@@ -150,7 +132,8 @@ async fn of_worker(args: &LoadArgs, connection: &Connection, body: &Body) -> Res
         images => images.to_vec(),
     };
     let starting = images.iter().map(|image| {
-        let (target, connection, image) = (args.target.clone(), connection.clone(), image.clone());
+        let (target, connection, image) =
+            (args.sender.target.clone(), connection.clone(), image.clone());
         let deadline = args.deadline;
         tokio::spawn(async move { target::start(&target, &connection, &image, deadline).await })
     });
@@ -179,7 +162,7 @@ async fn through_leaf(
     connection: &Connection,
     body: &Body,
 ) -> Result<Vec<Called>> {
-    let found = through::functions(&args.leaf, &args.functions, target, &body.bytes).await?;
+    let found = through::functions(&args.sender.leaf, &args.functions, target, &body.bytes).await?;
     let mut functions: Vec<_> = found
         .into_iter()
         .map(|through::Function { image, id, method }| Called {

@@ -17,6 +17,7 @@ pub mod plot;
 pub mod predict;
 pub mod replay;
 pub mod scenario;
+mod sender;
 pub mod server;
 mod target;
 mod through;

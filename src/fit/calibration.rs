@@ -30,8 +30,8 @@ impl Shifts {
 /// How a candidate did on the blocks that were held back.
 #[derive(Debug, Clone)]
 pub(super) struct Evaluation {
-    /// For each output the mean score of each block, calibrated on other blocks; empty for an output
-    /// that is the same for each call.
+    /// For each output the mean score of each block, calibrated on other blocks, and NaN for one in which
+    /// it is not known; empty for an output that is the same for each call.
     pub(super) scores: [Vec<f64>; 3],
     /// For each output the share of calls in the interval that nine in ten should be in.
     pub(super) coverage: [Option<f64>; 3],
@@ -54,6 +54,7 @@ struct Held {
 /// one.
 pub(super) fn evaluate(samples: &Samples, forecast: &dyn Forecast, calibrate: bool) -> Evaluation {
     let terciles = Terciles::of(samples);
+    let blocks = samples.blocks.of(Part::Hold).count();
     let mut evaluation = Evaluation {
         scores: Default::default(),
         coverage: [None; 3],
@@ -72,7 +73,6 @@ pub(super) fn evaluate(samples: &Samples, forecast: &dyn Forecast, calibrate: bo
                 score::ascend(&mut one.quantiles);
             }
         }
-        let blocks = held.last().map_or(0, |last| last.block + 1);
         let of_block = |block: usize| {
             let inside = held.iter().filter(move |one| one.block == block);
             score::mean(inside.map(|one| crps(&one.quantiles, one.log)))
@@ -148,5 +148,58 @@ impl Terciles {
     fn of_row(&self, samples: &Samples, row: usize) -> usize {
         let load = samples.columns[self.column].values[row];
         self.bounds.iter().filter(|bound| load > **bound).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::{
+        blocks::Blocks,
+        samples::Target,
+        search::{base, combined},
+    };
+
+    /// Says 0 of all numbers.
+    struct Zero;
+
+    impl Forecast for Zero {
+        fn quantiles(&self, _: &Samples, _: usize, _: Output) -> Quantiles {
+            [0.0; LEVELS.len()]
+        }
+    }
+
+    /// Of 1000 calls in 40 blocks the blocks 2, 7, … 37 are held back. The CPU is known of the first 300 calls,
+    /// so of two of these. The error of a point is its distance: that of the run time is 1 in the first half
+    /// and 4 in the second, and that of the CPU is 3.
+    #[test]
+    fn an_output_that_is_not_known_of_the_last_blocks_leaves_the_others_as_they_are() {
+        let run_times = (0..1000).map(|row| if row < 500 { 1.0 } else { 4.0 });
+        let cpu = (0..1000).map(|row| if row < 300 { 3.0 } else { f64::NAN });
+        let samples = Samples {
+            columns: Vec::new(),
+            targets: [
+                Target::Logs(run_times.collect()),
+                Target::Logs(cpu.collect()),
+                Target::Same(1.0),
+            ],
+            blocks: Blocks::new(1000),
+            without: Vec::new(),
+        };
+        let Evaluation { scores: [run_time, cpu, ram], .. } = evaluate(&samples, &Zero, false);
+        let near = |found: &[f64], expected: &[f64]| {
+            let is_near = |(found, expected): (&f64, &f64)| (found - expected).abs() < 1e-9;
+            found.len() == expected.len() && found.iter().zip(expected).all(is_near)
+        };
+        assert!(near(&run_time, &[1.0, 1.0, 1.0, 1.0, 4.0, 4.0, 4.0, 4.0]), "{run_time:?}");
+        assert!(near(&cpu[..2], &[3.0, 3.0]) && cpu.len() == 8, "{cpu:?}");
+        assert!(cpu[2..].iter().all(|score| score.is_nan()) && ram.is_empty());
+        // Over its mean, 2.5, the run time is 0.4 and 1.6, and counts twice. The CPU is as without features.
+        let of_base = base(&samples, &Zero, Part::Hold);
+        let scores = [run_time, cpu, ram];
+        let all =
+            combined(&samples, Part::Hold, &of_base, |output| scores[output as usize].clone());
+        let [first, second] = [(2.0 * 0.4 + 1.0) / 3.0, (2.0 * 1.6 + 1.0) / 3.0];
+        assert!(near(&all, &[[first; 4], [second; 4]].concat()), "{all:?}");
     }
 }

@@ -144,7 +144,8 @@ fn rate(samples: &Samples, entries: &mut [Entry]) {
     });
     for entry in entries {
         let scores = &entry.evaluation.scores;
-        entry.blocks = combined(samples, &base, |output| scores[output as usize].clone());
+        entry.blocks =
+            combined(samples, Part::Hold, &base, |output| scores[output as usize].clone());
     }
 }
 

@@ -4,7 +4,7 @@ use hyperfake_predictor::{Error, Result};
 
 use crate::record::Row;
 
-/// Takes rows in, one by one, and keeps of each only what is needed to learn from it: some 130 bytes.
+/// Takes rows in, one by one, and keeps of each only what is needed to learn from it, in 120 bytes.
 #[derive(Debug, Default)]
 pub struct Intake {
     workers: Names,
@@ -93,7 +93,13 @@ impl Function {
 
 impl Intake {
     /// Takes a row in.
-    pub fn add(&mut self, row: &Row<'_>) {
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where a number of cores is none, or negative: the error names the column.
+    pub fn add(&mut self, row: &Row<'_>) -> Result<()> {
+        let cpu_cores = cores(row.cpu_cores, "cpu_cores")?;
+        let worker_cpu_cores = cores(row.worker_cpu_cores, "worker_cpu_cores")?;
         let number = self.by_name.number(&format!("{}\0{}", row.function, row.image));
         if number as usize == self.functions.len() {
             let (id, image) = (row.function.to_string(), row.image.to_string());
@@ -103,7 +109,7 @@ impl Intake {
         function.rows += 1;
         let Some(run_ns) = row.run_ns else {
             function.idle += 1;
-            return;
+            return Ok(());
         };
         let waits = row.queue_ns.unwrap_or(0).saturating_add(row.cold_start_ns.unwrap_or(0));
         let began = row.arrival_unix_ns.saturating_add(waits);
@@ -119,14 +125,15 @@ impl Intake {
                 known(row.request_bytes),
                 known(row.function_instances),
                 known(row.active_calls),
-                row.worker_cpu_cores.unwrap_or(f64::NAN),
+                worker_cpu_cores,
                 known(row.worker_ram_bytes),
             ],
-            targets: [run_ns as f64, row.cpu_cores.unwrap_or(f64::NAN), known(row.ram_bytes)],
+            targets: [run_ns as f64, cpu_cores, known(row.ram_bytes)],
             succeeded: row.succeeded(),
             cold: row.cold == Some(true),
             cold_start: row.cold_start_ns.unwrap_or(0),
         });
+        Ok(())
     }
 
     /// How many rows were taken in.
@@ -160,6 +167,18 @@ impl Intake {
     }
 }
 
+/// A number of cores; NaN if it is not known.
+fn cores(number: Option<f64>, column: &str) -> Result<f64> {
+    match number {
+        None => Ok(f64::NAN),
+        Some(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        Some(number) => {
+            let message = format!("found {number}, expected a number that is not negative");
+            Err(Error::invalid(message).at(format!("column {column}")))
+        }
+    }
+}
+
 /// The functions with the most calls.
 fn listed(counts: &BTreeMap<&str, u64>) -> String {
     /// The most that an error names.
@@ -172,4 +191,26 @@ fn listed(counts: &BTreeMap<&str, u64>) -> String {
     });
     let more = if all.len() > NAMED { ", …" } else { "" };
     format!("{}{more}", shown.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_cores_that_is_none_is_refused_with_its_column() {
+        for number in [f64::NAN, f64::INFINITY, -0.5] {
+            for (row, column) in [
+                (Row { cpu_cores: Some(number), ..Row::default() }, "cpu_cores"),
+                (Row { worker_cpu_cores: Some(number), ..Row::default() }, "worker_cpu_cores"),
+            ] {
+                let mut intake = Intake::default();
+                let error = intake.add(&row).unwrap_err().to_string();
+                let expected = format!(
+                    "column {column}: found {number}, expected a number that is not negative"
+                );
+                assert_eq!((error, intake.rows()), (expected, 0));
+            }
+        }
+    }
 }

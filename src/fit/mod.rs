@@ -44,14 +44,16 @@ use crate::record::Row;
 /// # Errors
 ///
 /// `Invalid` when there is nothing to learn from: calls of several functions and none is named, too few
-/// calls that can be used; the error says how many are needed.
+/// calls that can be used; the error says how many are needed. And as [`Intake::add`]; the error names the row.
 pub fn fit(
     rows: Vec<Row<'_>>,
     options: &Options,
     mut progress: impl FnMut(Progress),
 ) -> Result<Fitted> {
     let mut intake = Intake::default();
-    rows.iter().for_each(|row| intake.add(row));
+    for (row, number) in rows.iter().zip(1..) {
+        intake.add(row).map_err(|error| error.at(format!("row {number}")))?;
+    }
     drop(rows);
     fit_intake(intake, options, &mut progress)
 }

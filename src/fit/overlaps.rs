@@ -109,7 +109,8 @@ struct Running {
     /// The next to end first.
     ends: BinaryHeap<Reverse<(u64, u32, [u64; 2])>>,
     of_function: HashMap<u32, u64>,
-    held: [u64; 2],
+    /// Many calls may hold more together than one can.
+    held: [u128; 2],
 }
 
 impl Running {
@@ -123,7 +124,7 @@ impl Running {
                 *count -= 1;
             }
             for (sum, held) in self.held.iter_mut().zip(held) {
-                *sum -= held;
+                *sum -= u128::from(held);
             }
         }
     }
@@ -132,7 +133,7 @@ impl Running {
         self.ends.push(Reverse((call.end, call.function, held)));
         *self.of_function.entry(call.function).or_default() += 1;
         for (sum, held) in self.held.iter_mut().zip(held) {
-            *sum += held;
+            *sum += u128::from(held);
         }
     }
 }
@@ -239,6 +240,21 @@ mod tests {
         fill(&mut calls);
         assert_eq!(calls[1].features, [100.0, 1.0, 0.0, 0.0, 0.0]);
         assert_eq!(calls[2].features, [1.0, 7.0, 8.0, 9.0, 1.0]);
+    }
+
+    /// A record may state any whole number of bytes, up to 18 exabytes.
+    #[test]
+    fn calls_hold_more_together_than_one_of_them_can() {
+        let most = u64::MAX as f64;
+        let mut calls = vec![
+            call(0, 0, 0, 9, 1.0, most),
+            call(0, 0, 1, 9, 1.0, most),
+            call(0, 0, 2, 9, 1.0, 5.0),
+            call(0, 0, 9, 10, 1.0, 5.0),
+        ];
+        fill(&mut calls);
+        let held: Vec<_> = calls.iter().map(|call| call.features[RAM]).collect();
+        assert_eq!(held, [0.0, most, 2.0 * most, 0.0]);
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl<'a> Search<'a> {
     /// Of each block the mean error of all outputs, as a share of that without features.
     fn score(&self, structure: &Structure) -> Vec<f64> {
         let bins = Bins::fit(self.samples, &self.learn, structure);
-        combined(self.samples, &self.base, |output| {
+        combined(self.samples, Part::Choose, &self.base, |output| {
             score::by_block(self.samples, &bins, Part::Choose, output)
         })
     }
@@ -164,23 +164,22 @@ pub(super) fn base(samples: &Samples, forecast: &dyn score::Forecast, part: Part
     })
 }
 
-/// One number for each block from the scores of the outputs, each as a share of its score without features.
-/// The run time counts twice as much as CPU and memory each.
+/// One number for each block of a part from the scores of the outputs in all of these blocks, each as a share
+/// of its score without features. The run time counts twice as much as CPU and memory each.
 pub(super) fn combined(
     samples: &Samples,
+    part: Part,
     base: &[f64; 3],
     scores: impl Fn(Output) -> Vec<f64>,
 ) -> Vec<f64> {
-    let mut sums: Vec<f64> = Vec::new();
+    let mut sums = vec![0.0; samples.blocks.of(part).count()];
     let mut weights = 0.0;
     for output in Output::ALL {
         if samples.targets[output as usize].logs().is_none() {
             continue;
         }
         let weight = if output == Output::RuntimeNs { 2.0 } else { 1.0 };
-        let scores = scores(output);
-        sums.resize(scores.len(), 0.0);
-        for (sum, score) in sums.iter_mut().zip(&scores) {
+        for (sum, score) in sums.iter_mut().zip(scores(output)) {
             // A block that knows nothing of an output says nothing of it.
             let score = if score.is_nan() { 1.0 } else { score / base[output as usize] };
             *sum += weight * score;

@@ -45,33 +45,37 @@ pub(super) fn select(intake: Intake, options: &Options) -> Result<Chosen> {
     let first = calls.iter().map(|call| call.arrived).min().unwrap_or(0);
     let warm = first.saturating_add(crate::record::nanoseconds(options.warm_up));
     let mut cold = Cold::default();
-    let mut kept: Vec<Call> = Vec::new();
-    for call in calls.into_iter().filter(|call| is_of[call.function as usize]) {
-        if !call.succeeded {
-            left_out.add("calls that were not answered with OK", 1);
+    calls.retain(|call| {
+        if !is_of[call.function as usize] {
+            return false;
+        }
+        let why = if !call.succeeded {
+            "calls that were not answered with OK"
         } else if call.arrived < warm {
-            left_out.add("calls of the warm-up", 1);
-        } else if call.cold && options.cold == ColdCalls::Leave {
-            cold.add(&call);
-            left_out.add("first calls of an instance", 1);
+            "calls of the warm-up"
         } else {
             if call.cold {
-                cold.add(&call);
+                cold.add(call);
             }
-            kept.push(call);
-        }
-    }
-    kept.sort_by_key(|call| call.began);
-    if kept.len() < LEAST {
-        return Err(too_few(kept.len(), &left_out, options));
+            if !call.cold || options.cold == ColdCalls::Keep {
+                return true;
+            }
+            "first calls of an instance"
+        };
+        left_out.add(why, 1);
+        false
+    });
+    calls.sort_by_key(|call| call.began);
+    if calls.len() < LEAST {
+        return Err(too_few(calls.len(), &left_out, options));
     }
     let mut notes = notes(&added);
-    notes.extend(cold.note(&kept));
-    notes.extend(drift(&kept));
+    notes.extend(cold.note(&calls));
+    notes.extend(drift(&calls));
     Ok(Chosen {
-        sha256: hash(&kept),
+        sha256: hash(&calls),
         function,
-        calls: kept,
+        calls,
         left_out: left_out.0,
         notes,
         cold_start_ns: cold.median_start(),

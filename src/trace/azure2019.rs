@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, time::Duration};
 use hyperfake_predictor::{Error, Result};
 
 use super::{
-    Calls, Effect, Format, Function, Notes, Reading, Trace,
+    Calls, Effect, Format, Function, MINUTE, Notes, Reading, Trace,
     arrivals::{LONGEST_BIN_NS, MOST_FUNCTIONS},
     columns::{self, Table},
     files::{Found, Kind},
@@ -39,13 +39,10 @@ pub(super) fn read(
     reading: &Reading,
     progress: &mut impl FnMut(usize, usize),
 ) -> Result<Trace> {
-    let is_invitro = found.format == Format::InVitro;
-    let bin_ns = match is_invitro {
-        true => u64::try_from(reading.column.as_nanos()).unwrap_or(u64::MAX),
-        false => 60_000_000_000,
-    };
+    let column = reading.column.unwrap_or(MINUTE);
+    let bin_ns = u64::try_from(column.as_nanos()).unwrap_or(u64::MAX);
     if !(1..=LONGEST_BIN_NS).contains(&bin_ns) {
-        let message = format!("found {:?}, expected a time up to a minute", reading.column);
+        let message = format!("found {column:?}, expected a time up to a minute");
         return Err(Error::invalid(message).at("--column"));
     }
     let mut reader = Reader {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Cursor, Read},
     path::{Path, PathBuf},
 };
 
@@ -22,6 +22,8 @@ pub(super) struct Table {
 
 /// How much is read at once, in bytes.
 const BUFFER: usize = 1 << 20;
+/// The longest header, in bytes: that of some thousand columns has tens of thousands.
+const LONGEST_HEADER: u64 = 1 << 20;
 /// What a file begins with that gzip compressed.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -42,10 +44,18 @@ impl Table {
         })?;
         let mut file = BufReader::with_capacity(BUFFER, file);
         let begin = file.fill_buf().map_err(unreadable)?;
-        let source: Box<dyn Read> = match begin.starts_with(&GZIP) {
-            true => Box::new(MultiGzDecoder::new(file)),
+        let mut source: Box<dyn BufRead> = match begin.starts_with(&GZIP) {
+            true => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file))),
             false => Box::new(file),
         };
+        let mut first = Vec::new();
+        let read = source.by_ref().take(LONGEST_HEADER).read_until(b'\n', &mut first);
+        let read = read.map_err(|error| malformed(&error.into()))?;
+        if read as u64 == LONGEST_HEADER && !first.ends_with(b"\n") {
+            let message = "found a first line of 1 MiB or more, expected the names of columns";
+            return Err(Error::invalid(message));
+        }
+        let source: Box<dyn Read> = Box::new(Cursor::new(first).chain(source));
         let mut builder = csv::ReaderBuilder::new();
         let mut reader = builder.buffer_capacity(BUFFER).has_headers(true).from_reader(source);
         let header = reader.byte_headers().map_err(|error| malformed(&error))?;
@@ -254,6 +264,25 @@ mod tests {
         let mut file = GzEncoder::new(Vec::new(), Compression::default());
         file.write_all(text.as_bytes()).unwrap();
         file.finish().unwrap()
+    }
+
+    #[test]
+    fn a_header_is_read_up_to_a_mebibyte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let line = |length: usize| format!("a,{}\n1,2\n", "b".repeat(length - 3));
+        for (length, is_read) in [(1 << 20, true), ((1 << 20) + 1, false), (8 << 20, false)] {
+            let text = line(length);
+            for bytes in [text.clone().into_bytes(), compressed(&text)] {
+                std::fs::write(&path, bytes).unwrap();
+                let table = Table::open(&path);
+                assert_eq!(table.is_ok(), is_read, "{length}");
+                let Err(error) = table else { continue };
+                let error = error.to_string();
+                let expected = "found a first line of 1 MiB or more, expected the names of columns";
+                assert_eq!(error.split_once("t.csv: ").unwrap().1, expected);
+            }
+        }
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use hyperfake_predictor::Result;
 
 use super::{
-    Calls, Effect, Function, Notes, Reading, Trace,
+    Calls, Effect, Function, LONGEST, Notes, Reading, Trace,
     columns::Table,
-    files::{Found, Kind},
+    files::{Content, Distinct, Found, Kind},
     keys::{Keys, Place},
     names::Images,
 };
@@ -27,16 +27,25 @@ pub(super) fn read(
     let mut functions: Vec<Function> = Vec::new();
     let mut starts: Vec<(f64, f64)> = Vec::new();
     let mut calls: Vec<(f64, u32)> = Vec::new();
+    let mut distinct = Distinct::default();
+    let mut range: Option<[f64; 2]> = None;
     for (index, path) in files.iter().enumerate() {
         progress(index, files.len());
         let mut table = Table::open(path)?;
         let [time, name, latency] =
             [table.need("__time__")?, table.need("functionName")?, table.need("latency")?];
         let memory = table.column("memoryMB");
+        let mut content = Content::default();
         while table.next()? {
             let Some(at) = table.number(time)? else {
                 return Err(table.wrong(time, "a time in seconds"));
             };
+            let [first, last] = range.unwrap_or([at; 2]);
+            let [first, last] = [first.min(at), last.max(at)];
+            range = Some([first, last]);
+            if last - first > LONGEST.as_secs_f64() {
+                return Err(table.wrong(time, "a time within three years of all others"));
+            }
             let place = match keys.place(&[table.field(name)]) {
                 Place::Known(place) => place,
                 Place::New(place) => {
@@ -54,7 +63,9 @@ pub(super) fn read(
                     place
                 }
             };
-            match table.number(latency)? {
+            let latency = table.number(latency)?;
+            content.add((at.to_bits(), place, latency.map(f64::to_bits)));
+            match latency {
                 Some(seconds) => {
                     let (sum, count) = &mut starts[place as usize];
                     (*sum, *count) = (*sum + seconds, *count + 1.0);
@@ -66,6 +77,7 @@ pub(super) fn read(
             }
             calls.push((at, place));
         }
+        distinct.add(&content, path)?;
     }
     progress(files.len(), files.len());
     for (function, (sum, count)) in functions.iter_mut().zip(starts) {

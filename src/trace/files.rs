@@ -1,8 +1,9 @@
 //! What the files of a trace are, by their first lines.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
 };
 
@@ -186,5 +187,46 @@ fn format(kind: Kind, all: &[Kind]) -> Format {
         Kind::Metric(_) => Format::Huawei2023,
         Kind::ColdStarts => Format::FaasNet,
         Kind::SingleCalls(name) => Format::SingleCalls(name),
+    }
+}
+
+/// The files of single calls that were read. The same calls twice, such as a file and its compressed copy,
+/// would be twice the load.
+#[derive(Debug, Default)]
+pub(super) struct Distinct(HashMap<(u64, u64), PathBuf>);
+
+/// What the rows of a file say: how many there are, and their hash.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    rows: u64,
+    hash: DefaultHasher,
+}
+
+impl Content {
+    /// Adds a row.
+    pub(super) fn add(&mut self, row: impl Hash) {
+        self.rows += 1;
+        row.hash(&mut self.hash);
+    }
+}
+
+impl Distinct {
+    /// Adds a file with at least a row.
+    ///
+    /// # Errors
+    ///
+    /// When an earlier one has the same rows.
+    pub(super) fn add(&mut self, content: &Content, path: &Path) -> Result<()> {
+        if content.rows == 0 {
+            return Ok(());
+        }
+        match self.0.insert((content.rows, content.hash.finish()), path.to_owned()) {
+            None => Ok(()),
+            Some(before) => {
+                let message =
+                    format!("found the same calls as in {}: name one of them", before.display());
+                Err(Error::invalid(message).at(path.display()))
+            }
+        }
     }
 }

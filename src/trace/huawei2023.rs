@@ -6,7 +6,7 @@ use std::path::Path;
 use hyperfake_predictor::{Error, Result};
 
 use super::{
-    Calls, Effect, Function, Notes, Reading, Trace,
+    Calls, Effect, Function, LONGEST, Notes, Reading, Trace,
     columns::Table,
     files::{Found, Kind, Metric},
     keys::{Keys, Place},
@@ -31,6 +31,8 @@ struct Reader {
     begin_s: Option<f64>,
     until_s: f64,
     bins: Vec<Vec<(u32, u32)>>,
+    /// Whether a row of the metric that is being read has the stretch.
+    seen: Vec<bool>,
     samples: Vec<Option<Sample>>,
     /// The sums of the metrics of memory and instances, and how many numbers they are.
     means: Vec<[(f64, f64); 3]>,
@@ -64,6 +66,7 @@ pub(super) fn read(
         reader.requests(path)?;
     }
     for metric in others {
+        reader.seen.clear();
         for path in files(metric) {
             progress(done, total);
             done += 1;
@@ -115,44 +118,41 @@ impl Reader {
         Ok(Columns { day, time, functions })
     }
 
-    /// The stretch of a row, counted from the beginning of the trace. The time counts from the first day of
-    /// the trace, and in files that were cut by others from midnight.
-    fn bin(
-        &self,
-        table: &Table,
-        columns: &Columns,
-        begin_s: &mut Option<f64>,
-    ) -> Result<Option<usize>> {
+    /// The stretch of a row, counted from the beginning of the trace; nothing behind what is needed. The time
+    /// counts from the first day of the trace, and in files that were cut by others from midnight.
+    fn bin(&mut self, table: &Table, columns: &Columns) -> Result<Option<usize>> {
         let of = |column| Ok::<_, Error>(table.number(column)?.unwrap_or_default());
         let (day, time) = (of(columns.day)?, of(columns.time)?);
         let midnight = day * S_PER_DAY;
         let time = if time >= midnight { time } else { midnight + time };
-        let begin = *begin_s.get_or_insert((time / S_PER_DAY).floor() * S_PER_DAY);
+        let begin = *self.begin_s.get_or_insert((time / S_PER_DAY).floor() * S_PER_DAY);
         if time < begin {
             return Err(table.wrong(columns.time, "a time that is not before the first file's"));
         }
         let since = time - begin;
-        Ok((since < self.until_s).then_some((since / self.bin_s) as usize))
+        if since >= LONGEST.as_secs_f64() {
+            return Err(table.wrong(columns.time, "a time within three years of the first one"));
+        }
+        if since >= self.until_s {
+            return Ok(None);
+        }
+        let bin = (since / self.bin_s) as usize;
+        self.seen.resize(self.seen.len().max(bin + 1), false);
+        match std::mem::replace(&mut self.seen[bin], true) {
+            false => Ok(Some(bin)),
+            true => Err(table.wrong(columns.time, "a time that no row before has, in any file")),
+        }
     }
 
     /// Calls of the functions.
     fn requests(&mut self, path: &Path) -> Result<()> {
         let mut table = Table::open(path)?;
         let columns = self.columns(&table, true)?;
-        let mut begin_s = self.begin_s;
-        let mut last = None;
         while table.next()? {
-            let Some(bin) = self.bin(&table, &columns, &mut begin_s)? else {
+            let Some(bin) = self.bin(&table, &columns)? else {
                 self.notes.add(Effect::LeftOut, "rows behind --for", 0, || table.here());
                 continue;
             };
-            if last.is_some_and(|last| bin <= last) {
-                return Err(table.wrong(columns.time, "a time behind the one of the row before"));
-            }
-            last = Some(bin);
-            if bin >= MOST_BINS {
-                return Err(table.wrong(columns.time, "a time within three years of the first one"));
-            }
             self.bins.resize_with(self.bins.len().max(bin + 1), Vec::new);
             for (column, function) in &columns.functions {
                 let count = table.count(*column)?;
@@ -161,7 +161,6 @@ impl Reader {
                 }
             }
         }
-        self.begin_s = begin_s;
         Ok(())
     }
 
@@ -171,8 +170,7 @@ impl Reader {
         let columns = self.columns(&table, false)?;
         let mut calls = vec![0; self.functions.len()];
         while table.next()? {
-            let mut begin_s = self.begin_s;
-            let Some(bin) = self.bin(&table, &columns, &mut begin_s)? else { continue };
+            let Some(bin) = self.bin(&table, &columns)? else { continue };
             if metric == Metric::Delay {
                 calls.fill(0);
                 // The metric has a row a minute, also when calls are counted by the second.
@@ -191,8 +189,7 @@ impl Reader {
                         self.notes.add(Effect::LeftOut, what, 0, || table.here());
                     }
                     Metric::Delay => {
-                        let key = self.functions[function].key;
-                        let sample = self.samples[function].get_or_insert_with(|| Sample::new(key));
+                        let sample = self.samples[function].get_or_insert_with(Sample::new);
                         sample.add(number * NS_PER_S, calls[function] as f64);
                     }
                     Metric::MemoryLimit => add(&mut self.means[function][0], number),
@@ -220,9 +217,6 @@ impl Reader {
         Trace { format: found.format, functions, calls, notes }
     }
 }
-
-/// Three years of seconds.
-const MOST_BINS: usize = 3 * 366 * 86_400;
 
 fn add((sum, count): &mut (f64, f64), number: f64) {
     *sum += number;

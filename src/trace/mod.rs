@@ -22,7 +22,7 @@ mod workload;
 
 use std::{fmt, path::Path, time::Duration};
 
-use hyperfake_predictor::Result;
+use hyperfake_predictor::{Error, Result};
 
 pub use self::{
     arrivals::{Arrivals, Call},
@@ -104,17 +104,20 @@ pub struct Reading {
     pub from: Duration,
     /// Until here.
     pub until: Duration,
-    /// What a column of counts stands for in a folder of InVitro's, which does not say.
-    pub column: Duration,
+    /// What a column of counts stands for in a folder of InVitro's, which does not say; else a minute.
+    pub column: Option<Duration>,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { from: Duration::ZERO, until: Duration::MAX, column: MINUTE }
+        Self { from: Duration::ZERO, until: Duration::MAX, column: None }
     }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// From the first call of a trace to its last one at most: three years. What is longer is a mistake, such as a
+/// moment of zero among dates.
+const LONGEST: Duration = Duration::from_secs(3 * 366 * 86_400);
 const NS_PER_MS: f64 = 1e6;
 
 /// Reads a trace: a file or a folder. The format is recognised by the columns of the files, which may be
@@ -123,13 +126,20 @@ const NS_PER_MS: f64 = 1e6;
 /// # Errors
 ///
 /// `NotFound` or `Unavailable` when something cannot be read, `Invalid` when it is no trace: the error names
-/// file, row and column.
+/// file, row and column; and for a column's time where the trace itself says it.
 pub fn open(
     path: &Path,
     reading: &Reading,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Trace> {
     let found = files::find(path)?;
+    if reading.column.is_some() && found.format != Format::InVitro {
+        let message = format!(
+            "it has no use with a trace of {}, only with a folder of InVitro's, which has a memory.csv",
+            found.format
+        );
+        return Err(Error::invalid(message).at("--column"));
+    }
     let mut trace = match found.format {
         Format::Azure2019 | Format::InVitro => azure2019::read(&found, reading, &mut progress)?,
         Format::Huawei2023 => huawei2023::read(&found, reading, &mut progress)?,

@@ -142,6 +142,13 @@ fn what_cannot_be_learned_is_refused_in_one_line() {
         "--function: no call is of it; there are those of resize",
     );
     refused(&rows, "a.json", "--cpu-cores -1", "--cpu-cores: found -1, expected");
+    refused(
+        &rows,
+        "a.onnx",
+        "--steps 0",
+        "--steps: found 0, expected 1 or more to train a network",
+    );
+    refused(&rows, "a", "--kind network --steps 0", "--steps: found 0, expected 1 or more");
     refused(&out("none.csv"), "a.json", "", "none.csv: there is no such file");
     let other = out("other.csv");
     fs::write(&other, "HashOwner,HashApp,HashFunction,Trigger,1\n").unwrap();
@@ -149,7 +156,19 @@ fn what_cannot_be_learned_is_refused_in_one_line() {
     let bad = out("bad.csv");
     fs::write(&bad, "app,func,end_timestamp,duration\na,f,1,-2\n").unwrap();
     refused(&bad, "a.json", "", "bad.csv: row 1 (line 2), column duration: found '-2'");
-    assert!(!out("a.json").exists());
+    let endless = fs::read_to_string(&rows).unwrap().replacen(",0.5,", ",inf,", 3);
+    fs::write(&bad, endless.replacen(",inf,", ",0.5,", 2)).unwrap();
+    let many = "--steps 18446744073709551615";
+    fit(&rows, &out("a.onnx"), many)
+        .failure()
+        .stderr(predicate::str::contains("for '--steps <N>'"));
+    refused(
+        &bad,
+        "a.json",
+        "",
+        "bad.csv: row 3: column cpu_cores: found inf, expected a number that",
+    );
+    assert!(!out("a.json").exists() && !out("a.onnx").exists());
 }
 
 #[test]

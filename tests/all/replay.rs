@@ -13,7 +13,7 @@ use hyperfake_predictor::{Backend, Features};
 use hyperfake_predictor_json::JsonBackend;
 use hyperfake_traces::{Format, SAMPLE, Size, functions, write};
 use hyperfake_worker::{
-    record::{Row, RowReader},
+    record::{self, Destination, Row, RowFile, RowReader},
     trace::{self, Reading, Selection, Workload},
 };
 use predicates::prelude::*;
@@ -143,12 +143,166 @@ fn nothing_is_left_out_silently() {
 #[test]
 fn options_that_a_worker_without_sockets_cannot_obey_are_refused() {
     let trace = sample(Format::Azure2019);
-    for option in ["--record=calls.csv", "--address=:50051", "--fleet=2", "--http=off"] {
-        let line = format!("replay {} --virtual --server {option}", trace.display());
-        let name = option.split('=').next().unwrap();
-        let expected = format!("--server: found {name}, which has no effect");
-        run(&line).failure().stderr(predicate::str::contains(expected));
+    for (options, name) in [
+        ("--record=calls.csv", "--record"),
+        ("--address=:50051", "--address"),
+        ("-address=:50051", "--address"),
+        ("--fleet=2", "--fleet"),
+        ("--http=off", "--http"),
+        ("--log-level=debug", "--log-level"),
+        ("--start-answers=created", "--start-answers"),
+        ("--tls-ca=ca.pem", "--tls-ca"),
+        ("--ort-lib=libonnxruntime.so", "--ort-lib"),
+        ("--cpus 4 --timeout 3", "--timeout"),
+    ] {
+        let mut command = assert_cmd::Command::from_std(hyperfake());
+        command.arg("replay").arg(&trace).args(["--virtual", "--server", options]);
+        let expected = format!("--server: found {name}, which has no effect here; expected --cold");
+        command.assert().failure().stderr(predicate::str::contains(expected));
     }
+}
+
+#[test]
+fn a_model_is_named_with_or_without_a_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, path) = (sample(Format::Record), folder.path().join("m.json"));
+    let model = |function: &trace::Function| {
+        let model = serde_json::json!({
+            "kind": "constant", "runtime_ns": 7e6, "cpu_cores": 1.0, "ram_bytes": 1e8
+        });
+        (function.image.clone(), model)
+    };
+    let models: serde_json::Map<_, _> = workload(&trace).functions.iter().map(model).collect();
+    fs::write(&path, serde_json::to_vec(&models).unwrap()).unwrap();
+    for option in ["-m ", "-m", "--model=", "-model="] {
+        let mut command = assert_cmd::Command::from_std(hyperfake());
+        command.arg("replay").arg(&trace).args(["--virtual", "--json", "--server"]);
+        let assert = command.arg(format!("{option}{}", path.display())).assert().success();
+        let report: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+        assert_eq!(report["replayed"]["mean_run_time_ns"], 7e6, "{option}");
+    }
+    // An option that begins with the same letter names none.
+    let own = json(&format!("{} --virtual --server -max-rpcs=1000000", trace.display()));
+    assert_ne!(own["replayed"]["mean_run_time_ns"], 7e6);
+}
+
+/// The page has the program's own words; how long it took is another thing each time.
+#[test]
+fn the_page_of_traces_shows_what_a_replay_shows() {
+    let mut command = assert_cmd::Command::from_std(hyperfake());
+    let command = command.current_dir(repository(""));
+    let assert = command.args(["replay", "traces/samples/azure2019", "--virtual"]).assert();
+    let output = String::from_utf8(assert.success().get_output().stdout.clone()).unwrap();
+    let page = fs::read_to_string(repository("docs/guide/traces.md")).unwrap();
+    let (_, shown) = page.split_once("```text\ntrace ").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let shown = format!("trace {shown}");
+    let lines = |text: &str| -> Vec<String> {
+        let lines = text.trim_end().lines().map(|line| match line.starts_with("took ") {
+            true => "took".to_owned(),
+            false => line.to_owned(),
+        });
+        lines.collect()
+    };
+    assert_eq!(lines(&shown), lines(&output), "docs/guide/traces.md shows another output");
+}
+
+#[test]
+fn the_time_of_a_column_is_refused_where_the_trace_says_it() {
+    let trace = sample(Format::Azure2019);
+    let error = refusal(&format!("{} --column 1s", trace.display()));
+    assert!(error.contains("--column: it has no use with a trace of Azure 2019"), "{error}");
+    // Of InVitro's folders, columns of a second are a sixtieth of the time.
+    let trace = sample(Format::InVitro);
+    let length = |options: &str| {
+        let report = json(&format!("{} --dry-run {options}", trace.display()));
+        report["length_s"].as_f64().unwrap()
+    };
+    assert_eq!(length(""), 60.0 * length("--column 1s"));
+}
+
+/// Of 2439 calls in 1440 minutes 1000 are in one minute, whose mean is 1 s, and the others take 0.1 s.
+#[test]
+fn run_times_of_huawei_2023_count_as_often_as_there_are_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |metric: &str, name: &str, usual: &str, busy: &str| {
+        let rows = (0..1440).map(|minute| {
+            let number = if minute == 700 { busy } else { usual };
+            format!("0,{},{number}\n", 60 * minute)
+        });
+        let text = "day,time,f\n".to_owned() + &rows.collect::<String>();
+        fs::create_dir_all(folder.path().join(metric)).unwrap();
+        fs::write(folder.path().join(metric).join(name), text).unwrap();
+    };
+    file("requests_minute", "day_000.csv", "1", "1000");
+    file("function_delay_minute", "day_000.csv", "0.1", "1.0");
+    let work = workload(folder.path());
+    let run_time = work.functions[0].run_time.as_ref().unwrap();
+    assert!((run_time.mean_ns / (1143.9e9 / 2439.0) - 1.0).abs() < 1e-9);
+    let (levels, quantiles) = run_time.quantiles().unwrap();
+    for (level, expected) in [(0.5, 1e8), (0.9, 1e9), (1.0, 1e9)] {
+        let place = levels.iter().position(|found| *found == level).unwrap();
+        assert!((quantiles[place] / expected - 1.0).abs() < 0.03, "{level}: {}", quantiles[place]);
+    }
+
+    // A second file of that day would make it two days' calls; one of a century is a mistake.
+    file("requests_minute", "day_001.csv", "1", "1000");
+    let path = folder.path().display().to_string();
+    let error = refusal(&path);
+    let expected =
+        "day_001.csv: row 1, column time: found '0', expected a time that no row before has";
+    assert!(error.contains(expected), "{error}");
+    let far = "day,time,f\n0,3155760000,1\n";
+    fs::write(folder.path().join("requests_minute/day_001.csv"), far).unwrap();
+    let error = refusal(&path);
+    assert!(error.contains("expected a time within three years of the first one"), "{error}");
+}
+
+#[test]
+fn the_same_calls_twice_are_refused() {
+    for format in [Format::Record, Format::Azure2021, Format::FaasNet] {
+        let folder = tempfile::tempdir().unwrap();
+        let (name, bytes) = files(&sample(format)).into_iter().next().unwrap();
+        let name = name.file_name().unwrap().to_str().unwrap().to_owned();
+        fs::write(folder.path().join(&name), &bytes).unwrap();
+        let mut compressed = GzEncoder::new(Vec::new(), Compression::default());
+        compressed.write_all(&bytes).unwrap();
+        fs::write(folder.path().join(name.clone() + ".gz"), compressed.finish().unwrap()).unwrap();
+        let error = refusal(&folder.path().display().to_string());
+        let expected = format!("{name}.gz: found the same calls as in ");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
+fn calls_without_moments_or_with_impossible_ones_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("calls.csv");
+    let columns = "function_image_tag,request_body_size,function_runtime,function_cpu_usage,\
+                   function_ram_usage,active_function_calls_count";
+    let row = "echo,10,1000000,5,1000,0";
+    fs::write(&path, format!("{columns}\n{row}\n{row}\n")).unwrap();
+    let error = refusal(&path.display().to_string());
+    assert!(error.contains("calls.csv: the first line lacks the column 'timestamp'"), "{error}");
+    let timed = format!("{columns},timestamp\n{row},1000000000\n{row},3000000000\n");
+    fs::write(&path, timed).unwrap();
+    assert_eq!(json(&format!("{} --dry-run", path.display()))["requested"], 2);
+    // The last moment that a record can state is 584 years behind the first one.
+    let path = folder.path().join("record.csv");
+    let mut record = RowFile::open(Destination::new(&path, record::Format::Own).unwrap()).unwrap();
+    let row = |arrival_unix_ns| Row {
+        arrival_unix_ns,
+        image: "a".into(),
+        run_ns: Some(5),
+        outcome: record::OK.into(),
+        ..Row::default()
+    };
+    record.append([row(0), row(1), row(u64::MAX)].into_iter()).unwrap();
+    record.close().unwrap();
+    let error = refusal(&path.display().to_string());
+    let expected =
+        "record.csv, row 3: found a call at 18446744073709551615 ns, expected all within";
+    assert!(error.contains(expected), "{error}");
 }
 
 fn workload(path: &Path) -> Arc<Workload> {

@@ -16,7 +16,7 @@ use crate::{
         Starts, Target,
     },
     clock::precise,
-    commands::{body::Body, function, target, through},
+    commands::{body::Body, function, sender::Sender, target, through},
     config,
     functions::{etcd::EtcdStore, http::HttpStore, metadata::Metadata},
     report::{Percentiles, Progress, Replayed, Verdict},
@@ -36,9 +36,8 @@ pub(super) async fn replay(
     requested: u64,
 ) -> Result<Replayed> {
     let clock = precise::start();
-    let body = Body::of(&args.body, &args.leaf, args.data_bytes)?;
-    let target = target::of(&args.target, &args.leaf, args.deadline)?;
-    let connection = target::connect(&target, &clock).await?;
+    let sender = Sender::open(&args.sender, args.connections, args.deadline, &clock).await?;
+    let Sender { body, target, connection, threads } = sender;
     let record = args.record.as_deref().map(LoadRecord::open).transpose();
     let record = record.map_err(|error| error.at("--record"))?;
     let ids = register(args, work, defaults).await?;
@@ -47,7 +46,7 @@ pub(super) async fn replay(
     let load = Load {
         requests: requests(args, &target, &ids, &body)?,
         connections: args.connections as usize,
-        threads: threads(args)?,
+        threads,
         deadline: args.deadline,
         schedule: Arc::new(Replay(Arc::clone(work))),
         warm_up: false,
@@ -70,7 +69,7 @@ pub(super) async fn replay(
     if let Some(record) = record {
         write(record, &loaded, work, &ids, &target.address, &body)?;
     }
-    let instances = args.leaf.through.is_none().then_some(started.len() as u64);
+    let instances = args.sender.leaf.through.is_none().then_some(started.len() as u64);
     Ok(Replayed { stopped: stop.is_cancelled(), instances, ..replayed(&loaded, requested) })
 }
 
@@ -97,29 +96,14 @@ fn stop_when_asked(stop: CancellationToken) -> tokio::task::JoinHandle<()> {
     })
 }
 
-fn threads(args: &ReplayArgs) -> Result<usize> {
-    let (most, flag) = (args.connections, "--connections");
-    match args.threads {
-        Some(threads) if threads > most => {
-            let message = format!("found {threads}, expected at most {flag}, which is {most}");
-            Err(Error::invalid(message).at("--threads"))
-        }
-        Some(threads) => Ok(threads as usize),
-        None => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            Ok(cores.min(most as usize))
-        }
-    }
-}
-
 fn requests(
     args: &ReplayArgs,
     target: &Target,
     ids: &[String],
     body: &Body,
 ) -> Result<Vec<Request>> {
-    let is_leaf = args.leaf.through.is_some();
-    let method = args.leaf.method.as_deref().unwrap_or_default();
+    let is_leaf = args.sender.leaf.through.is_some();
+    let method = args.sender.leaf.method.as_deref().unwrap_or_default();
     let request = |id: &String| match is_leaf {
         false => Ok(Request::Call { function: id.clone(), data: body.bytes.clone() }),
         true => {
@@ -139,11 +123,11 @@ enum Store {
 
 impl Store {
     fn of(args: &ReplayArgs) -> Result<Self> {
-        if args.leaf.through.is_some() {
-            let store = EtcdStore::new(&config::etcd(&args.leaf.etcd, false)?);
+        if args.sender.leaf.through.is_some() {
+            let store = EtcdStore::new(&config::etcd(&args.sender.leaf.etcd, false)?);
             return store.map(|store| Self::Etcd(Arc::new(store))).map_err(function::failed);
         }
-        target::registry(&args.target).map(|store| Self::Http(Arc::new(store)))
+        target::registry(&args.sender.target).map(|store| Self::Http(Arc::new(store)))
     }
 
     async fn register(&self, metadata: &Metadata) -> Result<String> {

@@ -34,23 +34,23 @@ pub(super) fn build(
     ended: &Arc<Ended>,
 ) -> Result<Arc<Worker>> {
     let options = args.server.as_deref().unwrap_or_default().split_whitespace();
-    // Those of the command line alone: a variable is meant for a server.
-    let has_models =
-        options.clone().any(|word| word.starts_with("-m") || word.starts_with("--model"));
-    let name = |word: &'static str| move |option: &str| option.split('=').next() == Some(word);
-    if let Some(found) = WITHOUT_EFFECT.iter().find(|word| options.clone().any(name(word))) {
-        let message = format!(
-            "found {found}, which has no effect on a worker without sockets; expected options of the \
-             worker, of models, of the scenario or --seed"
-        );
-        return Err(Error::invalid(message).at("--server"));
-    }
     let words = ["hyperfake", "server"].into_iter().chain(options);
     let cli = Cli::read(words.map(Into::into)).map_err(|error| {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();
         Error::invalid(line.strip_prefix("error: ").unwrap_or(line)).at("--server")
     })?;
+    // Those of the command line alone: a variable is meant for a server.
+    let is_typed = |option: &str| cli.typed.iter().any(|typed| typed == option);
+    let has_models = is_typed("--model") || is_typed("--models-dir");
+    let has_effect = |option: &&String| {
+        OF_WORKER.contains(&option.as_str()) || has_models && OF_MODELS.contains(&option.as_str())
+    };
+    if let Some(found) = cli.typed.iter().find(|option| !has_effect(option)) {
+        let expected = OF_WORKER.join(", ");
+        let message = format!("found {found}, which has no effect here; expected {expected}");
+        return Err(Error::invalid(message).at("--server"));
+    }
     let Command::Server(options) = cli.command else {
         return Err(Error::internal("the command is 'server'"));
     };
@@ -79,27 +79,27 @@ pub(super) fn build(
     Ok(Arc::new(worker))
 }
 
-/// Options of a server that say where it is reached, and what it writes.
-const WITHOUT_EFFECT: [&str; 18] = [
-    "--address",
-    "--admin",
-    "--advertise-host",
-    "--database-address",
-    "--database-type",
-    "--etcd-endpoint",
-    "--etcd-listen",
-    "--fleet",
-    "--fleet-addresses",
-    "--functions-file",
-    "--http",
-    "--instance-addresses",
-    "--instance-ports",
-    "--metrics-address",
-    "--otlp",
-    "--record",
-    "--state-file",
-    "--tls-cert",
+/// Options of a server that a worker without sockets obeys.
+const OF_WORKER: [&str; 16] = [
+    "--cold-start",
+    "--contention",
+    "--cpus",
+    "--extrapolation",
+    "--feature-scope",
+    "--idle-timeout",
+    "--max-rpcs",
+    "--max-runtime",
+    "--memory",
+    "--model",
+    "--models-dir",
+    "--response",
+    "--runtime",
+    "--scenario",
+    "--seed",
+    "--time-scale",
 ];
+/// Those that say how models are opened which are named.
+const OF_MODELS: [&str; 4] = ["--allow-plugins", "--onnx-engine", "--ort-lib", "--skip-bad-models"];
 
 /// The trace's own models, through the files that a worker would read.
 fn of_trace(work: &Workload, defaults: &Defaults, mut catalog: Catalog) -> Result<Catalog> {

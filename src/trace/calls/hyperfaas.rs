@@ -51,6 +51,10 @@ impl HyperFaas {
         })
     }
 
+    pub(super) fn has_moments(&self) -> bool {
+        self.time.is_some()
+    }
+
     pub(super) fn read(&mut self) -> Result<Option<Row<'static>>> {
         if !self.columns.next()? {
             return Ok(None);

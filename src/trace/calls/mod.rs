@@ -114,6 +114,15 @@ impl Calls {
         self.format
     }
 
+    /// Whether the file says when calls came; else the order of its rows is all that is known of it.
+    #[must_use]
+    pub fn has_moments(&self) -> bool {
+        match &self.reader {
+            Reader::HyperFaas(reader) => reader.has_moments(),
+            Reader::Own(_) | Reader::Azure2021(_) | Reader::Huawei2025(_) => true,
+        }
+    }
+
     /// The next call; nothing at the end.
     ///
     /// # Errors
