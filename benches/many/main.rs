@@ -124,8 +124,8 @@ fn explained(rows: &[Row], args: &Args) -> String {
         "{}; `{}`.\n\n{}\n\
          Every number is the median of the rounds, each with a worker of its own; beside it the \
          smallest and the largest. Memory is the worker's process alone (VmRSS; MB is 10^6 bytes, \
-         KiB 1024). Of instances, calls and a fleet's workers it is what was added by all of \
-         them, divided by their number. A call in flight carries 64 bytes, and the calls come \
+         KiB 1024). Of instances, calls and a fleet's workers it is what all of them added \
+         to heap and stacks (RssAnon), divided by their number. A call in flight carries 64 bytes, and the calls come \
          over 16 connections.\n",
         args.machine,
         command(args),
