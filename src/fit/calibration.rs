@@ -10,21 +10,32 @@ use super::{
     score::{self, Forecast, LEVELS, NINETY, Quantiles, crps, quantile},
 };
 
-/// What is added to the logarithms of the quantiles of each output.
+/// What is added to the logarithms of the quantiles of each output, in each tercile of the load.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Shifts([Quantiles; 3]);
+pub(super) struct Shifts([[Quantiles; 3]; 3]);
 
 impl Shifts {
-    /// The quantiles with what is added.
+    /// The quantiles with what is added at any load.
     pub(super) fn applied(&self, output: Output, quantiles: &Quantiles) -> Quantiles {
-        let shifts = &self.0[output as usize];
+        let [shifts, _, _] = &self.0[output as usize];
         std::array::from_fn(|index| quantiles[index] + shifts[index])
     }
 
-    /// What is added at each level.
-    pub(super) fn of(&self, output: Output) -> &Quantiles {
+    /// What is added at each level, in each tercile of the load.
+    pub(super) fn of(&self, output: Output) -> &[Quantiles; 3] {
         &self.0[output as usize]
     }
+}
+
+/// What is done with the quantiles of a candidate before they are scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Calibrate {
+    /// Nothing.
+    No,
+    /// The same is added at any load.
+    Levels,
+    /// Something else is added in each tercile of the load.
+    LevelsByLoad,
 }
 
 /// How a candidate did on the blocks that were held back.
@@ -45,14 +56,18 @@ pub(super) struct Evaluation {
 struct Held {
     /// Which of the blocks that were held back.
     block: usize,
-    row: usize,
+    /// Which tercile of the load it is in.
+    tercile: usize,
     log: f64,
     quantiles: Quantiles,
 }
 
-/// Asks a candidate about what was held back. With `calibrate`, each half of it is calibrated on the other
-/// one.
-pub(super) fn evaluate(samples: &Samples, forecast: &dyn Forecast, calibrate: bool) -> Evaluation {
+/// Asks a candidate about what was held back. Each half of it is calibrated on the other one.
+pub(super) fn evaluate(
+    samples: &Samples,
+    forecast: &dyn Forecast,
+    calibrate: Calibrate,
+) -> Evaluation {
     let terciles = Terciles::of(samples);
     let blocks = samples.blocks.of(Part::Hold).count();
     let mut evaluation = Evaluation {
@@ -62,13 +77,13 @@ pub(super) fn evaluate(samples: &Samples, forecast: &dyn Forecast, calibrate: bo
         shifts: Shifts::default(),
     };
     for output in Output::ALL {
-        let Some(mut held) = held(samples, forecast, output) else { continue };
-        let of = |half: usize| shifts(held.iter().filter(|one| one.block % 2 == half));
-        if calibrate {
+        let Some(mut held) = held(samples, terciles.as_ref(), forecast, output) else { continue };
+        let of = |half: usize| by_load(held.iter().filter(|one| one.block % 2 == half), calibrate);
+        if calibrate != Calibrate::No {
             let halves = [of(1), of(0)];
-            evaluation.shifts.0[output as usize] = shifts(held.iter());
+            evaluation.shifts.0[output as usize] = by_load(held.iter(), calibrate);
             for one in &mut held {
-                let shifts = &halves[one.block % 2];
+                let shifts = &halves[one.block % 2][one.tercile];
                 one.quantiles = std::array::from_fn(|index| one.quantiles[index] + shifts[index]);
                 score::ascend(&mut one.quantiles);
             }
@@ -79,17 +94,20 @@ pub(super) fn evaluate(samples: &Samples, forecast: &dyn Forecast, calibrate: bo
         };
         evaluation.scores[output as usize] = (0..blocks).map(of_block).collect();
         evaluation.coverage[output as usize] = Some(coverage(held.iter()));
-        if let (Output::RuntimeNs, Some(terciles)) = (output, &terciles) {
-            let inside = |tercile| {
-                held.iter().filter(move |one| terciles.of_row(samples, one.row) == tercile)
-            };
+        if output == Output::RuntimeNs && terciles.is_some() {
+            let inside = |tercile| held.iter().filter(move |one| one.tercile == tercile);
             evaluation.coverage_by_load = Some([0, 1, 2].map(|tercile| coverage(inside(tercile))));
         }
     }
     evaluation
 }
 
-fn held(samples: &Samples, forecast: &dyn Forecast, output: Output) -> Option<Vec<Held>> {
+fn held(
+    samples: &Samples,
+    terciles: Option<&Terciles>,
+    forecast: &dyn Forecast,
+    output: Output,
+) -> Option<Vec<Held>> {
     /// More calls of a block say no more.
     const ENOUGH: usize = 2000;
     let logs = samples.targets[output as usize].logs()?;
@@ -100,19 +118,37 @@ fn held(samples: &Samples, forecast: &dyn Forecast, output: Output) -> Option<Ve
         let step = rows.len().div_ceil(ENOUGH).max(1);
         for row in rows.step_by(step).filter(|row| !logs[*row].is_nan()) {
             let quantiles = forecast.quantiles(samples, row, output);
-            held.push(Held { block, row, log: logs[row], quantiles });
+            let tercile = terciles.map_or(0, |terciles| terciles.of_row(samples, row));
+            held.push(Held { block, tercile, log: logs[row], quantiles });
         }
     }
     Some(held)
 }
 
-/// For each level the quantile of how far the numbers are above it. Few calls say little of the outer
-/// levels, where they count for less.
-fn shifts<'a>(held: impl Iterator<Item = &'a Held> + Clone) -> Quantiles {
+/// What has to be added in each tercile of the load: what has to be at any, and something for the tercile
+/// where that is wanted.
+fn by_load<'a>(
+    held: impl Iterator<Item = &'a Held> + Clone,
+    calibrate: Calibrate,
+) -> [Quantiles; 3] {
+    let all = shifts(held.clone(), &[0.0; LEVELS.len()]);
+    if calibrate != Calibrate::LevelsByLoad {
+        return [all; 3];
+    }
+    [0, 1, 2].map(|tercile| {
+        let more = shifts(held.clone().filter(|one| one.tercile == tercile), &all);
+        std::array::from_fn(|index| all[index] + more[index])
+    })
+}
+
+/// For each level the quantile of how far the numbers are above it, with what is added already. Few calls
+/// say little of the outer levels, where they count for less.
+fn shifts<'a>(held: impl Iterator<Item = &'a Held> + Clone, added: &Quantiles) -> Quantiles {
     /// So many calls beyond a level weigh as much as that nothing has to be added.
     const SHRINK: f64 = 5.0;
     std::array::from_fn(|index| {
-        let mut above: Vec<f64> = held.clone().map(|one| one.log - one.quantiles[index]).collect();
+        let above = held.clone().map(|one| one.log - one.quantiles[index] - added[index]);
+        let mut above: Vec<f64> = above.collect();
         if above.is_empty() {
             return 0.0;
         }
@@ -130,13 +166,15 @@ fn coverage<'a>(held: impl Iterator<Item = &'a Held>) -> f64 {
 }
 
 /// Three ranges of the load with as many calls each, as far as calls with the same load allow.
-struct Terciles {
-    column: usize,
-    bounds: [f64; 2],
+pub(super) struct Terciles {
+    /// The feature among those that are learned from.
+    pub(super) column: usize,
+    /// The greatest loads of the first and of the second one.
+    pub(super) bounds: [f64; 2],
 }
 
 impl Terciles {
-    fn of(samples: &Samples) -> Option<Self> {
+    pub(super) fn of(samples: &Samples) -> Option<Self> {
         let load = samples.load()?;
         let column = samples.columns.iter().position(|one| one.feature == load.feature)?;
         let mut sorted = load.values.clone();
@@ -186,7 +224,8 @@ mod tests {
             blocks: Blocks::new(1000),
             without: Vec::new(),
         };
-        let Evaluation { scores: [run_time, cpu, ram], .. } = evaluate(&samples, &Zero, false);
+        let Evaluation { scores: [run_time, cpu, ram], .. } =
+            evaluate(&samples, &Zero, Calibrate::No);
         let near = |found: &[f64], expected: &[f64]| {
             let is_near = |(found, expected): (&f64, &f64)| (found - expected).abs() < 1e-9;
             found.len() == expected.len() && found.iter().zip(expected).all(is_near)

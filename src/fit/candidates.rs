@@ -6,7 +6,7 @@ use super::{
     Candidate, FeatureRange, Fitted, Kind, Options, Progress, Report, Scores, Without,
     bins::{Bins, Structure},
     blocks::Part,
-    calibration::{Evaluation, evaluate},
+    calibration::{Calibrate, Evaluation, evaluate},
     fitted::Model,
     linear::Linear,
     network::{self, Network},
@@ -68,7 +68,8 @@ pub(super) fn choose(
     ];
     let mut entries: Vec<Entry> = Vec::new();
     for (name, forecast) in &forecasts {
-        let evaluation = evaluate(&samples, &**forecast, *name != "mean");
+        let calibrate = if *name == "mean" { Calibrate::No } else { Calibrate::Levels };
+        let evaluation = evaluate(&samples, &**forecast, calibrate);
         entries.push(Entry { name, evaluation, blocks: Vec::new() });
     }
     let mut network = None;
@@ -84,7 +85,11 @@ pub(super) fn choose(
                 how.steps, options.steps
             ));
         }
-        let evaluation = evaluate(&samples, &trained, true);
+        if !stopped {
+            stopped |= trained.train_again(&samples, &both, options, progress).stopped;
+        }
+        // What is calibrated is the network that is served: it has learned nothing of what was held back.
+        let evaluation = evaluate(&samples, &trained, Calibrate::LevelsByLoad);
         entries.push(Entry { name: "network", evaluation, blocks: Vec::new() });
         network = Some(trained);
     }
@@ -100,10 +105,7 @@ pub(super) fn choose(
     let shifts = fitted.map(|entry| entry.evaluation.shifts.clone()).unwrap_or_default();
     let settings = settings(&samples, &chosen, options);
     let model = match (kind, network) {
-        (Kind::Network, Some(mut network)) => {
-            if !stopped {
-                stopped |= network.train_again(&samples, options, progress).stopped;
-            }
+        (Kind::Network, Some(network)) => {
             Model::Network(onnx(&network, &samples, &shifts, &settings)?)
         }
         _ => {

@@ -28,7 +28,7 @@ const RATE: f64 = 0.01;
 const LOOK: usize = 200;
 /// On so many calls.
 const LOOKED_AT: usize = 2000;
-/// Of the steps, the share that is taken again with all calls.
+/// Of the steps, the share that is taken again with those calls too that chose the best network.
 const AGAIN: usize = 4;
 
 /// A network that is trained or has been.
@@ -50,7 +50,7 @@ pub(super) struct Head {
     pub(super) output: Output,
     pub(super) centre: f64,
     pub(super) scale: f64,
-    /// The least and the greatest logarithm of the calls that were learned from. Where there were few calls,
+    /// The least and the greatest logarithm of all calls. Where there were few calls,
     /// an outer quantile would lie anywhere beyond; and a fake whose calls take too long has more calls at
     /// once, which take even longer.
     pub(super) range: [f64; 2],
@@ -84,7 +84,9 @@ impl Network {
             let (centre, scale) = (quantiles[MEDIAN], (quantiles[16] - quantiles[4]).max(1e-3));
             let scaled = quantiles.map(|quantile| (quantile - centre) / scale);
             bias.extend(QuantileHeads::new(&LEVELS, 1).numbers(&scaled));
-            let range = [sorted[0], sorted[sorted.len() - 1]];
+            let known = logs.iter().copied().filter(|log| !log.is_nan());
+            let range =
+                known.fold([sorted[0]; 2], |[low, high], log| [low.min(log), high.max(log)]);
             heads.push(Head { output, centre, scale, range });
         }
         let mut layers = Vec::new();
@@ -146,24 +148,16 @@ impl Network {
         Trained { steps: done, stopped: done < to }
     }
 
-    /// Trains on, with all calls.
+    /// Trains on, with more of the calls.
     pub(super) fn train_again(
         &mut self,
         samples: &Samples,
+        rows: &[usize],
         options: &Options,
         progress: &mut dyn FnMut(Progress),
     ) -> Trained {
-        let rows: Vec<usize> = (0..samples.count()).collect();
         let steps = [options.steps, total(options)];
-        for head in &mut self.heads {
-            let logs = samples.targets[head.output as usize].logs().unwrap_or_default();
-            let [low, high] = head.range;
-            head.range = [
-                logs.iter().copied().fold(low, f64::min), // which leave out NaN
-                logs.iter().copied().fold(high, f64::max),
-            ];
-        }
-        self.train(samples, [&rows, &[]], steps, options, progress)
+        self.train(samples, [rows, &[]], steps, options, progress)
     }
 
     pub(super) fn quantile_heads(&self) -> QuantileHeads {
@@ -224,13 +218,13 @@ impl Forecast for Network {
     }
 }
 
-/// All steps that are taken, those that are taken again with all calls included.
+/// All steps that are taken, those that are taken again included.
 fn total(options: &Options) -> usize {
     options.steps + options.steps / AGAIN
 }
 
-/// Careful at first, while the averages settle, and ever smaller towards the end; with all calls a tenth
-/// of the first rate.
+/// Careful at first, while the averages settle, and ever smaller towards the end; when they are taken
+/// again a tenth of the first rate.
 fn rate(done: usize, steps: usize) -> f64 {
     let (rate, done) = match done < steps {
         true => (RATE, done as f64 / steps as f64),
