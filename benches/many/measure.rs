@@ -111,8 +111,10 @@ pub async fn calls(sizes: &Sizes) -> Vec<Row> {
         let model = Constant { runtime: sizes.runtime, ram_bytes: RAM_BYTES };
         // All calls hold half of this memory.
         let memory = 2 * count as u64 * RAM_BYTES;
-        // So many calls cannot all end at the same moment.
-        let options = "--cold-start 0s --idle-timeout 1h --max-rpcs 0 --lateness-warn 1m --memory";
+        // So many calls cannot all end at the same moment, and one client may not hold as much of requests that
+        // have not arrived whole, unless it is allowed to.
+        let options = "--cold-start 0s --idle-timeout 1h --max-rpcs 0 --lateness-warn 1m \
+                       --max-partial-size 4GiB --memory";
         let mut worker = Worker::with(&model, &format!("{options} {memory}B"));
         let client = client(&mut worker, CONNECTIONS).await;
         client.start(1).await;
