@@ -146,6 +146,8 @@ def measure_fleet(arguments, models, folder):
         time.sleep(2)
         times, text = [], ""
         for _ in range(2 * arguments.rounds + 1):
+            # What was made a moment ago would be answered with again.
+            time.sleep(1.5)
             text, seconds = get(f"{HOST}:{page}", "/metrics")
             times.append(seconds)
         series = sum(1 for line in text.splitlines() if line.startswith("hyperfake_calls_total{"))
