@@ -15,7 +15,7 @@ use super::{
 pub(super) struct Shifts([[Quantiles; 3]; 3]);
 
 impl Shifts {
-    /// The quantiles with what is added at any load.
+    /// The quantiles with what is added, where that is the same at any load.
     pub(super) fn applied(&self, output: Output, quantiles: &Quantiles) -> Quantiles {
         let [shifts, _, _] = &self.0[output as usize];
         std::array::from_fn(|index| quantiles[index] + shifts[index])
@@ -195,6 +195,7 @@ mod tests {
     use crate::fit::{
         blocks::Blocks,
         samples::Target,
+        score::MEDIAN,
         search::{base, combined},
     };
 
@@ -204,6 +205,27 @@ mod tests {
     impl Forecast for Zero {
         fn quantiles(&self, _: &Samples, _: usize, _: Output) -> Quantiles {
             [0.0; LEVELS.len()]
+        }
+    }
+
+    /// A third of 3000 calls is 1 above what is said of it, a third 2 and a third 3. At the median, 500 calls of
+    /// a third are beyond, of 505 with those that nothing has to be added for.
+    #[test]
+    fn each_tercile_of_the_load_has_what_it_needs() {
+        let held: Vec<Held> = (0..3000)
+            .map(|call| Held {
+                block: 0,
+                tercile: call % 3,
+                log: (call % 3 + 1) as f64,
+                quantiles: [0.0; LEVELS.len()],
+            })
+            .collect();
+        let median = |calibrate| by_load(held.iter(), calibrate).map(|shifts| shifts[MEDIAN]);
+        let all = 2.0 * 1500.0 / 1505.0;
+        assert_eq!(median(Calibrate::Levels), [all; 3]);
+        let needed = [1.0, 2.0, 3.0].map(|log| all + (log - all) * 500.0 / 505.0);
+        for (found, needed) in median(Calibrate::LevelsByLoad).into_iter().zip(needed) {
+            assert!((found - needed).abs() < 1e-9, "{found}, not {needed}");
         }
     }
 

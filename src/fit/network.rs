@@ -50,9 +50,8 @@ pub(super) struct Head {
     pub(super) output: Output,
     pub(super) centre: f64,
     pub(super) scale: f64,
-    /// The least and the greatest logarithm of all calls. Where there were few calls,
-    /// an outer quantile would lie anywhere beyond; and a fake whose calls take too long has more calls at
-    /// once, which take even longer.
+    /// The least and the greatest logarithm of all calls. Where there were few calls, an outer quantile would
+    /// lie anywhere beyond; and a fake whose calls take too long has more calls at once, which take even longer.
     pub(super) range: [f64; 2],
 }
 

@@ -12,8 +12,8 @@ use super::{
 };
 
 /// The file: an input `[N, features]`, an output `[N, 3 * levels]`, and what has to be said about both as
-/// metadata. `shifts` are added to the logarithms, by
-/// the tercile of the load that a call is in.
+/// metadata. `shifts` are added to the logarithms, by the tercile of the load that a call is in: two more units of
+/// each layer carry it.
 pub(super) fn onnx(
     network: &Network,
     samples: &Samples,
