@@ -12,7 +12,7 @@
 use std::{convert::Infallible, sync::Arc, thread, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
@@ -61,13 +61,14 @@ impl CallHandler for Floor {
 
 fn call_trailers(clock: &Clock) -> MetadataMap {
     let now = clock.since_epoch(clock.now());
-    let mut written = trailers::Writer::default();
-    written.timestamp(&trailers::CALL_QUEUED, now);
-    written.timestamp(&trailers::GOT_RESPONSE, now);
-    written.number(&trailers::PROCESSING_TIME, 0);
-    written.millionths(&trailers::CPU, 600_000);
-    written.number(&trailers::RAM, 8_000_000);
-    written.finish()
+    let mut values = trailers::Values::default();
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(&trailers::CALL_QUEUED, values.timestamp(now));
+    headers.insert(&trailers::GOT_RESPONSE, values.timestamp(now));
+    headers.insert(&trailers::PROCESSING_TIME, values.number(0));
+    headers.insert(&trailers::CPU, values.millionths(600_000));
+    headers.insert(&trailers::RAM, values.number(8_000_000));
+    MetadataMap::from_headers(headers)
 }
 
 #[tonic::async_trait]

@@ -201,7 +201,7 @@ impl Observer for OfWorker {
         }
         let key = (self.worker, instance.id);
         match kind {
-            EventKind::Start => self.file.change(key, Some(&instance.function.id)),
+            EventKind::Start => self.file.change(key, Some(&instance.function().id)),
             EventKind::Stop | EventKind::Timeout | EventKind::Down | EventKind::Killed => {
                 self.file.change(key, None);
             }

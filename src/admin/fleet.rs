@@ -81,7 +81,7 @@ impl Fleet {
                 let Some(state) = place(instance.state(now)) else { return };
                 states[state] += 1;
                 waiting += u64::from(instance.queued());
-                let function = totals.place(&instance.function.id).unwrap_or(0);
+                let function = totals.place(&instance.function().id).unwrap_or(0);
                 functions[function as usize] += 1;
             });
             queued.push(waiting);

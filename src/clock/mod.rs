@@ -26,16 +26,16 @@ pub mod virtual_time;
 
 use std::{
     fmt,
+    num::NonZeroU64,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use self::{
-    date::Date,
-    timers::{Key, Timers},
-};
+use pin_project_lite::pin_project;
+
+use self::{date::Date, timers::Timers};
 pub use self::{
     lateness::{Lateness, LatenessMonitor},
     moment::Moment,
@@ -82,7 +82,12 @@ impl Clock {
 
     /// Sleeps until the deadline; ends at once if it has passed.
     pub fn sleep_until(&self, deadline: Moment) -> Sleep {
-        Sleep { clock: self.clone(), deadline, key: None }
+        Sleep { clock: self.clone(), deadline, number: None }
+    }
+
+    /// Waits for the future until the deadline; `None` if it has not ended by then.
+    pub fn within<F: Future>(&self, deadline: Moment, future: F) -> Within<F> {
+        Within { future, deadline: self.sleep_until(deadline) }
     }
 
     /// How late this clock's sleeps have ended so far.
@@ -110,26 +115,26 @@ impl fmt::Debug for Clock {
 pub struct Sleep {
     clock: Clock,
     deadline: Moment,
-    /// Its place in the queue, once it waits there.
-    key: Option<Key>,
+    /// Its number in the queue, once it waits there.
+    number: Option<NonZeroU64>,
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let timers = &self.clock.0.timers;
-        let now = self.clock.now();
-        if now >= self.deadline {
-            if let Some(key) = self.key {
-                timers.end(key, now - self.deadline);
-                self.key = None;
+        let Self { clock, deadline, number } = &mut *self;
+        let timers = &clock.0.timers;
+        let now = clock.now();
+        if now >= *deadline {
+            if let Some(number) = number.take() {
+                timers.end((*deadline, number), now - *deadline);
             }
             return Poll::Ready(());
         }
-        match self.key {
-            Some(key) => timers.renew(key, context.waker()),
-            None => self.key = Some(timers.add(self.deadline, context.waker())),
+        match *number {
+            Some(number) => timers.renew((*deadline, number), context.waker()),
+            None => *number = Some(timers.add(*deadline, context.waker())),
         }
         Poll::Pending
     }
@@ -137,8 +142,31 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.clock.0.timers.remove(key);
+        if let Some(number) = self.number {
+            self.clock.0.timers.remove((self.deadline, number));
+        }
+    }
+}
+
+pin_project! {
+    /// A future that is waited for until a deadline. Made by [`Clock::within`].
+    #[derive(Debug)]
+    #[must_use = "a future does nothing unless awaited"]
+    pub struct Within<F> {
+        #[pin]
+        future: F,
+        deadline: Sleep,
+    }
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.future.poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Pin::new(this.deadline).poll(context).map(|()| None),
         }
     }
 }

@@ -1,11 +1,11 @@
-use std::{collections::BTreeMap, task::Waker, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU64, task::Waker, time::Duration};
 
 use parking_lot::Mutex;
 
 use super::{Lateness, Moment};
 
 /// A sleep's place in the queue. The number tells apart sleeps that end at the same moment.
-pub(super) type Key = (Moment, u64);
+pub(super) type Key = (Moment, NonZeroU64);
 
 /// The sleeps of one clock, ordered by deadline, and the driver that ends them.
 ///
@@ -18,27 +18,29 @@ pub(super) struct Timers {
 
 struct State {
     sleeps: BTreeMap<Key, Waker>,
-    next_number: u64,
+    last_number: NonZeroU64,
     lateness: Lateness,
 }
 
 impl Timers {
     pub(super) fn new(arm: impl Fn(Moment) + Send + Sync + 'static) -> Self {
-        let state = State { sleeps: BTreeMap::new(), next_number: 0, lateness: Lateness::empty() };
+        let (sleeps, last_number) = (BTreeMap::new(), NonZeroU64::MIN);
+        let state = State { sleeps, last_number, lateness: Lateness::empty() };
         Self { state: Mutex::new(state), arm: Box::new(arm) }
     }
 
-    /// Adds a sleep, to be woken at its deadline.
-    pub(super) fn add(&self, deadline: Moment, waker: &Waker) -> Key {
+    /// Adds a sleep, to be woken at its deadline; returns its number.
+    pub(super) fn add(&self, deadline: Moment, waker: &Waker) -> NonZeroU64 {
         let mut state = self.state.lock();
-        let key = (deadline, state.next_number);
-        state.next_number += 1;
+        // At a billion sleeps a second it lasts for 584 years.
+        state.last_number = state.last_number.saturating_add(1);
+        let key = (deadline, state.last_number);
         state.sleeps.insert(key, waker.clone());
         // Armed under the lock, so that two threads cannot arm in the wrong order.
         if state.sleeps.first_key_value().is_some_and(|(first, _)| *first == key) {
             (self.arm)(deadline);
         }
-        key
+        key.1
     }
 
     /// Replaces the waker of a sleep that is polled again before its time.
@@ -69,7 +71,7 @@ impl Timers {
     pub(super) fn fire(&self, now: Moment) {
         let due = {
             let mut state = self.state.lock();
-            let later = state.sleeps.split_off(&(now, u64::MAX));
+            let later = state.sleeps.split_off(&(now, NonZeroU64::MAX));
             let due = std::mem::replace(&mut state.sleeps, later);
             if let Some(((deadline, _), _)) = state.sleeps.first_key_value() {
                 (self.arm)(*deadline);

@@ -79,7 +79,7 @@ impl Worker {
     fn asked_for(&self, target: &Target<'_>) -> (Arc<str>, Arc<str>) {
         match target {
             Target::Instance(instance, _) => {
-                (Arc::clone(&instance.function.id), Arc::clone(&instance.function.image))
+                (Arc::clone(&instance.function().id), Arc::clone(&instance.function().image))
             }
             Target::Function(id, _) => match self.directory.function(id) {
                 Some(function) => (Arc::clone(&function.info.id), Arc::clone(&function.info.image)),

@@ -177,7 +177,7 @@ impl InFlightCall<'_> {
             return *prediction;
         };
         let instance = &*self.instance;
-        let function = &instance.function;
+        let function = instance.function();
         let mut occupied = Occupied::new(instance);
         let plan = scenario::plan(&CallInput {
             behaviour: Some(&behaved.behaviour),
@@ -188,7 +188,7 @@ impl InFlightCall<'_> {
             number: self.number,
             instance: InstanceView {
                 number: instance.number,
-                speed: instance.speed,
+                speed: instance.speed(),
                 age: began - instance.ready_at,
                 ram_in_use: occupied.ram_in_use,
                 running: occupied.others,

@@ -4,20 +4,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyperfake_predictor::{Error, ErrorKind, Features, Prediction, Result};
+use hyperfake_predictor::{Features, Prediction, Result};
 
 use super::{
-    Instance, InstanceId, Sessions, Worker,
-    answers::{Answering, Method},
-    behaved::Stop,
-    in_flight::InFlightCall,
-    instance::Death,
+    Instance, InstanceId, Sessions, Worker, answers::Method, behaved::Stop, in_flight::InFlightCall,
 };
-use crate::{
-    catalog::Answer,
-    clock::{Clock, Moment},
-    scenario::{Cause, Purpose},
-};
+use crate::clock::{Clock, Moment};
 
 /// Runs calls on one thread: the worker, with the thread's own clock and model sessions.
 #[derive(Debug)]
@@ -139,116 +131,92 @@ impl Executor {
     }
 
     /// One future for both: a future inside of another one is moved into it for each call. What only a
-    /// behaviour of the function waits for is in a box, so that a call without one stays small.
-    async fn run(
-        &self,
-        target: Target<'_>,
+    /// behaviour of the function waits for is in a box, and what needs no wait is done elsewhere, so that
+    /// a call without one stays small.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "each call in flight has this future, and an async function's holds the arguments twice"
+    )]
+    fn run<'a>(
+        &'a self,
+        target: Target<'a>,
         mut request: Bytes,
         fault: Option<Box<str>>,
-    ) -> Result<Outcome> {
-        let (worker, clock) = (&*self.worker, &self.clock);
-        let arrived = clock.now();
-        let refused = |error| worker.refused(&target, arrived, clock, error);
-        let _admitted = worker.admit().map_err(refused)?;
-        let (function, instance, method) = match target {
-            Target::Function(id, asked) => {
-                let function = worker.function(id).map_err(refused)?;
-                let instance = worker.place(&function, asked, clock).map_err(refused)?;
-                (function, instance, Method::Call)
-            }
-            Target::Instance(instance, method) => {
-                let permit = instance.enter(clock).ok_or_else(|| refused(instance.ended()))?;
-                (Arc::clone(&instance.home), permit, Method::OfFunction(method))
-            }
-        };
-        let info = &*function.info;
-        let request_bytes = request.len();
-        // A call may run for minutes: what its answer does not need is dropped now.
-        let answering = worker.answering(method, &info.model);
-        if !answering.needs_request() {
-            request = Bytes::new();
-        }
-        let mut running =
-            InFlightCall::new(worker, clock, instance, arrived, function.number_call());
-
-        if let Some(behaviour) = function.conduct.behaviour() {
-            running.behave(behaviour, fault);
-            if running.has_to_queue(method == Method::Call)? {
-                Box::pin(running.queue()).await?;
-            }
-        }
-        if running.instance.ready_at > arrived {
-            clock.sleep_until(running.instance.ready_at).await;
-            running.check_started()?;
-        }
-        worker.announce(&running.instance);
-        let active = function.load.enter();
-        let began = running.begin();
-
-        let features = Features {
-            request_bytes: request_bytes as f64,
-            function_instances: function.load.instances.load(Ordering::Relaxed) as f64,
-            active_calls: active.others as f64,
-            worker_cpu_cores: worker.ledger.cpu_cores(),
-            worker_ram_bytes: worker.ledger.ram_bytes() as f64,
-        };
-        running.features = Some(features);
-        let (layers, draws) = (&worker.config.layers, info.draws);
-        let asked = self.sessions.ask(&info.model, &features, layers, draws, running.number);
-        let Answer { raw, mut prediction } = match asked {
-            Ok(answer) => answer,
-            Err(error) => {
-                running.fail(error.kind(), Cause::Model);
-                return Err(info.model.failed(&error, clock.now()));
-            }
-        };
-        let number = running.number;
-        let random = || info.draws.bits(number, Purpose::Response);
-        if let Answering::Stated(stated) = answering {
-            let run_time = stated.run_time(&request, random());
-            let run_time =
-                run_time.inspect_err(|error| running.fail(error.kind(), Cause::Answer))?;
-            if let Some(run_time) = run_time {
-                prediction.runtime = worker.config.layers.run_time(run_time);
-            }
-        }
-        let planned = running.plan(raw, prediction);
-
-        let held = worker.ledger.reserve(&planned);
-        let (ended, failure) = if running.behaved.is_some() {
-            let stop = match running.is_over() {
-                true => Stop::Reached,
-                false => Box::pin(running.carry_out()).await,
+    ) -> impl Future<Output = Result<Outcome>> + Send + 'a {
+        async move {
+            let (worker, clock) = (&*self.worker, &self.clock);
+            let arrived = clock.now();
+            let refused = |error| worker.refused(&target, arrived, clock, error);
+            let _admitted = worker.admit().map_err(refused)?;
+            let (function, instance, method) = match target {
+                Target::Function(id, asked) => {
+                    let function = worker.function(id).map_err(refused)?;
+                    let instance = worker.place(&function, asked, clock).map_err(refused)?;
+                    (function, instance, Method::Call)
+                }
+                Target::Instance(instance, method) => {
+                    let permit = instance.enter(clock).ok_or_else(|| refused(instance.ended()))?;
+                    (Arc::clone(&instance.home), permit, Method::OfFunction(method))
+                }
             };
-            running.end(stop)?
-        } else {
-            let end = began + planned.runtime;
-            let mut ended = clock.now();
-            if ended < end {
-                clock.sleep_until(end).await;
-                ended = clock.now();
+            let request_bytes = request.len();
+            // A call may run for minutes: what its answer does not need is dropped now.
+            let answering = worker.answering(method, &function.info.model);
+            if !answering.needs_request() {
+                request = Bytes::new();
             }
-            (ended, None)
-        };
+            let mut running =
+                InFlightCall::new(worker, clock, instance, arrived, function.number_call());
 
-        drop((held, active));
-        let data = match answering {
-            _ if failure.is_some() => Bytes::new(),
-            Answering::Bytes(response) => response.body(request, random),
-            Answering::Message(response) => response.message(request, random),
-            Answering::Stated(stated) if stated.crashes() => {
-                running.fail(ErrorKind::Unavailable, Cause::Crash);
-                worker.kill(&running.instance, Death::Crash, ended);
-                return Err(Error::unavailable("the instance crashed"));
+            if let Some(behaviour) = function.conduct.behaviour() {
+                running.behave(behaviour, fault);
+                if running.has_to_queue(method == Method::Call)? {
+                    Box::pin(running.queue()).await?;
+                }
             }
-            Answering::Stated(stated) => {
-                let answer = stated.answer(&request, random());
-                answer.inspect_err(|error| running.fail(error.kind(), Cause::Answer))?
+            if running.instance.ready_at > arrived {
+                clock.sleep_until(running.instance.ready_at).await;
+                running.check_started()?;
             }
-        };
-        let instance = running.instance.id;
-        let cold_start = running.cold_start(began);
-        running.answered(ended);
-        Ok(Outcome { instance, data, prediction: planned, arrived, ended, cold_start, failure })
+            worker.announce(&running.instance);
+            let active = function.load.enter();
+            let began = running.begin();
+            let features = Features {
+                request_bytes: request_bytes as f64,
+                function_instances: function.load.instances.load(Ordering::Relaxed) as f64,
+                active_calls: active.others as f64,
+                worker_cpu_cores: worker.ledger.cpu_cores(),
+                worker_ram_bytes: worker.ledger.ram_bytes() as f64,
+            };
+            let (info, sessions) = (&function.info, &self.sessions);
+            let planned = running.predict(info, sessions, features, answering, &request)?;
+
+            let held = worker.ledger.reserve(&planned);
+            let (ended, failure) = if running.behaved.is_some() {
+                let stop = match running.is_over() {
+                    true => Stop::Reached,
+                    false => Box::pin(running.carry_out()).await,
+                };
+                running.end(stop)?
+            } else {
+                let end = began + planned.runtime;
+                let mut ended = clock.now();
+                if ended < end {
+                    clock.sleep_until(end).await;
+                    ended = clock.now();
+                }
+                (ended, None)
+            };
+
+            drop((held, active));
+            let data = match failure {
+                Some(_) => Bytes::new(),
+                None => running.answer(function.info.draws, answering, request, ended)?,
+            };
+            let instance = running.instance.id;
+            let cold_start = running.cold_start(began);
+            running.answered(ended);
+            Ok(Outcome { instance, data, prediction: planned, arrived, ended, cold_start, failure })
+        }
     }
 }

@@ -1,6 +1,9 @@
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    pin::{Pin, pin},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::Notified};
 
 /// Counts the calls inside a worker or an instance, and lets no more in than a limit, or none once
 /// it is closed.
@@ -135,17 +138,29 @@ impl Gate {
     }
 
     /// Waits until `reached` gives something for the state.
-    pub(super) async fn until<T>(&self, reached: impl Fn(State) -> Option<T>) -> T {
-        loop {
-            // Listens before it looks, so that no signal falls in between.
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
-            if let Some(reached) = reached(self.state()) {
-                return reached;
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "each instance waits so, and an async function's future holds the arguments twice"
+    )]
+    pub(super) fn until<T>(&self, reached: impl Fn(State) -> Option<T>) -> impl Future<Output = T> {
+        async move {
+            loop {
+                // Listens before it looks, so that no signal falls in between.
+                let changed = pin!(self.changed.notified());
+                let changed = enabled(changed);
+                if let Some(reached) = reached(self.state()) {
+                    return reached;
+                }
+                changed.await;
             }
-            changed.await;
         }
     }
+}
+
+/// The same, listening. The future that called this does not keep a pointer to it beside.
+fn enabled<'p, 'n>(mut changed: Pin<&'p mut Notified<'n>>) -> Pin<&'p mut Notified<'n>> {
+    changed.as_mut().enable();
+    changed
 }
 
 #[cfg(test)]

@@ -1,12 +1,19 @@
 use std::{sync::Arc, time::Duration};
 
-use hyperfake_predictor::{ErrorKind, Features, Prediction, RawPrediction};
+use bytes::Bytes;
+use hyperfake_predictor::{Error, ErrorKind, Features, Prediction, RawPrediction, Result};
 
-use super::{EventKind, Instance, Worker, behaved::Behaved, instance::InstancePermit};
+use super::{
+    EventKind, FunctionInfo, Instance, Sessions, Worker,
+    answers::Answering,
+    behaved::Behaved,
+    instance::{Death, InstancePermit},
+};
 use crate::{
+    catalog::Answer,
     clock::{Clock, Moment},
     record::{CallOutcome, CallRecord},
-    scenario::Cause,
+    scenario::{Cause, Draws, Purpose},
 };
 
 /// A call that was given to an instance. However it ends, its place is given back and the sinks
@@ -64,14 +71,68 @@ impl<'a> InFlightCall<'a> {
         began
     }
 
-    /// Decides what it will take: without a behaviour, what was predicted.
-    pub(super) fn plan(&mut self, raw: RawPrediction, prediction: Prediction) -> Prediction {
+    /// Asks the model, and decides what the call will take: what was predicted, unless what answers it or
+    /// its function's behaviour says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// What the model fails with, and what answers it.
+    pub(super) fn predict(
+        &mut self,
+        info: &FunctionInfo,
+        sessions: &Sessions,
+        features: Features,
+        answering: Answering<'_>,
+        request: &Bytes,
+    ) -> Result<Prediction> {
+        self.features = Some(features);
+        let (layers, draws, number) = (&self.worker.config.layers, info.draws, self.number);
+        let asked = sessions.ask(&info.model, &features, layers, draws, number);
+        let Answer { raw, mut prediction } = asked.map_err(|error| {
+            self.fail(error.kind(), Cause::Model);
+            info.model.failed(&error, self.clock.now())
+        })?;
+        if let Answering::Stated(stated) = answering {
+            let stated = stated.run_time(request, draws.bits(number, Purpose::Response));
+            let stated = stated.inspect_err(|error| self.fail(error.kind(), Cause::Answer))?;
+            if let Some(run_time) = stated {
+                prediction.runtime = layers.run_time(run_time);
+            }
+        }
         let planned = match self.behaved {
             None => prediction,
             Some(_) => self.plan_behaviour(&prediction),
         };
         self.planned = Some((raw, planned));
-        planned
+        Ok(planned)
+    }
+
+    /// The answer of a call that does not fail; it ends now.
+    ///
+    /// # Errors
+    ///
+    /// When there is none to this request, and when the call crashes its instance.
+    pub(super) fn answer(
+        &mut self,
+        draws: Draws,
+        answering: Answering<'_>,
+        request: Bytes,
+        ended: Moment,
+    ) -> Result<Bytes> {
+        let random = || draws.bits(self.number, Purpose::Response);
+        match answering {
+            Answering::Bytes(response) => Ok(response.body(request, random)),
+            Answering::Message(response) => Ok(response.message(request, random)),
+            Answering::Stated(stated) if stated.crashes() => {
+                self.fail(ErrorKind::Unavailable, Cause::Crash);
+                self.worker.kill(&self.instance, Death::Crash, ended);
+                Err(Error::unavailable("the instance crashed"))
+            }
+            Answering::Stated(stated) => {
+                let answer = stated.answer(&request, random());
+                answer.inspect_err(|error| self.fail(error.kind(), Cause::Answer))
+            }
+        }
     }
 
     /// It fails for this kind of reason.
@@ -95,7 +156,7 @@ impl<'a> InFlightCall<'a> {
 
     fn record(&self) -> CallRecord {
         let instance: &Instance = &self.instance;
-        let function = &instance.function;
+        let function = instance.function();
         let ended = self.instance.left().unwrap_or_else(|| self.clock.now());
         let waited = self.began.unwrap_or(ended);
         CallRecord {

@@ -2,7 +2,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,40 +12,36 @@ use hyperfake_predictor::{Error, ErrorKind};
 use super::{
     EventKind, FunctionInfo, InstanceId, Lifetime,
     function::Function,
-    gate::{Gate, Reason, State},
+    gate::{Gate, Reason},
     occupancy::Occupancy,
 };
 use crate::{
     clock::{Clock, Moment},
-    scenario::{Cause, StartPlan, StatusCode},
+    scenario::{Cause, StartPlan},
 };
 
 /// One simulated container of a function.
 pub struct Instance {
     /// Its id.
     pub id: InstanceId,
-    /// What it runs.
-    pub function: Arc<FunctionInfo>,
     /// When it came to exist.
     pub created: Moment,
     /// When its cold start is over.
     pub ready_at: Moment,
     /// Its number among the instances of its function, from 0.
     pub(super) number: u64,
-    /// How fast it is, as a divisor of run times, drawn when it was started.
-    pub(super) speed: f64,
-    /// Its start fails so when its cold start is over. Rarely there.
-    failure: Option<Box<StartFailure>>,
+    /// What was drawn for it, if it differs from any other one. Rarely there.
+    drawn: Option<Box<StartPlan>>,
     /// The calls that run on it, and why it ends.
     gate: Gate,
     /// Set when it was announced as ready, by the first of the threads that could.
     announced: OnceLock<()>,
     /// When its last call ended, in nanoseconds; any thread may end a call of it.
     last_work: AtomicU64,
-    /// Its place in the list of its function, which changes with the list.
-    pub(super) slot: AtomicUsize,
-    /// Whose list that is.
+    /// What it is an instance of.
     pub(super) home: Arc<Function>,
+    /// Its place in the list of that, which changes with the list.
+    pub(super) slot: AtomicU32,
     /// What ends it.
     pub lifetime: Lifetime,
     /// The number of its address; set before it is known to any other thread.
@@ -62,12 +58,6 @@ pub struct Instance {
     occupancy: OnceLock<Box<Occupancy>>,
 }
 
-/// How a start fails.
-struct StartFailure {
-    code: StatusCode,
-    reason: Cause,
-}
-
 /// How an instance dies, with all its calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Death {
@@ -78,6 +68,9 @@ pub(super) enum Death {
     /// It never came to run.
     StartFailed,
 }
+
+/// An instance that is in no list.
+pub(super) const NO_SLOT: u32 = u32::MAX;
 
 /// An instance without an address.
 const NO_ADDRESS: u32 = u32::MAX;
@@ -107,19 +100,17 @@ impl Instance {
         start: StartPlan,
     ) -> Self {
         let ready_at = created + start.cold_start;
-        let failure = start.fails.map(|code| Box::new(StartFailure { code, reason: start.reason }));
+        let is_drawn = start.fails.is_some() || start.speed != 1.0;
         Self {
             id,
-            function: Arc::clone(&home.info),
             created,
             ready_at,
             number,
-            speed: start.speed,
-            failure,
+            drawn: is_drawn.then(|| Box::new(start)),
             gate: Gate::new(None),
             announced: OnceLock::new(),
             last_work: AtomicU64::new(ready_at.as_nanos()),
-            slot: AtomicUsize::new(usize::MAX),
+            slot: AtomicU32::new(NO_SLOT),
             home,
             lifetime,
             address: AtomicU32::new(NO_ADDRESS),
@@ -131,6 +122,11 @@ impl Instance {
         }
     }
 
+    /// What it runs.
+    pub fn function(&self) -> &FunctionInfo {
+        &self.home.info
+    }
+
     /// What its calls with a behaviour have of it.
     pub(super) fn occupancy(&self) -> &Occupancy {
         self.occupancy.get_or_init(Box::default)
@@ -138,15 +134,21 @@ impl Instance {
 
     /// Whether its start fails when its cold start is over.
     pub(super) fn start_fails(&self) -> bool {
-        self.failure.is_some()
+        self.drawn.as_ref().is_some_and(|drawn| drawn.fails.is_some())
+    }
+
+    /// How fast it is, as a divisor of run times.
+    pub(super) fn speed(&self) -> f64 {
+        self.drawn.as_ref().map_or(1.0, |drawn| drawn.speed)
     }
 
     /// What those are told who wait for it, and why, if its start fails.
     pub(super) fn start_failed(&self) -> Option<(Error, Cause)> {
-        let failure = self.failure.as_ref()?;
+        let drawn = self.drawn.as_ref()?;
+        let code = drawn.fails?;
         let message = format!("the instance '{}' failed to start, as the scenario says", self.id);
-        let kind = ErrorKind::Injected(failure.code.number());
-        Some((Error::new(kind, message), failure.reason.clone()))
+        let kind = ErrorKind::Injected(code.number());
+        Some((Error::new(kind, message), drawn.reason.clone()))
     }
 
     /// What those are told who come too late.
@@ -285,7 +287,7 @@ impl Instance {
 
     /// Waits until no more calls are let in, and returns why.
     pub(super) fn closed(&self) -> impl Future<Output = Reason> + Send {
-        self.gate.until(State::closed)
+        self.gate.until(|state| state.closed())
     }
 
     /// Lets it die, with all its calls; false when it died before.
@@ -328,7 +330,7 @@ impl fmt::Debug for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instance")
             .field("id", &self.id)
-            .field("function", &self.function.id)
+            .field("function", &self.function().id)
             .field("calls", &self.gate.state().inside())
             .field("closed", &self.gate.state().closed())
             .finish_non_exhaustive()

@@ -1,7 +1,7 @@
 use std::{str::FromStr, sync::Arc};
 
 use super::{Instance, Worker, gate::Reason, instance::Death};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 
 /// When a request to start an instance is answered.
 ///
@@ -53,16 +53,26 @@ pub(super) fn run_instance(
     clock: Clock,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let reason = tokio::select! {
-            reason = instance.closed() => reason,
-            () = run_until_idle(&worker, &instance, &clock) => instance.closed().await,
+        let mut next_look = instance.ready_at;
+        let reason = loop {
+            match clock.within(next_look, instance.closed()).await {
+                Some(reason) => break reason,
+                None => match look_at(&worker, &instance, &clock) {
+                    Some(moment) => next_look = moment,
+                    None => break instance.closed().await,
+                },
+            }
         };
         worker.directory.delist(&instance);
         if !matches!(reason, Reason::Down | Reason::Crash) {
-            tokio::select! {
-                () = instance.stopped() => {}
-                () = worker.drain_aborted() => {}
-            }
+            // In a box: an instance has this at its end alone.
+            let wait = Box::pin(async {
+                tokio::select! {
+                    () = instance.stopped() => {}
+                    () = worker.drain_aborted() => {}
+                }
+            });
+            wait.await;
         }
         worker.tell(&instance, reason, clock.now());
         worker.release(&instance);
@@ -70,25 +80,42 @@ pub(super) fn run_instance(
     }
 }
 
-/// Ends when the instance has been idle for too long, or is closed.
-async fn run_until_idle(worker: &Arc<Worker>, instance: &Arc<Instance>, clock: &Clock) {
-    clock.sleep_until(instance.ready_at).await;
+/// Announces an instance that is ready, and ends one that failed to start or was idle for too long.
+/// Returns when to look again; nothing if it ends now, or never ends for being idle.
+fn look_at(worker: &Arc<Worker>, instance: &Arc<Instance>, clock: &Clock) -> Option<Moment> {
+    let now = clock.now();
     if instance.start_fails() {
-        return worker.kill(instance, Death::StartFailed, clock.now());
+        worker.kill(instance, Death::StartFailed, now);
+        return None;
     }
     worker.announce(instance);
-    let Some(idle) = worker.idle_timeout(instance) else { return };
+    let idle = worker.idle_timeout(instance)?;
     match instance.lifetime {
-        Lifetime::UntilIdle => {
-            while let Err(next_look) = instance.close_if_idle(clock.now(), idle) {
-                clock.sleep_until(next_look).await;
-            }
-        }
+        Lifetime::UntilIdle => instance.close_if_idle(now, idle).err(),
         Lifetime::UntilStopped => {
-            while let Err(next_look) = instance.is_idle(clock.now(), idle) {
-                clock.sleep_until(next_look).await;
+            let idle = instance.is_idle(now, idle);
+            if idle.is_ok() {
+                worker.leave(instance, Reason::Timeout, clock);
             }
-            worker.leave(instance, Reason::Timeout, clock);
+            idle.err()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `F` is, without a value of it.
+    fn size_of_future<F>(_: fn(Arc<Worker>, Arc<Instance>, Clock) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn an_idle_instance_and_its_task_stay_small() {
+        // tokio makes tasks in steps of 128 bytes, and adds 112 to this one.
+        assert!(size_of_future(run_instance) <= 144, "{}", size_of_future(run_instance));
+        assert!(size_of::<Instance>() <= 136, "{}", size_of::<Instance>());
     }
 }

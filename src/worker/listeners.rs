@@ -315,7 +315,7 @@ impl Observer for Listeners {
             kind,
             failed: kind == EventKind::Killed,
             instance: instance.id,
-            function: Arc::clone(&instance.function.id),
+            function: Arc::clone(&instance.function().id),
             at,
         });
     }

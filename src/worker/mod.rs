@@ -306,7 +306,7 @@ impl Worker {
     ) -> Result<InstancePermit<'a>> {
         let asked = asked.and_then(|id| self.directory.instance(id));
         asked
-            .filter(|instance| Arc::ptr_eq(&instance.function, &function.info))
+            .filter(|instance| std::ptr::eq(instance.function(), &*function.info))
             .and_then(|instance| instance.enter(clock))
             .or_else(|| function.instances.enter(clock))
             .ok_or_else(|| {
@@ -358,7 +358,7 @@ impl Worker {
             (Some(asked), _) => Some(asked),
             (None, Lifetime::UntilStopped) => None,
             (None, Lifetime::UntilIdle) => {
-                Some(instance.function.spec.idle_timeout.unwrap_or(DEFAULT_IDLE_TIMEOUT))
+                Some(instance.function().spec.idle_timeout.unwrap_or(DEFAULT_IDLE_TIMEOUT))
             }
         }
     }

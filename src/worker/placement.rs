@@ -5,7 +5,10 @@ use std::sync::{
 
 use parking_lot::RwLock;
 
-use super::{Instance, instance::InstancePermit};
+use super::{
+    Instance,
+    instance::{InstancePermit, NO_SLOT},
+};
 use crate::clock::Clock;
 
 /// A function's live instances, which take the calls in turn. One that is in its cold start takes
@@ -33,8 +36,9 @@ impl RoundRobin {
     /// Puts in an instance that is in its cold start.
     pub(super) fn add(&self, instance: Arc<Instance>) {
         let mut instances = self.instances.write();
-        instance.slot.store(instances.list.len(), Ordering::Relaxed);
+        let slot = instances.list.len();
         instances.list.push(instance);
+        instances.number(slot);
     }
 
     /// Takes note that an instance is ready, if it is in.
@@ -60,7 +64,7 @@ impl RoundRobin {
         let last = instances.list.len() - 1;
         instances.swap(slot, last);
         instances.list.pop();
-        instance.slot.store(usize::MAX, Ordering::Relaxed);
+        instance.slot.store(NO_SLOT, Ordering::Relaxed);
         true
     }
 
@@ -115,14 +119,18 @@ impl RoundRobin {
 impl Instances {
     /// Where an instance is, if it is in.
     fn slot(&self, instance: &Instance) -> Option<usize> {
-        let slot = instance.slot.load(Ordering::Relaxed);
+        let slot = instance.slot.load(Ordering::Relaxed) as usize;
         self.list.get(slot).filter(|found| found.id == instance.id).map(|_| slot)
     }
 
     fn swap(&mut self, one: usize, other: usize) {
         self.list.swap(one, other);
-        for slot in [one, other] {
-            self.list[slot].slot.store(slot, Ordering::Relaxed);
-        }
+        self.number(one);
+        self.number(other);
+    }
+
+    /// Tells the instance in this place where it is. There are far fewer than 2^32.
+    fn number(&self, slot: usize) {
+        self.list[slot].slot.store(slot as u32, Ordering::Relaxed);
     }
 }

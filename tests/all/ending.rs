@@ -149,7 +149,7 @@ fn a_changed_function_holds_for_the_next_instance_and_none_is_lost() {
         let old = bench.start_with_address().await;
         bench.worker.function_deleted(&bench.function, &clock);
         let new = bench.start_with_address().await;
-        assert!(!Arc::ptr_eq(&old.function, &new.function));
+        assert!(!std::ptr::eq(old.function(), new.function()));
         old.ends().await;
         bench.worker.stop_soon(&new.id.text(), &clock);
         new.ends().await;

@@ -112,6 +112,14 @@ async fn messages_above_the_limit_are_refused_in_both_directions() {
 }
 
 #[tokio::test]
+async fn the_largest_message_counts_once() {
+    let options = "--max-message-size 1MiB --max-partial-size 1MiB";
+    let (worker, _leaf, instance) = instance(&constant(Duration::ZERO), options).await;
+    unary(connect(&instance).await, vec![7; 1 << 20]).await.unwrap();
+    worker.is_idle().await;
+}
+
+#[tokio::test]
 async fn a_deadline_and_a_cancelled_call_give_everything_back() {
     let (worker, leaf, instance) = instance(&constant(Duration::from_secs(600)), "").await;
     let mut events = leaf.listen("leaf").await;

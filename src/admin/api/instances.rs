@@ -80,7 +80,7 @@ pub(in crate::admin) fn instances(view: &View, asked: &Asked) -> String {
             continue;
         }
         of.each_instance(|instance| {
-            if asked.function.as_ref().is_some_and(|asked| **asked != *instance.function.id) {
+            if asked.function.as_ref().is_some_and(|asked| **asked != *instance.function().id) {
                 return;
             }
             total += 1;
@@ -108,7 +108,7 @@ pub(in crate::admin) fn instances(view: &View, asked: &Asked) -> String {
             id: instance.id.text(),
             name: instance.id.name(),
             worker,
-            function: place(&state.observed.totals, &instance.function.id),
+            function: place(&state.observed.totals, &instance.function().id),
             state: fleet::name(instance.state(now)),
             created: unix(&view.clock, instance.created),
             ready: unix(&view.clock, instance.ready_at),

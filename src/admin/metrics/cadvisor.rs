@@ -52,7 +52,7 @@ pub(super) fn encode(sample: &Sample<'_>, families: &mut Families<'_>) -> fmt::R
             help: "Memory that the instance may use, as its function was registered",
         },
         series(|_, container| {
-            container.instance.function.spec.memory_limit.map(|limit| limit as f64)
+            container.instance.function().spec.memory_limit.map(|limit| limit as f64)
         }),
     )?;
     families.gauge(
@@ -97,7 +97,7 @@ fn containers(sample: &Sample<'_>) -> Vec<Container> {
 }
 
 fn labels(container: &Container) -> Labels<'_> {
-    let function = &container.instance.function;
+    let function = container.instance.function();
     vec![
         ("container", &*function.id),
         ("id", &*container.id),

@@ -184,12 +184,12 @@ impl Shard {
         let stop = Stop::of(kind);
         match (kind, stop) {
             (EventKind::Start, _) => {
-                self.place(&instance.function.id, &instance.function.image, worker);
+                self.place(&instance.function().id, &instance.function().image, worker);
                 self.workers.entry(worker).or_default().starts += 1;
             }
             (EventKind::Running, _) => {
-                let id = &instance.function.id;
-                let function = self.place(id, &instance.function.image, worker);
+                let id = &instance.function().id;
+                let function = self.place(id, &instance.function().image, worker);
                 let time = instance.ready_at - instance.created;
                 self.functions[function as usize].cold_start.add(time);
                 return;
@@ -203,7 +203,7 @@ impl Shard {
             self.changes.push(Change {
                 worker,
                 instance: instance.id,
-                function: Arc::clone(&instance.function.id),
+                function: Arc::clone(&instance.function().id),
                 created: instance.created,
                 ready: instance.ready_at,
                 ended: stop.map(|stop| (at, stop)),

@@ -11,7 +11,7 @@ use hyperfake_proto::controller::{
     controller_server,
 };
 use tokio_stream::Stream;
-use tonic::{Extensions, Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
 
 use super::{
     convert,
@@ -25,13 +25,17 @@ use crate::{
 
 /// The service `controller.Controller` on one call thread.
 #[derive(Debug, Clone)]
-pub struct Controller(Arc<Executor>);
+pub struct Controller {
+    executor: Arc<Executor>,
+    trailers: Arc<trailers::Template>,
+}
 
 impl Controller {
     /// Runs calls with this executor, on its thread.
     #[must_use]
     pub fn new(executor: Executor) -> Self {
-        Self(Arc::new(executor))
+        let trailers = trailers::Template::new([]);
+        Self { executor: Arc::new(executor), trailers: Arc::new(trailers) }
     }
 }
 
@@ -41,7 +45,7 @@ impl CallHandler for Controller {
         let instance = || request.instance_id.as_ref().map(|instance| &*instance.id);
         let function = function.filter(|id| !id.is_empty()).or_else(instance)?;
         let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
-        self.0.fault_asked(function, header)
+        self.executor.fault_asked(function, header)
     }
 
     async fn call(&self, request: CallRequest, fault: Option<Box<str>>) -> CallResult {
@@ -53,8 +57,9 @@ impl CallHandler for Controller {
             _ => instance,
         };
         let call = Call { function: &function, instance: asked, data: request.data, fault };
-        let outcome = self.0.call(call).await.map_err(|error| status(&error))?;
-        let trailers = trailers::write(&outcome, self.0.clock());
+        let outcome = self.executor.call(call).await.map_err(|error| status(&error))?;
+        let trailers = self.trailers.of(&outcome, self.executor.clock());
+        let trailers = MetadataMap::from_headers(trailers);
         let response = CallResponse {
             request_id: request.request_id,
             data: outcome.data,
@@ -74,8 +79,8 @@ impl controller_server::Controller for Controller {
         request: Request<common::FunctionId>,
     ) -> Result<Response<StartResponse>, Status> {
         let id = request.into_inner().id;
-        let worker = self.0.worker();
-        let started = worker.start(&id, self.0.clock()).await;
+        let worker = self.executor.worker();
+        let started = worker.start(&id, self.executor.clock()).await;
         let instance = started.map_err(|error| status(&error))?;
         if worker.config().start_answers == StartAnswers::Ready {
             worker.ready(&instance).await.map_err(|error| status(&error))?;
@@ -94,7 +99,7 @@ impl controller_server::Controller for Controller {
         request: Request<common::InstanceId>,
     ) -> Result<Response<common::InstanceId>, Status> {
         let request = request.into_inner();
-        self.0.worker().stop(&request.id).await.map_err(|error| status(&error))?;
+        self.executor.worker().stop(&request.id).await.map_err(|error| status(&error))?;
         Ok(Response::new(request))
     }
 
@@ -103,7 +108,7 @@ impl controller_server::Controller for Controller {
         request: Request<StatusRequest>,
     ) -> Result<Response<StatusUpdates>, Status> {
         let node = request.into_inner().node_id;
-        let events = Events::of(self.0.worker(), &node, self.0.clock())?;
+        let events = Events::of(self.executor.worker(), &node, self.executor.clock())?;
         Ok(Response::new(StatusUpdates(events)))
     }
 
@@ -111,7 +116,7 @@ impl controller_server::Controller for Controller {
         &self,
         _request: Request<MetricsRequest>,
     ) -> Result<Response<MetricsUpdate>, Status> {
-        let worker = self.0.worker();
+        let worker = self.executor.worker();
         Ok(Response::new(convert::metrics_update(&worker.usage(), worker.config().cpus)))
     }
 }

@@ -21,85 +21,116 @@ pub static RAM: HeaderName = HeaderName::from_static("functionrambytes");
 /// How long the call waited for its instance to be ready: nanoseconds. Not sent if it did not wait.
 pub static COLD_START: HeaderName = HeaderName::from_static("coldstarttime");
 
-/// The trailers of a call that ended.
-pub(crate) fn write(outcome: &Outcome, clock: &Clock) -> MetadataMap {
-    let prediction = &outcome.prediction;
-    let mut trailers = Writer::default();
-    // Both dates come from one reading: the system's date may be set at any time, and must not change
-    // the time between them.
-    let (ended, took) = (clock.since_epoch(outcome.ended), outcome.ended - outcome.arrived);
-    trailers.timestamp(&CALL_QUEUED, ended.saturating_sub(took));
-    trailers.timestamp(&GOT_RESPONSE, ended);
-    trailers.number(&PROCESSING_TIME, nanoseconds(prediction.runtime));
-    trailers.millionths(&CPU, (prediction.cpu_cores * 1e6).round() as u64);
-    trailers.number(&RAM, prediction.ram_bytes);
-    if !outcome.cold_start.is_zero() {
-        trailers.number(&COLD_START, nanoseconds(outcome.cold_start));
-    }
-    trailers.finish()
-}
-
-/// Writes numbers as trailers, one after the other into the same buffer.
-#[derive(Debug)]
-pub struct Writer {
+/// What the trailers of all calls have in common, made once: a call fills in its numbers, and most hash no name.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
     headers: HeaderMap,
-    text: BytesMut,
+    /// What each of the headers says of a call, in their order, which is that of a clone as well.
+    fields: Box<[Option<Field>]>,
 }
 
-impl Default for Writer {
+/// What a trailer says of every call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Queued,
+    Responded,
+    ProcessingTime,
+    Cpu,
+    Ram,
+}
+
+impl Template {
+    /// The trailers of a call, and these beside.
+    pub(crate) fn new(beside: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
+        let fields = [
+            (&CALL_QUEUED, Field::Queued),
+            (&GOT_RESPONSE, Field::Responded),
+            (&PROCESSING_TIME, Field::ProcessingTime),
+            (&CPU, Field::Cpu),
+            (&RAM, Field::Ram),
+        ];
+        let empty = fields.map(|(name, _)| (name.clone(), HeaderValue::from_static("")));
+        let headers: HeaderMap = empty.into_iter().chain(beside).collect();
+        let field = |name| fields.iter().find(|(known, _)| *known == name).map(|(_, field)| *field);
+        Self { fields: headers.keys().map(field).collect(), headers }
+    }
+
+    /// The trailers of a call that ended.
+    pub(crate) fn of(&self, outcome: &Outcome, clock: &Clock) -> HeaderMap {
+        let prediction = &outcome.prediction;
+        // Both dates come from one reading: the system's date may be set at any time, and must not
+        // change the time between them.
+        let (ended, took) = (clock.since_epoch(outcome.ended), outcome.ended - outcome.arrived);
+        let mut headers = self.headers.clone();
+        let mut values = Values::default();
+        for (value, field) in headers.values_mut().zip(&self.fields) {
+            *value = match field {
+                None => continue,
+                Some(Field::Queued) => values.timestamp(ended.saturating_sub(took)),
+                Some(Field::Responded) => values.timestamp(ended),
+                Some(Field::ProcessingTime) => values.number(nanoseconds(prediction.runtime)),
+                Some(Field::Cpu) => values.millionths((prediction.cpu_cores * 1e6).round() as u64),
+                Some(Field::Ram) => values.number(prediction.ram_bytes),
+            };
+        }
+        if !outcome.cold_start.is_zero() {
+            headers.insert(&COLD_START, values.number(nanoseconds(outcome.cold_start)));
+        }
+        headers
+    }
+}
+
+/// Writes numbers as the values of trailers, one after the other into the same buffer.
+#[derive(Debug)]
+pub struct Values(BytesMut);
+
+impl Default for Values {
     fn default() -> Self {
         // Room for all trailers: six values of at most 20 digits.
-        Self { headers: HeaderMap::with_capacity(8), text: BytesMut::with_capacity(6 * 20) }
+        Self(BytesMut::with_capacity(6 * 20))
     }
 }
 
-impl Writer {
-    /// Adds a time stamp, in nanoseconds.
+impl Values {
+    /// A time stamp, in nanoseconds.
     ///
     /// No two calls have the same time stamp, so HPACK must not put it into its table: the table
     /// would be full of time stamps, and every new one would be compared with all of them.
-    pub fn timestamp(&mut self, name: &HeaderName, since_epoch: Duration) {
-        self.digits(nanoseconds(since_epoch));
-        self.add(name, true);
+    pub fn timestamp(&mut self, since_epoch: Duration) -> HeaderValue {
+        let mut value = self.number(nanoseconds(since_epoch));
+        value.set_sensitive(true);
+        value
     }
 
-    /// Adds a whole number.
-    pub fn number(&mut self, name: &HeaderName, number: u64) {
+    /// A whole number.
+    pub fn number(&mut self, number: u64) -> HeaderValue {
         self.digits(number);
-        self.add(name, false);
+        self.value()
     }
 
-    /// Adds a decimal number, given in millionths.
-    pub fn millionths(&mut self, name: &HeaderName, millionths: u64) {
+    /// A decimal number, given in millionths.
+    pub fn millionths(&mut self, millionths: u64) -> HeaderValue {
         self.digits(millionths / 1_000_000);
         let rest = millionths % 1_000_000;
         if rest > 0 {
             // The added one keeps leading zeros, and the point then replaces it.
-            let point = self.text.len();
+            let point = self.0.len();
             self.digits(1_000_000 + rest);
-            self.text[point] = b'.';
-            let zeros = self.text.iter().rev().take_while(|digit| **digit == b'0').count();
-            self.text.truncate(self.text.len() - zeros);
+            self.0[point] = b'.';
+            let zeros = self.0.iter().rev().take_while(|digit| **digit == b'0').count();
+            self.0.truncate(self.0.len() - zeros);
         }
-        self.add(name, false);
-    }
-
-    /// All trailers that were added.
-    #[must_use]
-    pub fn finish(self) -> MetadataMap {
-        MetadataMap::from_headers(self.headers)
+        self.value()
     }
 
     fn digits(&mut self, number: u64) {
-        self.text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.0.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
-    fn add(&mut self, name: &HeaderName, unique: bool) {
+    fn value(&mut self) -> HeaderValue {
         // Digits are always a valid value.
-        if let Ok(mut value) = HeaderValue::from_maybe_shared(self.text.split().freeze()) {
-            value.set_sensitive(unique);
-            self.headers.insert(name, value);
-        }
+        let value = HeaderValue::from_maybe_shared(self.0.split().freeze());
+        value.unwrap_or(HeaderValue::from_static("0"))
     }
 }
 
@@ -209,7 +240,8 @@ mod tests {
                 cold_start: Duration::ZERO,
                 failure: None,
             };
-            let trailers = Trailers::read(&write(&outcome, &clock)).unwrap();
+            let written = Template::new([]).of(&outcome, &clock);
+            let trailers = Trailers::read(&MetadataMap::from_headers(written)).unwrap();
             assert_eq!(trailers.responded_at, set + 2 * second);
             assert_eq!(trailers.queued_at, set);
             assert_eq!(trailers.took(), 2 * second);
@@ -226,9 +258,7 @@ mod tests {
             (2_000_000, "2"),
             (u64::MAX, "18446744073709.551615"),
         ] {
-            let mut writer = Writer::default();
-            writer.millionths(&CPU, millionths);
-            assert_eq!(writer.finish().get("functioncpucores").unwrap(), text);
+            assert_eq!(Values::default().millionths(millionths), text);
         }
     }
 
@@ -286,21 +316,41 @@ mod tests {
             runtime in any::<u64>(),
             micro_cores in 0..1u64 << 40,
             ram in any::<u64>(),
+            cold_start in 0..1u64 << 60,
         ) {
-            let mut writer = Writer::default();
-            writer.timestamp(&CALL_QUEUED, Duration::from_nanos(queued));
-            writer.timestamp(&GOT_RESPONSE, Duration::from_nanos(queued + took));
-            writer.number(&PROCESSING_TIME, runtime);
-            writer.millionths(&CPU, micro_cores);
-            writer.number(&RAM, ram);
-            let read = Trailers::read(&writer.finish()).unwrap();
+            let hand = ManualClock::new();
+            let (clock, second) = (hand.clock(), Duration::from_secs(1));
+            hand.set_date(Duration::from_nanos(queued));
+            hand.advance(second);
+            let arrived = clock.now();
+            let outcome = Outcome {
+                instance: InstanceId::from_bits(0),
+                data: bytes::Bytes::new(),
+                prediction: Prediction {
+                    runtime: Duration::from_nanos(runtime),
+                    cpu_cores: micro_cores as f64 / 1e6,
+                    ram_bytes: ram,
+                },
+                arrived,
+                ended: arrived + Duration::from_nanos(took),
+                cold_start: Duration::from_nanos(cold_start),
+                failure: None,
+            };
+            let beside = [("beside", "1"), ("grpc-status", "0")];
+            let beside = beside.map(|(name, value)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            });
+            let written = Template::new(beside).of(&outcome, &clock);
+            prop_assert_eq!(&written["beside"], "1");
+            prop_assert_eq!(&written["grpc-status"], "0");
+            let read = Trailers::read(&MetadataMap::from_headers(written)).unwrap();
             prop_assert_eq!(read, Trailers {
                 runtime: Duration::from_nanos(runtime),
                 cpu_cores: Some(micro_cores as f64 / 1e6),
                 ram_bytes: Some(ram),
-                cold_start: Duration::ZERO,
-                queued_at: Duration::from_nanos(queued),
-                responded_at: Duration::from_nanos(queued + took),
+                cold_start: Duration::from_nanos(cold_start),
+                queued_at: second + Duration::from_nanos(queued),
+                responded_at: second + Duration::from_nanos(queued + took),
             });
         }
     }

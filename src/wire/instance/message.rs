@@ -3,9 +3,8 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
-    pin::{Pin, pin},
-    task::{Context, Poll},
+    pin::Pin,
+    task::{Context, Poll, ready},
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -17,34 +16,51 @@ use crate::wire::status::message_too_large;
 
 const PREFIX_BYTES: usize = 5;
 
-/// The first message of a request, of at most this many bytes; a request that ends without one has
-/// an empty one. What follows is not read.
-pub(super) async fn first<B>(body: B, max_bytes: usize) -> Result<Bytes, Status>
+/// Reads the first message of a request, of at most so many bytes; a request that ends without one has an
+/// empty one. What follows is not read.
+pub(super) struct First<B> {
+    body: B,
+    max_bytes: usize,
+    /// What has come of a message that is not whole.
+    partial: BytesMut,
+}
+
+impl<B> First<B> {
+    pub(super) fn new(body: B, max_bytes: usize) -> Self {
+        Self { body, max_bytes, partial: BytesMut::new() }
+    }
+}
+
+impl<B> Future for First<B>
 where
-    B: http_body::Body<Data = Bytes, Error = Status>,
+    B: http_body::Body<Data = Bytes, Error = Status> + Unpin,
 {
-    let mut body = pin!(body);
-    let mut partial = BytesMut::new();
-    loop {
-        let frame = poll_fn(|context| body.as_mut().poll_frame(context)).await.transpose()?;
-        // Trailers end a request as well.
-        let Some(data) = frame.and_then(|frame| frame.into_data().ok()) else {
-            return match partial.is_empty() {
-                true => Ok(Bytes::new()),
-                false => Err(Status::internal("the request ends inside a message")),
+    type Output = Result<Bytes, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { body, max_bytes, partial } = &mut *self;
+        loop {
+            let frame = ready!(Pin::new(&mut *body).poll_frame(context)).transpose()?;
+            // Trailers end a request as well.
+            let Some(data) = frame.and_then(|frame| frame.into_data().ok()) else {
+                return Poll::Ready(match partial.is_empty() {
+                    true => Ok(Bytes::new()),
+                    false => Err(Status::internal("the request ends inside a message")),
+                });
             };
-        };
-        if partial.is_empty()
-            && let Some(length) = length(&data, max_bytes)?
-            && data.len() >= PREFIX_BYTES + length
-        {
-            return Ok(data.slice(PREFIX_BYTES..PREFIX_BYTES + length));
-        }
-        partial.extend_from_slice(&data);
-        if let Some(length) = length(&partial, max_bytes)?
-            && partial.len() >= PREFIX_BYTES + length
-        {
-            return Ok(partial.freeze().slice(PREFIX_BYTES..PREFIX_BYTES + length));
+            if partial.is_empty()
+                && let Some(length) = length(&data, *max_bytes)?
+                && data.len() >= PREFIX_BYTES + length
+            {
+                return Poll::Ready(Ok(data.slice(PREFIX_BYTES..PREFIX_BYTES + length)));
+            }
+            partial.extend_from_slice(&data);
+            if let Some(length) = length(partial, *max_bytes)?
+                && partial.len() >= PREFIX_BYTES + length
+            {
+                let message = std::mem::take(partial).freeze();
+                return Poll::Ready(Ok(message.slice(PREFIX_BYTES..PREFIX_BYTES + length)));
+            }
         }
     }
 }
@@ -70,7 +86,7 @@ fn length(data: &[u8], max_bytes: usize) -> Result<Option<usize>, Status> {
 
 /// The response with this message and these trailers. It is never compressed: a leaf passes on what
 /// its client accepts, and cannot read it itself.
-pub(super) fn response(message: Bytes, mut trailers: HeaderMap) -> Response<Body> {
+pub(super) fn response(message: Bytes, trailers: HeaderMap) -> Response<Body> {
     /// A message up to this length is copied behind its prefix; one frame costs less than two.
     const COPIED: usize = 16 << 10;
     static EMPTY: [u8; PREFIX_BYTES] = [0; PREFIX_BYTES];
@@ -87,7 +103,6 @@ pub(super) fn response(message: Bytes, mut trailers: HeaderMap) -> Response<Body
             (first.freeze(), if copied { Bytes::new() } else { message })
         }
     };
-    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
     let body = Answer { data: [first, second], trailers: Some(trailers) };
     let mut response = Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -122,6 +137,8 @@ impl http_body::Body for Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use http_body_util::StreamBody;
     use proptest::prelude::*;
 
@@ -130,7 +147,7 @@ mod tests {
     fn read(pieces: Vec<Vec<u8>>, max_bytes: usize) -> Result<Bytes, Status> {
         let frames = pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::from(piece))));
         let body = StreamBody::new(tokio_stream::iter(frames.collect::<Vec<_>>()));
-        let mut reading = pin!(first(body, max_bytes));
+        let mut reading = pin!(First::new(body, max_bytes));
         match reading.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
             Poll::Ready(read) => read,
             Poll::Pending => panic!("all pieces are there"),

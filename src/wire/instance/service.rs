@@ -1,7 +1,8 @@
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE,
+    uri::PathAndQuery,
 };
 use tokio::{sync::Notify, task::JoinSet};
 use tonic::{Status, body::Body, service::Routes};
@@ -15,10 +16,11 @@ use crate::{
         standard::reflection,
         status::{drops_connection, message_too_large, status},
         transport::{
-            Connection, Ending, Endpoint, MessageLimits, RequestBody, ResponseFuture, Service,
+            Account, Connection, Ending, Endpoint, MessageLimits, RequestBody, ResponseFuture,
+            Service,
         },
     },
-    worker::{EventKind, Executor, Instance},
+    worker::{EventKind, Executor, Instance, Outcome},
 };
 
 /// The addresses of all instances of a process.
@@ -35,41 +37,47 @@ impl Endpoint<ThreadContext> for InstanceEndpoint {
     fn service(&self, thread: &ThreadContext, connection: &Connection) -> InstanceService {
         let address = connection.local_address().ok();
         let found = address.and_then(|address| self.addresses.find(address));
-        InstanceService(Arc::new(match found {
-            None => Serving::NoInstance { asked: Notify::new(), clock: thread.clock().clone() },
+        match found {
+            None => {
+                InstanceService::NoInstance { asked: Arc::default(), clock: thread.clock().clone() }
+            }
             Some((worker, instance)) => {
                 let (clock, sessions) = (thread.clock().clone(), thread.sessions(&worker));
                 // Digits are always a valid value.
                 let id = HeaderValue::from_str(&instance.id.text());
-                Serving::Instance {
+                let id = id.unwrap_or(HeaderValue::from_static(""));
+                let ok = HeaderValue::from_static("0");
+                let beside = [(INSTANCE_ID.clone(), id), (Status::GRPC_STATUS.clone(), ok)];
+                InstanceService::Instance(Arc::new(Serving {
                     executor: Executor::new(worker, clock, sessions),
                     instance,
-                    id: id.unwrap_or(HeaderValue::from_static("")),
+                    trailers: trailers::Template::new(beside),
                     messages: self.messages,
                     on_stop: self.on_stop,
-                }
+                }))
             }
-        }))
+        }
     }
 }
 
 /// What answers the calls of one connection to an instance's address.
-#[derive(Debug)]
-pub(crate) struct InstanceService(Arc<Serving>);
+#[derive(Debug, Clone)]
+pub(crate) enum InstanceService {
+    /// The instance that has the address.
+    Instance(Arc<Serving>),
+    /// No instance has it. It may be another's when the next connection comes, so this one is closed
+    /// after its first request, of which `asked` tells, or when none comes for a while.
+    NoInstance { asked: Arc<Notify>, clock: Clock },
+}
 
 #[derive(Debug)]
-enum Serving {
-    Instance {
-        executor: Executor,
-        instance: Arc<Instance>,
-        /// Its id, as a trailer.
-        id: HeaderValue,
-        messages: MessageLimits,
-        on_stop: OnStop,
-    },
-    /// No instance has the address. It may be another's when the next connection comes, so this one
-    /// is closed after its first request, of which `asked` tells, or when none comes for a while.
-    NoInstance { asked: Notify, clock: Clock },
+pub(crate) struct Serving {
+    executor: Executor,
+    instance: Arc<Instance>,
+    /// With its id, and the status of an answer.
+    trailers: trailers::Template,
+    messages: MessageLimits,
+    on_stop: OnStop,
 }
 
 /// A connection to an address without an instance is closed after this time without a request.
@@ -80,40 +88,40 @@ static INSTANCE_ID: HeaderName = HeaderName::from_static("instanceid");
 
 impl Service for InstanceService {
     fn respond<B: RequestBody>(&self, request: Request<B>) -> ResponseFuture {
-        let serving = Arc::clone(&self.0);
-        Box::pin(async move {
-            if !is_grpc(request.headers()) {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-                return Ok(response);
+        if !is_grpc(request.headers()) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Box::pin(ready(Ok(response)));
+        }
+        match self {
+            Self::Instance(serving) => match serving.reflection(&request) {
+                Some(reflection) => reflection.respond(request),
+                None => respond_with(serving, request),
+            },
+            Self::NoInstance { asked, .. } => {
+                asked.notify_one();
+                refuse(Status::unavailable("no instance has this address"))
             }
-            if let Some(reflection) = serving.reflection(&request) {
-                return reflection.respond(request).await;
-            }
-            let (parts, body) = request.into_parts();
-            Ok(serving.answer(&parts, body).await.unwrap_or_else(Status::into_http))
-        })
+        }
     }
 
     fn ending(&self) -> impl Future<Output = Ending> + Send + 'static {
-        let serving = Arc::clone(&self.0);
+        let service = self.clone();
         async move {
-            match &*serving {
-                Serving::Instance { instance, on_stop, .. } => {
+            match service {
+                Self::Instance(serving) => {
                     // In a task of its own: a future that waits for an instance takes its lock when
                     // it is polled, and a connection is polled for each request.
-                    let (mut waiting, instance) = (JoinSet::new(), Arc::clone(instance));
-                    waiting.spawn(async move { instance.ends().await });
+                    let (mut waiting, on_stop) = (JoinSet::new(), serving.on_stop);
+                    waiting.spawn(async move { serving.instance.ends().await });
                     match (waiting.join_next().await, on_stop) {
                         (Some(Ok(EventKind::Stop)), OnStop::Cut) => Ending::Cut,
                         _ => Ending::Finish,
                     }
                 }
-                Serving::NoInstance { asked, clock } => {
-                    tokio::select! {
-                        () = asked.notified() => {}
-                        () = clock.sleep_until(clock.now() + DEAD_ADDRESS_WAITS) => {}
-                    }
+                Self::NoInstance { asked, clock } => {
+                    let end = clock.now() + DEAD_ADDRESS_WAITS;
+                    clock.within(end, asked.notified()).await;
                     Ending::Finish
                 }
             }
@@ -121,32 +129,58 @@ impl Service for InstanceService {
     }
 }
 
-impl Serving {
-    async fn answer<B: RequestBody>(
-        &self,
-        request: &http::request::Parts,
-        body: B,
-    ) -> Result<Response<Body>, Status> {
-        let Self::Instance { executor, instance, id, messages, .. } = self else {
-            return Err(self.no_instance());
-        };
-        let method = request.uri.path().trim_start_matches('/');
-        let max_bytes = &messages.max_bytes;
-        if let Some(answers) = &instance.function.model.answers
-            && !answers.has(method)
-        {
-            return Err(Status::unimplemented(format!("the function has no method '{method}'")));
-        }
-        let header = |name: &str| request.headers.get(name).map(HeaderValue::as_bytes);
-        let fault = executor.fault_asked_of(instance, header);
-        let account = body.account().clone();
+/// The answer to a call of any method. Its future has of the request what the call needs, and no more:
+/// there is one for each call in flight.
+fn respond_with<B: RequestBody>(serving: &Arc<Serving>, request: Request<B>) -> ResponseFuture {
+    let (request, body) = request.into_parts();
+    let Some(path) = request.uri.into_parts().path_and_query else {
+        return refuse(Status::unimplemented("a request without a method"));
+    };
+    if let Some(answers) = &serving.instance.function().model.answers
+        && !answers.has(method(&path))
+    {
+        let message = format!("the function has no method '{}'", method(&path));
+        return refuse(Status::unimplemented(message));
+    }
+    let header = |name: &str| request.headers.get(name).map(HeaderValue::as_bytes);
+    let fault = serving.executor.fault_asked_of(&serving.instance, header);
+    let (serving, account) = (Arc::clone(serving), body.account().clone());
+    let mut message = message::First::new(body, serving.messages.max_bytes);
+    Box::pin(async move {
         let request = tokio::select! {
             biased;
-            request = message::first(body, *max_bytes) => account.keep(request?)?,
+            request = &mut message => request,
             // A client that never sends its message would keep the connection open.
-            _ = instance.ends() => return Err(ended(instance)),
+            _ = serving.instance.ends() => Err(ended(&serving.instance)),
         };
-        let outcome = executor.call_on(instance, method, request, fault).await;
+        // Its body is not counted any more when its message is.
+        drop(message);
+        let answer = match request.and_then(|request| account.keep(request)) {
+            Err(refusal) => Err(refusal),
+            Ok(request) => {
+                let Serving { executor, instance, .. } = &*serving;
+                let outcome = executor.call_on(instance, method(&path), request, fault).await;
+                serving.answer(outcome, &account)
+            }
+        };
+        Ok(answer.unwrap_or_else(Status::into_http))
+    })
+}
+
+fn method(path: &PathAndQuery) -> &str {
+    path.path().trim_start_matches('/')
+}
+
+fn refuse(refusal: Status) -> ResponseFuture {
+    Box::pin(ready(Ok(refusal.into_http())))
+}
+
+impl Serving {
+    fn answer(
+        &self,
+        outcome: hyperfake_predictor::Result<Outcome>,
+        account: &Account,
+    ) -> Result<Response<Body>, Status> {
         let outcome = outcome.map_err(|error| {
             let status = status(&error);
             if drops_connection(&status) {
@@ -158,32 +192,24 @@ impl Serving {
             // What a gRPC server answers when a function's own code fails.
             return Err(Status::unknown(&*text));
         }
-        if outcome.data.len() > *max_bytes {
+        let max_bytes = self.messages.max_bytes;
+        if outcome.data.len() > max_bytes {
             let found = outcome.data.len();
             let found = format!("found an answer of {found} bytes, expected at most {max_bytes}");
             return Err(message_too_large(found));
         }
-        let mut trailers = trailers::write(&outcome, executor.clock()).into_headers();
-        trailers.insert(&INSTANCE_ID, id.clone());
+        let trailers = self.trailers.of(&outcome, self.executor.clock());
         Ok(message::response(outcome.data, trailers))
     }
 
     /// What answers a request for the function's own descriptors, if the request is one and there are
     /// any.
     fn reflection<B>(&self, request: &Request<B>) -> Option<Routes> {
-        let Self::Instance { instance, messages, .. } = self else { return None };
         if !request.uri().path().starts_with("/grpc.reflection.") {
             return None;
         }
-        let answers = instance.function.model.answers.as_ref()?;
-        Some(reflection(&[answers.descriptors()], *messages).routes())
-    }
-
-    fn no_instance(&self) -> Status {
-        if let Self::NoInstance { asked, .. } = self {
-            asked.notify_one();
-        }
-        Status::unavailable("no instance has this address")
+        let answers = self.instance.function().model.answers.as_ref()?;
+        Some(reflection(&[answers.descriptors()], self.messages).routes())
     }
 }
 

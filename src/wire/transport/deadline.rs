@@ -1,16 +1,12 @@
 //! Deadlines of requests.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use tonic::Status;
 
 use super::endpoint::ResponseFuture;
-use crate::clock::{Clock, Sleep};
+use crate::clock::Clock;
 
 pub(super) static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
@@ -35,32 +31,14 @@ pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
 
 /// The response, or `DeadlineExceeded` after this time from now.
 pub(super) fn within(timeout: Duration, response: ResponseFuture, clock: &Clock) -> ResponseFuture {
-    let deadline = clock.now() + timeout;
-    Box::pin(Within { response: Some(response), deadline: clock.sleep_until(deadline) })
-}
-
-struct Within {
-    /// Dropped at the deadline, with everything that the call holds.
-    response: Option<ResponseFuture>,
-    deadline: Sleep,
-}
-
-impl Future for Within {
-    type Output = <ResponseFuture as Future>::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(response) = &mut self.response
-            && let Poll::Ready(response) = response.as_mut().poll(context)
-        {
-            return Poll::Ready(response);
-        }
-        if Pin::new(&mut self.deadline).poll(context).is_pending() {
-            return Poll::Pending;
-        }
-        self.response = None;
-        let status = Status::deadline_exceeded("the deadline passed before the response was ready");
-        Poll::Ready(Ok(status.into_http()))
-    }
+    let response = clock.within(clock.now() + timeout, response);
+    Box::pin(async move {
+        // At the deadline the response is dropped, with everything that the call holds.
+        response.await.unwrap_or_else(|| {
+            let message = "the deadline passed before the response was ready";
+            Ok(Status::deadline_exceeded(message).into_http())
+        })
+    })
 }
 
 #[cfg(test)]

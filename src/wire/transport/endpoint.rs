@@ -50,7 +50,9 @@ pub enum Ending {
 pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// The body of a request that passed the limits of the transport.
-pub trait RequestBody: http_body::Body<Data = Bytes, Error = Status> + Send + 'static {
+pub trait RequestBody:
+    http_body::Body<Data = Bytes, Error = Status> + Unpin + Send + 'static
+{
     /// The account of the connection, for a service that keeps a message's data: the message itself
     /// is counted only until the body is dropped.
     fn account(&self) -> &Account;

@@ -18,7 +18,7 @@ pub(super) fn start_response(instance: &Instance, addresses: &InstanceAddresses)
         instance_id: instance.id.text(),
         instance_internal_ip: address.clone(),
         instance_external_ip: address,
-        instance_name: container_name(&instance.function.spec.image, &instance.id.text()),
+        instance_name: container_name(&instance.function().spec.image, &instance.id.text()),
     }
 }
 
