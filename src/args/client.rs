@@ -7,7 +7,7 @@ use clap::{Args, value_parser};
 
 use super::{
     BodyArgs, ClientTlsArgs, LeafArgs,
-    read::{rate, size},
+    values::{rate, size},
 };
 use crate::duration;
 

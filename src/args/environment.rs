@@ -62,6 +62,11 @@ pub(super) fn without_empty(command: Command) -> Command {
     without(command, &|variable| value(variable).is_some_and(|value| value.is_empty()))
 }
 
+/// The command without variables.
+pub(super) fn without_any(command: Command) -> Command {
+    without(command, &|_| true)
+}
+
 /// Adds the name of the variable to an error that is about one. `read` parses the command line with a
 /// command.
 pub(super) fn name_variable(

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use bytesize::ByteSize;
 use clap::{Args, builder::RangedU64ValueParser};
 
-use super::read::size;
+use super::values::size;
 use crate::{
     duration,
     fit::{Kind, Options},

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, Subcommand, value_parser};
 
-use super::read::size;
+use super::values::size;
 use crate::duration;
 
 /// Functions in etcd.

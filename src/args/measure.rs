@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum, value_parser};
 use super::{
     ClientTlsArgs,
     compare::score,
-    read::{rate, size},
+    values::{rate, size},
 };
 use crate::duration;
 

@@ -18,6 +18,7 @@ mod scenario;
 mod server;
 mod tls;
 mod top;
+mod values;
 
 use clap::{Parser, Subcommand};
 

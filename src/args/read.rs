@@ -1,12 +1,10 @@
-//! Parsers of the command line and of single values.
+//! The parser of the command line.
 
 use std::ffi::{OsStr, OsString};
 
-use bytesize::ByteSize;
 use clap::{
     ArgAction, ArgMatches, Command as Parser, CommandFactory, FromArgMatches, parser::ValueSource,
 };
-use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{Cli, Command, contradictions, environment, environment::Environment, named};
 
@@ -17,9 +15,26 @@ impl Cli {
     ///
     /// What clap prints, `--help` and `--version` included.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let models = environment::value(OsStr::new(MODEL));
+        Self::read_with(args, environment::without_empty(parser()), models)
+    }
+
+    /// Reads the command line alone: the variables are meant for a server that runs.
+    ///
+    /// # Errors
+    ///
+    /// What clap prints, `--help` and `--version` included.
+    pub fn read_alone(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::read_with(args, environment::without_any(parser()), None)
+    }
+
+    fn read_with(
+        args: impl IntoIterator<Item = OsString>,
+        mut parser: Parser,
+        models_variable: Option<OsString>,
+    ) -> Result<Self, clap::Error> {
         let args = server_first(with_two_hyphens(args.into_iter().collect()));
         let read = |mut parser: Parser| parser.try_get_matches_from_mut(&args);
-        let mut parser = environment::without_empty(parser());
         let matches = match read(parser.clone()) {
             Ok(matches) => matches,
             // The help shows every variable, also those that are empty.
@@ -46,7 +61,7 @@ impl Cli {
             _ => None,
         };
         if let Some((args, matches)) = given {
-            let (named, from_variable) = models(matches).map_err(|message| {
+            let (named, from_variable) = models(matches, models_variable).map_err(|message| {
                 parser.error(clap::error::ErrorKind::ValueValidation, message)
             })?;
             args.named = named;
@@ -136,16 +151,18 @@ fn server_first(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-/// The models that were named, and whether the variable named them.
-fn models(matches: &ArgMatches) -> Result<(Vec<named::Named>, bool), String> {
+/// The models that were named, and whether the variable, of which this is the value, named them.
+fn models(
+    matches: &ArgMatches,
+    variable: Option<OsString>,
+) -> Result<(Vec<named::Named>, bool), String> {
     if let Some(given) = matches.get_occurrences::<OsString>("model") {
         let named: Result<Vec<_>, _> =
             given.map(|words| named::models(words.map(OsString::as_os_str))).collect();
         let named = named.map_err(|error| format!("--model: {error}"))?;
         return Ok((named.into_iter().flatten().collect(), false));
     }
-    let given = environment::value(OsStr::new(MODEL)).unwrap_or_default();
-    let given = given.into_string().map_err(|given| {
+    let given = variable.unwrap_or_default().into_string().map_err(|given| {
         let given = given.display();
         format!("{MODEL}: found '{given}', expected UTF-8; name the model with -m")
     })?;
@@ -153,58 +170,10 @@ fn models(matches: &ArgMatches) -> Result<(Vec<named::Named>, bool), String> {
     Ok((named, true))
 }
 
-/// A number of calls each second.
-pub(super) fn rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse::<f64>().ok().filter(|rate| (1e-3..=1e7).contains(rate));
-    rate.ok_or_else(|| "expected a number between 0.001 and 10000000".into())
-}
-
-/// A factor, or a number of cores.
-pub(super) fn factor(text: &str) -> Result<f64, String> {
-    let factor = text.parse::<f64>().ok().filter(|factor| (1e-6..=1e6).contains(factor));
-    factor.ok_or_else(|| "expected a number between 0.000001 and 1000000".into())
-}
-
-/// A number of bytes.
-pub(super) fn size(text: &str) -> Result<ByteSize, String> {
-    let expected = "expected a size such as 512KiB, 4MiB or 16GB";
-    let size: ByteSize = text.trim().parse().map_err(|_| expected)?;
-    // Larger ones are cut to the largest number.
-    if size.as_u64() == u64::MAX { Err(expected.into()) } else { Ok(size) }
-}
-
-/// A number of events; -1 is no limit, as for Python's queues.
-pub(super) fn buffer_size(text: &str) -> Result<usize, String> {
-    match text {
-        "-1" => Ok(usize::MAX),
-        _ => text.parse().map_err(|_| "expected a number of events, or -1 for no limit".into()),
-    }
-}
-
-/// A level, or a list of levels and `target=level`. A word alone would be a target to the parser
-/// of the log, and a misspelt level would go unnoticed.
-pub(super) fn log_level(text: &str) -> Result<Targets, String> {
-    let level = |part: &str| {
-        let (target, level) =
-            part.rsplit_once('=').map_or(("", part), |(target, level)| (target, level));
-        // Python's names.
-        let level = match &*level.trim().to_ascii_lowercase() {
-            "warning" => LevelFilter::WARN,
-            "critical" => LevelFilter::ERROR,
-            "" => return None,
-            known => known.parse().ok()?,
-        };
-        Some(if target.is_empty() { level.to_string() } else { format!("{target}={level}") })
-    };
-    let levels = text.split(',').map(|part| level(part).ok_or(part)).collect::<Result<Vec<_>, _>>();
-    let unknown = |part| {
-        format!("'{part}' is not one of error, warn (or warning), info, debug, trace and off")
-    };
-    levels.map_err(unknown)?.join(",").parse().map_err(|error| format!("{error}"))
-}
-
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::filter::Targets;
+
     use super::*;
     use crate::args::ServerArgs;
 

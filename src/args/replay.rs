@@ -7,7 +7,7 @@ use clap::{Args, value_parser};
 
 use super::{
     FunctionLimitArgs, SenderArgs,
-    read::{factor, size},
+    values::{factor, size},
 };
 use crate::duration;
 

@@ -14,7 +14,7 @@ use tracing_subscriber::filter::Targets;
 
 use super::{
     EtcdArgs, ModelArgs, OtlpArgs, RecordArgs, ServerTlsArgs,
-    read::{buffer_size, log_level, size},
+    values::{buffer_size, log_level, size},
 };
 use crate::{
     admin::{Names, Token},

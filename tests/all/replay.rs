@@ -181,6 +181,13 @@ fn a_model_is_named_with_or_without_a_space() {
         let report: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
         assert_eq!(report["replayed"]["mean_run_time_ns"], 7e6, "{option}");
     }
+    // Variables are meant for a server.
+    let mut command = assert_cmd::Command::from_std(hyperfake());
+    command.env("HYPERFAKE_MODEL", &path).env("HYPERFAKE_RUNTIME", "no such runtime");
+    command.env("HYPERFAKE_SCENARIO", "no such file");
+    let assert = command.arg("replay").arg(&trace).args(["--virtual", "--json"]).assert().success();
+    let report: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+    assert_ne!(report["replayed"]["mean_run_time_ns"], 7e6);
     // An option that begins with the same letter names none.
     let own = json(&format!("{} --virtual --server -max-rpcs=1000000", trace.display()));
     assert_ne!(own["replayed"]["mean_run_time_ns"], 7e6);

@@ -35,12 +35,11 @@ pub(super) fn build(
 ) -> Result<Arc<Worker>> {
     let options = args.server.as_deref().unwrap_or_default().split_whitespace();
     let words = ["hyperfake", "server"].into_iter().chain(options);
-    let cli = Cli::read(words.map(Into::into)).map_err(|error| {
+    let cli = Cli::read_alone(words.map(Into::into)).map_err(|error| {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();
         Error::invalid(line.strip_prefix("error: ").unwrap_or(line)).at("--server")
     })?;
-    // Those of the command line alone: a variable is meant for a server.
     let is_typed = |option: &str| cli.typed.iter().any(|typed| typed == option);
     let has_models = is_typed("--model") || is_typed("--models-dir");
     let has_effect = |option: &&String| {
