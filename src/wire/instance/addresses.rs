@@ -310,8 +310,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_of_another_program_is_passed_over() {
-        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = other.local_addr().unwrap().port().min(u16::MAX - 1);
+        // Below those that the system gives to the other tests.
+        let bind = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port));
+        let two_free =
+            |port: u16| Some((bind(port).ok()?, bind(port + 1).ok()?.local_addr().ok()?));
+        let (other, free) = (20_000..32_000).step_by(2).find_map(two_free).unwrap();
+        let port = other.local_addr().unwrap().port();
+        assert_eq!(free.port(), port + 1);
         let listen = ports_from(port, port + 1);
         let Opened { addresses, mut sockets } = InstanceAddresses::open(&listen, &[]).unwrap();
         let given = addresses.of_worker(0);
