@@ -157,7 +157,7 @@ impl Gate {
     }
 }
 
-/// The same, listening. The future that called this does not keep a pointer to it beside.
+/// Makes it listen. By value, so that the future that calls this does not also keep the pointer.
 fn enabled<'p, 'n>(mut changed: Pin<&'p mut Notified<'n>>) -> Pin<&'p mut Notified<'n>> {
     changed.as_mut().enable();
     changed

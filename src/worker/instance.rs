@@ -30,7 +30,7 @@ pub struct Instance {
     pub ready_at: Moment,
     /// Its number among the instances of its function, from 0.
     pub(super) number: u64,
-    /// What was drawn for it, if it differs from any other one. Rarely there.
+    /// What the scenario drew for its start, if its start fails or its speed is not 1. Rarely there.
     drawn: Option<Box<StartPlan>>,
     /// The calls that run on it, and why it ends.
     gate: Gate,
@@ -40,7 +40,7 @@ pub struct Instance {
     last_work: AtomicU64,
     /// What it is an instance of.
     pub(super) home: Arc<Function>,
-    /// Its place in the list of that, which changes with the list.
+    /// Its place in its function's list of instances, which changes with the list.
     pub(super) slot: AtomicU32,
     /// What ends it.
     pub lifetime: Lifetime,

@@ -21,11 +21,11 @@ pub static RAM: HeaderName = HeaderName::from_static("functionrambytes");
 /// How long the call waited for its instance to be ready: nanoseconds. Not sent if it did not wait.
 pub static COLD_START: HeaderName = HeaderName::from_static("coldstarttime");
 
-/// What the trailers of all calls have in common, made once: a call fills in its numbers, and most hash no name.
+/// The names of a call's trailers, made once. A call fills its numbers into a copy.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     headers: HeaderMap,
-    /// What each of the headers says of a call, in their order, which is that of a clone as well.
+    /// What each of the headers says of a call, in their order, which a copy keeps.
     fields: Box<[Option<Field>]>,
 }
 
@@ -40,8 +40,8 @@ enum Field {
 }
 
 impl Template {
-    /// The trailers of a call, and these beside.
-    pub(crate) fn new(beside: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
+    /// The trailers of a call, and these others, which are the same for every call.
+    pub(crate) fn new(others: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
         let fields = [
             (&CALL_QUEUED, Field::Queued),
             (&GOT_RESPONSE, Field::Responded),
@@ -50,7 +50,7 @@ impl Template {
             (&RAM, Field::Ram),
         ];
         let empty = fields.map(|(name, _)| (name.clone(), HeaderValue::from_static("")));
-        let headers: HeaderMap = empty.into_iter().chain(beside).collect();
+        let headers: HeaderMap = empty.into_iter().chain(others).collect();
         let field = |name| fields.iter().find(|(known, _)| *known == name).map(|(_, field)| *field);
         Self { fields: headers.keys().map(field).collect(), headers }
     }
