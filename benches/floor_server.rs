@@ -9,7 +9,15 @@
 //! address.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail")]
 
-use std::{convert::Infallible, sync::Arc, thread, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
@@ -45,7 +53,13 @@ use tonic::{
     transport::{Identity, Server, ServerTlsConfig},
 };
 
-struct Floor(Clock);
+struct Floor {
+    clock: Clock,
+    answered: Answered,
+}
+
+/// Whether a connection was answered before. Its first trailers go into HPACK's table, as the worker's do.
+type Answered = Arc<AtomicBool>;
 
 impl CallHandler for Floor {
     async fn call(&self, request: CallRequest, _fault: Option<Box<str>>) -> CallResult {
@@ -55,20 +69,21 @@ impl CallHandler for Floor {
             error: None,
             instance_id: Some(InstanceId { id: "0123456789ab".into() }),
         };
-        Ok(Response::from_parts(call_trailers(&self.0), response, Extensions::default()))
+        Ok((response, call_trailers(&self.clock, &self.answered)))
     }
 }
 
-fn call_trailers(clock: &Clock) -> MetadataMap {
-    let now = clock.since_epoch(clock.now());
-    let mut values = trailers::Values::default();
+fn call_trailers(clock: &Clock, answered: &AtomicBool) -> HeaderMap {
+    let mut now = trailers::nanoseconds(clock.since_epoch(clock.now()));
+    now.set_sensitive(answered.swap(true, Ordering::Relaxed));
     let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(&trailers::CALL_QUEUED, values.timestamp(now));
-    headers.insert(&trailers::GOT_RESPONSE, values.timestamp(now));
-    headers.insert(&trailers::PROCESSING_TIME, values.number(0));
-    headers.insert(&trailers::CPU, values.millionths(600_000));
-    headers.insert(&trailers::RAM, values.number(8_000_000));
-    MetadataMap::from_headers(headers)
+    headers.insert(&trailers::CALL_QUEUED, now.clone());
+    headers.insert(&trailers::GOT_RESPONSE, now);
+    headers.insert(&trailers::PROCESSING_TIME, 0.into());
+    headers.insert(&trailers::CPU, HeaderValue::from_static("0.6"));
+    headers.insert(&trailers::RAM, 8_000_000.into());
+    headers.insert(&Status::GRPC_STATUS, HeaderValue::from_static("0"));
+    headers
 }
 
 #[tonic::async_trait]
@@ -79,8 +94,12 @@ impl Controller for Floor {
         Ok(Response::new(StartResponse::default()))
     }
 
-    async fn call(&self, request: Request<CallRequest>) -> CallResult {
-        CallHandler::call(self, request.into_inner(), None).await
+    async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
+        let (response, mut trailers) = CallHandler::call(self, request.into_inner(), None).await?;
+        // tonic adds its own.
+        trailers.remove(&Status::GRPC_STATUS);
+        let metadata = MetadataMap::from_headers(trailers);
+        Ok(Response::from_parts(metadata, response, Extensions::default()))
     }
 
     async fn stop(&self, request: Request<InstanceId>) -> Result<Response<InstanceId>, Status> {
@@ -145,7 +164,7 @@ impl Endpoint<Clock> for FloorEndpoint {
     type Service = CallFastPath<Floor>;
 
     fn service(&self, clock: &Clock, _: &Connection) -> CallFastPath<Floor> {
-        let (floor, routes) = services(clock.clone());
+        let (floor, routes) = services(clock.clone(), Answered::default());
         CallFastPath::new(floor, LIMITS.messages, routes)
     }
 }
@@ -178,6 +197,7 @@ fn spawn_hyper() -> Queue {
             let mut server = http2::Builder::new(TokioExecutor::new());
             server
                 .timer(TokioTimer::new())
+                .auto_date_header(false)
                 .initial_connection_window_size(16 << 20)
                 .initial_stream_window_size(1 << 20)
                 .max_concurrent_streams(LIMITS.max_streams)
@@ -185,8 +205,10 @@ fn spawn_hyper() -> Queue {
                 .keep_alive_timeout(Duration::from_secs(5));
             while let Some(connection) = connections.recv().await {
                 let connection = TokioIo::new(TcpStream::from_std(connection).unwrap());
-                let clock = clock.clone();
-                let service = service_fn(move |request| answer_raw(request, clock.clone()));
+                let (clock, answered) = (clock.clone(), Answered::default());
+                let service = service_fn(move |request| {
+                    answer_raw(request, clock.clone(), Arc::clone(&answered))
+                });
                 tokio::spawn(server.serve_connection(connection, service));
             }
         });
@@ -199,11 +221,11 @@ fn spawn_hyper() -> Queue {
 async fn answer_raw(
     request: http::Request<Incoming>,
     clock: Clock,
+    answered: Answered,
 ) -> Result<http::Response<impl http_body::Body<Data = Bytes, Error = Infallible>>, hyper::Error> {
     request.into_body().collect().await?;
-    let mut trailers = call_trailers(&clock).into_headers();
+    let mut trailers = call_trailers(&clock, &answered);
     trailers.insert("instanceid", HeaderValue::from_static("0123456789ab"));
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let message = Bytes::from_static(b"\0\0\0\0\x0a0123456789");
     let frames = [Frame::data(message), Frame::trailers(trailers)];
     let frames = tokio_stream::iter(frames.map(Ok::<_, Infallible>));
@@ -217,7 +239,8 @@ fn spawn_tonic(identity: Option<Identity>) -> Queue {
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
-            let (_, routes) = services(precise::start());
+            // tonic has one service for all connections: none has its trailers in the table.
+            let (_, routes) = services(precise::start(), Arc::new(true.into()));
             let connections = UnboundedReceiverStream::new(connections);
             let connections = connections.map(TcpStream::from_std);
             let keepalive = Some(Duration::from_secs(5));
@@ -243,8 +266,8 @@ fn spawn_tonic(identity: Option<Identity>) -> Queue {
     queue
 }
 
-fn services(clock: Clock) -> (Arc<Floor>, Routes) {
-    let floor = Arc::new(Floor(clock));
+fn services(clock: Clock, answered: Answered) -> (Arc<Floor>, Routes) {
+    let floor = Arc::new(Floor { clock, answered });
     let mut routes = RoutesBuilder::default();
     routes.add_service(ControllerServer::from_arc(Arc::clone(&floor)));
     (floor, routes.routes())

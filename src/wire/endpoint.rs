@@ -56,6 +56,7 @@ impl Endpoint<ThreadContext> for WorkerEndpoint {
     type Service = CallFastPath<Controller>;
 
     fn service(&self, thread: &ThreadContext, _connection: &Connection) -> Self::Service {
-        self.services.get_or_insert_with(|| self.service_on(thread))
+        let of_thread = self.services.get_or_insert_with(|| self.service_on(thread));
+        of_thread.with_handler(Controller::of_new_connection)
     }
 }

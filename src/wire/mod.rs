@@ -6,6 +6,7 @@ mod endpoint;
 mod etcd;
 mod events;
 pub mod instance;
+mod message;
 pub mod server;
 mod standard;
 mod status;

@@ -169,12 +169,14 @@ impl Executor {
                 InFlightCall::new(worker, clock, instance, arrived, function.number_call());
 
             if let Some(behaviour) = function.conduct.behaviour() {
+                request = unshared(request);
                 running.behave(behaviour, fault);
                 if running.has_to_queue(method == Method::Call)? {
                     Box::pin(running.queue()).await?;
                 }
             }
             if running.instance.ready_at > arrived {
+                request = unshared(request);
                 clock.sleep_until(running.instance.ready_at).await;
                 running.check_started()?;
             }
@@ -202,6 +204,7 @@ impl Executor {
                 let end = began + planned.runtime;
                 let mut ended = clock.now();
                 if ended < end {
+                    request = unshared(request);
                     clock.sleep_until(end).await;
                     ended = clock.now();
                 }
@@ -218,5 +221,28 @@ impl Executor {
             running.answered(ended);
             Ok(Outcome { instance, data, prediction: planned, arrived, ended, cold_start, failure })
         }
+    }
+}
+
+/// A message for a call that waits. A small one is a piece of what was read from its connection at once, all of
+/// which would stay with the call.
+fn unshared(message: Bytes) -> Bytes {
+    const SMALL: usize = 4 << 10;
+    if message.len() > SMALL { message } else { Bytes::copy_from_slice(&message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_waits_keeps_nothing_of_what_else_was_read_from_its_connection() {
+        let read = Bytes::from(vec![7; 16 << 10]);
+        let message = unshared(read.slice(5..15));
+        assert_eq!(message, [7; 10][..]);
+        assert!(read.is_unique());
+        // A large one is most of what was read, and counted for its client.
+        let message = unshared(read.slice(5..5005));
+        assert!(!read.is_unique() && message.len() == 5000);
     }
 }

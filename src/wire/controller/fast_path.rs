@@ -1,31 +1,22 @@
-//! The short path of `Call`: its requests go straight to their handler, and the response's metadata
-//! are sent after the message, as trailers, where a leaf reads them.
+//! The short path of `Call`: its requests go straight to their handler, and what the platform reads of a call
+//! is sent after the message, as trailers.
 //!
 //! tonic's router would find the handler too, but it matches a path, boxes two bodies and clones a
-//! service for each call, and tonic sends a unary response's metadata before the message. All other
-//! methods use the router.
+//! service for each call, tonic sends a unary response's metadata before the message, and its codec keeps
+//! two kilobytes for a call while that runs. All other methods use the router.
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response};
-use http_body::Frame;
-use http_body_util::BodyExt;
-use hyperfake_proto::{
-    SmallMessages,
-    controller::common::{CallRequest, CallResponse},
-};
-use parking_lot::Mutex;
-use tonic::{
-    Status,
-    body::Body,
-    metadata::MetadataMap,
-    server::{Grpc, UnaryService},
-    service::Routes,
-};
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use hyperfake_proto::controller::common::{CallRequest, CallResponse};
+use prost::Message;
+use tonic::{Status, service::Routes};
 
 use crate::wire::{
-    status::{drops_connection, with_common_codes},
-    transport::{MessageLimits, RequestBody, ResponseFuture, Service},
+    message,
+    status::drops_connection,
+    transport::{Account, MessageLimits, RequestBody, ResponseFuture, Service},
 };
 
 /// Answers `Call`.
@@ -43,8 +34,8 @@ pub trait CallHandler: Send + Sync + 'static {
     ) -> impl Future<Output = CallResult> + Send;
 }
 
-/// A response whose metadata are its trailers, or the reason that there is none.
-pub type CallResult = Result<tonic::Response<CallResponse>, Status>;
+/// A response and its trailers, with its status, or the reason that there is none.
+pub type CallResult = Result<(CallResponse, HeaderMap), Status>;
 
 /// The service `controller.Controller`, and what else is served beside it.
 #[derive(Debug)]
@@ -61,6 +52,11 @@ impl<H> CallFastPath<H> {
     pub fn new(handler: Arc<H>, messages: MessageLimits, others: Routes) -> Self {
         Self { handler, messages, others }
     }
+
+    /// The same, with another handler that is made from this one's.
+    pub(crate) fn with_handler(self, make: impl FnOnce(&H) -> H) -> Self {
+        Self { handler: Arc::new(make(&self.handler)), ..self }
+    }
 }
 
 impl<H> Clone for CallFastPath<H> {
@@ -75,74 +71,40 @@ impl<H: CallHandler> Service for CallFastPath<H> {
         if request.uri().path() != CALL_PATH {
             return self.others.respond(request);
         }
-        let messages = self.messages;
-        let mut grpc =
-            Grpc::new(SmallMessages::default()).max_decoding_message_size(messages.max_bytes);
-        for encoding in messages.response_encodings() {
-            grpc = grpc.send_compressed(encoding);
-        }
         let handler = Arc::clone(&self.handler);
-        let account = request.body().account().clone();
+        let (request, body) = request.into_parts();
+        let (headers, account) = (request.headers, body.account().clone());
+        let encoding = self.messages.response_encoding(&headers);
+        let mut message = message::First::new(body, self.messages.max_bytes);
         Box::pin(async move {
-            // Taken from the response before tonic sees it: tonic would send them too early.
-            let trailers = Mutex::new(None);
-            let response = {
-                let (handler, trailers) = (&*handler, &trailers);
-                let account = &account;
-                let unary = Unary(|request: tonic::Request<CallRequest>| {
-                    // A call may run for minutes, and does not need its headers any more.
-                    let (metadata, _, mut request) = request.into_parts();
-                    let fault = handler.fault_asked(&request, metadata.as_ref());
-                    async move {
-                        request.data = account.keep(request.data)?;
-                        let answered = handler.call(request, fault).await;
-                        if answered.as_ref().is_err_and(drops_connection) {
-                            account.cut();
-                        }
-                        answered.map(|response| {
-                            let (metadata, message, extensions) = response.into_parts();
-                            *trailers.lock() = Some(metadata.into_headers());
-                            tonic::Response::from_parts(MetadataMap::new(), message, extensions)
-                        })
-                    }
-                });
-                grpc.unary(unary, request).await
+            let request = (&mut message).await;
+            // Its body is not counted any more when its message is.
+            drop(message);
+            let request = request.and_then(|message| read(message, &account));
+            let request = request.map(|request| (handler.fault_asked(&request, &headers), request));
+            // A call may run for minutes, and does not need its headers any more.
+            drop(headers);
+            let answer = match request {
+                Ok((fault, request)) => handler.call(request, fault).await,
+                Err(refusal) => Err(refusal),
             };
-            Ok(match trailers.into_inner() {
-                Some(trailers) => headers_to_trailers(response, trailers),
-                None => with_common_codes(response),
-            })
+            let response = answer
+                .and_then(|(response, trailers)| message::encoded(&response, encoding, trailers));
+            Ok(response.unwrap_or_else(|status| {
+                if drops_connection(&status) {
+                    account.cut();
+                }
+                status.into_http()
+            }))
         })
     }
 }
 
-/// A handler in the form that tonic's codec asks for.
-struct Unary<F>(F);
-
-impl<F, R> UnaryService<CallRequest> for Unary<F>
-where
-    F: FnMut(tonic::Request<CallRequest>) -> R,
-    R: Future<Output = CallResult>,
-{
-    type Response = CallResponse;
-    type Future = R;
-
-    fn call(&mut self, request: tonic::Request<CallRequest>) -> R {
-        (self.0)(request)
-    }
-}
-
-/// Sends these headers after the body, before tonic's own trailers.
-fn headers_to_trailers(response: Response<Body>, headers: HeaderMap) -> Response<Body> {
-    let mut headers = Some(headers);
-    response.map(|body| {
-        Body::new(body.map_frame(move |frame| match frame.into_trailers() {
-            Ok(last) => {
-                let mut trailers = headers.take().unwrap_or_default();
-                trailers.extend(last);
-                Frame::trailers(trailers)
-            }
-            Err(data) => data,
-        }))
-    })
+/// The request in a message. What the call keeps of it is counted.
+fn read(message: Option<Bytes>, account: &Account) -> Result<CallRequest, Status> {
+    let message = message.ok_or_else(|| Status::internal("a request without a message"))?;
+    let request = CallRequest::decode(message);
+    let mut request = request.map_err(|error| Status::internal(error.to_string()))?;
+    request.data = account.keep(request.data)?;
+    Ok(request)
 }

@@ -11,7 +11,7 @@ use hyperfake_proto::controller::{
     controller_server,
 };
 use tokio_stream::Stream;
-use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 
 use super::{
     convert,
@@ -23,19 +23,25 @@ use crate::{
     worker::{Call, Executor, StartAnswers},
 };
 
-/// The service `controller.Controller` on one call thread.
-#[derive(Debug, Clone)]
+/// The service `controller.Controller` for the calls of one connection.
+#[derive(Debug)]
 pub struct Controller {
     executor: Arc<Executor>,
-    trailers: Arc<trailers::Template>,
+    trailers: trailers::Template,
 }
 
 impl Controller {
     /// Runs calls with this executor, on its thread.
     #[must_use]
     pub fn new(executor: Executor) -> Self {
-        let trailers = trailers::Template::new([]);
-        Self { executor: Arc::new(executor), trailers: Arc::new(trailers) }
+        let ok = (Status::GRPC_STATUS, HeaderValue::from_static("0"));
+        Self { executor: Arc::new(executor), trailers: trailers::Template::new([ok]) }
+    }
+
+    /// The same for another connection of the thread.
+    pub(crate) fn of_new_connection(&self) -> Self {
+        let executor = Arc::clone(&self.executor);
+        Self { executor, trailers: self.trailers.of_new_connection() }
     }
 }
 
@@ -48,25 +54,32 @@ impl CallHandler for Controller {
         self.executor.fault_asked(function, header)
     }
 
-    async fn call(&self, request: CallRequest, fault: Option<Box<str>>) -> CallResult {
-        let instance = request.instance_id.map(|instance| instance.id).unwrap_or_default();
+    // An async function would hold its arguments twice, for each call in flight.
+    fn call(
+        &self,
+        request: CallRequest,
+        fault: Option<Box<str>>,
+    ) -> impl Future<Output = CallResult> + Send {
+        let CallRequest { request_id, function_id, instance_id, data } = request;
+        let instance = instance_id.map(|instance| instance.id).unwrap_or_default();
         let asked = instance.parse().ok();
-        let function = match request.function_id {
+        let function = match function_id {
             Some(function) if !function.id.is_empty() => function.id,
             // A leaf sends the function's id in both fields.
             _ => instance,
         };
-        let call = Call { function: &function, instance: asked, data: request.data, fault };
-        let outcome = self.executor.call(call).await.map_err(|error| status(&error))?;
-        let trailers = self.trailers.of(&outcome, self.executor.clock());
-        let trailers = MetadataMap::from_headers(trailers);
-        let response = CallResponse {
-            request_id: request.request_id,
-            data: outcome.data,
-            error: outcome.failure.map(|text| common::Error { message: text.to_string() }),
-            instance_id: Some(convert::instance_id(outcome.instance)),
-        };
-        Ok(Response::from_parts(trailers, response, Extensions::default()))
+        async move {
+            let call = Call { function: &function, instance: asked, data, fault };
+            let outcome = self.executor.call(call).await.map_err(|error| status(&error))?;
+            let trailers = self.trailers.of(&outcome, self.executor.clock());
+            let response = CallResponse {
+                request_id,
+                data: outcome.data,
+                error: outcome.failure.map(|text| common::Error { message: text.to_string() }),
+                instance_id: Some(convert::instance_id(outcome.instance)),
+            };
+            Ok((response, trailers))
+        }
     }
 }
 
@@ -90,8 +103,9 @@ impl controller_server::Controller for Controller {
 
     /// Not reached in production: [`fast_path`](super::fast_path) answers `Call` before the router
     /// that leads here. The generated trait requires it.
-    async fn call(&self, request: Request<CallRequest>) -> CallResult {
-        CallHandler::call(self, request.into_inner(), None).await
+    async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
+        let (response, _) = CallHandler::call(self, request.into_inner(), None).await?;
+        Ok(Response::new(response))
     }
 
     async fn stop(

@@ -2,7 +2,6 @@
 
 mod addresses;
 mod listen;
-mod message;
 mod service;
 
 pub(crate) use self::service::InstanceEndpoint;

@@ -7,12 +7,13 @@ use http::{
 use tokio::{sync::Notify, task::JoinSet};
 use tonic::{Status, body::Body, service::Routes};
 
-use super::{addresses::InstanceAddresses, listen::OnStop, message};
+use super::{addresses::InstanceAddresses, listen::OnStop};
 use crate::{
     clock::Clock,
     wire::{
         ThreadContext,
         controller::trailers,
+        message,
         standard::reflection,
         status::{drops_connection, message_too_large, status},
         transport::{
@@ -155,7 +156,8 @@ fn respond_with<B: RequestBody>(serving: &Arc<Serving>, request: Request<B>) -> 
         };
         // Its body is not counted any more when its message is.
         drop(message);
-        let answer = match request.and_then(|request| account.keep(request)) {
+        // A request that ends without a message has an empty one.
+        let answer = match request.and_then(|message| account.keep(message.unwrap_or_default())) {
             Err(refusal) => Err(refusal),
             Ok(request) => {
                 let Serving { executor, instance, .. } = &*serving;

@@ -1,17 +1,21 @@
-//! Compressed requests: their messages are decompressed before a service sees them.
+//! Compressed messages: those of requests are decompressed before a service sees them.
 //!
 //! tonic can decompress too, but then a large message in few bytes would count as those few bytes
 //! until the request has arrived completely (see [`super::inflight`]).
 
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
-use flate2::{Decompress, FlushDecompress, Status as Inflated, bufread::MultiGzDecoder};
-use http::{HeaderMap, HeaderName};
+use flate2::{
+    Compression, Decompress, FlushDecompress, Status as Inflated,
+    bufread::MultiGzDecoder,
+    write::{GzEncoder, ZlibEncoder},
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use tonic::{Status, metadata::MetadataValue};
 
@@ -19,15 +23,18 @@ use super::{account::Account, endpoint::RequestBody, inflight::MeteredBody};
 use crate::wire::status::message_too_large;
 
 /// The header that names the encoding of a request's or a response's messages.
-pub(super) static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+pub(in crate::wire) static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+/// The header with the encodings that a client accepts for answers.
+pub(super) static GRPC_ACCEPT_ENCODING: HeaderName =
+    HeaderName::from_static("grpc-accept-encoding");
 /// The encodings that are accepted, for the refusal of another one.
 const ACCEPTED: &str = "identity,deflate,gzip";
 /// A byte that says whether the message is compressed, and four with its length.
-pub(super) const PREFIX_BYTES: usize = 5;
+pub(in crate::wire) const PREFIX_BYTES: usize = 5;
 
 /// How messages are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(in crate::wire) enum Encoding {
     Gzip,
     /// The zlib format (RFC 1950), which HTTP and gRPC call deflate.
     Deflate,
@@ -54,6 +61,44 @@ impl Encoding {
                 Err(status)
             }
         }
+    }
+
+    /// The first encoding that a client with these headers accepts for answers, if there is one.
+    pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
+        let accepted = headers.get(&GRPC_ACCEPT_ENCODING)?.to_str().ok()?;
+        accepted.split(',').find_map(|name| match name.trim() {
+            "gzip" => Some(Self::Gzip),
+            "deflate" => Some(Self::Deflate),
+            _ => None,
+        })
+    }
+
+    /// Its name in a header.
+    pub(in crate::wire) fn name(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+        })
+    }
+
+    /// Compresses a message, and returns it with its prefix.
+    pub(in crate::wire) fn compress(self, message: &[u8]) -> io::Result<Bytes> {
+        let (framed, level) = (vec![1; PREFIX_BYTES], Compression::default());
+        let mut framed = match self {
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(framed, level);
+                encoder.write_all(message)?;
+                encoder.finish()?
+            }
+            Self::Deflate => {
+                let mut encoder = ZlibEncoder::new(framed, level);
+                encoder.write_all(message)?;
+                encoder.finish()?
+            }
+        };
+        let length = framed.len() - PREFIX_BYTES;
+        framed[1..PREFIX_BYTES].copy_from_slice(&(length as u32).to_be_bytes());
+        Ok(framed.into())
     }
 
     /// Decompresses a message, and returns it with a new prefix. `None` when it is longer than
@@ -189,29 +234,14 @@ pub(super) fn prefix(message: &[u8]) -> Option<(bool, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use flate2::{
-        Compression,
-        write::{GzEncoder, ZlibEncoder},
-    };
     use proptest::prelude::*;
 
     use super::*;
 
     fn compress(encoding: Encoding, data: &[u8]) -> Vec<u8> {
-        match encoding {
-            Encoding::Gzip => {
-                let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-                encoder.write_all(data).unwrap();
-                encoder.finish().unwrap()
-            }
-            Encoding::Deflate => {
-                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-                encoder.write_all(data).unwrap();
-                encoder.finish().unwrap()
-            }
-        }
+        let framed = encoding.compress(data).unwrap();
+        assert_eq!(prefix(&framed), Some((true, framed.len() - PREFIX_BYTES)));
+        framed[PREFIX_BYTES..].to_vec()
     }
 
     const ENCODINGS: [Encoding; 2] = [Encoding::Gzip, Encoding::Deflate];
@@ -233,6 +263,22 @@ mod tests {
                 let _ = encoding.decompress(&data, 1000);
             }
         }
+    }
+
+    #[test]
+    fn an_answer_has_the_first_encoding_that_is_known_and_accepted() {
+        let accepted = |text: &str| {
+            Encoding::accepted(&HeaderMap::from_iter([(
+                GRPC_ACCEPT_ENCODING.clone(),
+                text.parse().unwrap(),
+            )]))
+        };
+        assert_eq!(accepted("identity,deflate, gzip"), Some(Encoding::Deflate));
+        assert_eq!(accepted("zstd , gzip,deflate"), Some(Encoding::Gzip));
+        for text in ["", "identity", "gzipped", "GZIP"] {
+            assert_eq!(accepted(text), None, "{text}");
+        }
+        assert_eq!(Encoding::accepted(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -1,4 +1,7 @@
+use http::HeaderMap;
 use tonic::codec::CompressionEncoding;
+
+use super::compression::Encoding;
 
 /// The limits of a server and of each of its endpoints.
 #[derive(Debug, Clone)]
@@ -32,5 +35,10 @@ impl MessageLimits {
     pub(crate) fn response_encodings(self) -> impl Iterator<Item = CompressionEncoding> {
         let encodings = [CompressionEncoding::Gzip, CompressionEncoding::Deflate];
         encodings.into_iter().filter(move |_| self.compress_responses)
+    }
+
+    /// That of the response to a request with these headers, if it is compressed.
+    pub(in crate::wire) fn response_encoding(self, request: &HeaderMap) -> Option<Encoding> {
+        self.compress_responses.then(|| Encoding::accepted(request)).flatten()
     }
 }

@@ -28,6 +28,7 @@ mod request;
 pub mod sockets;
 mod threads;
 
+pub(super) use self::compression::{Encoding, GRPC_ENCODING, PREFIX_BYTES};
 pub use self::{
     acceptor::{Acceptor, Handle},
     account::Account,

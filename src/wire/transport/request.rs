@@ -3,7 +3,7 @@
 use std::future::ready;
 
 use http::{
-    HeaderMap, HeaderName, Request,
+    HeaderMap, Request,
     header::{CONTENT_TYPE, TE, USER_AGENT},
 };
 use hyper::body::Incoming;
@@ -12,7 +12,7 @@ use tonic::Status;
 use super::{
     account::{Account, REQUEST_BYTES},
     answer::{Answer, MeteredResponse},
-    compression::{Decompressed, Encoding, GRPC_ENCODING},
+    compression::{Decompressed, Encoding, GRPC_ACCEPT_ENCODING, GRPC_ENCODING},
     deadline::{self, GRPC_TIMEOUT},
     endpoint::{ResponseFuture, Service},
     inflight::MeteredBody,
@@ -35,8 +35,6 @@ pub(super) struct LimitedService<S> {
     pub(super) account: Account,
     pub(super) service: S,
 }
-
-static GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// A request with more headers than this loses those that nothing here reads. Their size is limited,
 /// but in memory each takes as much as a hundred bytes on the wire.

@@ -199,6 +199,9 @@ impl ThreadServer {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
+            // gRPC does not use it, the platform's own worker does not send it, and with a new one each
+            // second HPACK's table would lose the trailers.
+            .auto_date_header(false)
             // With a small window, h2 takes many small concurrent calls on one connection for an
             // attack.
             .initial_connection_window_size(16 << 20)
