@@ -81,12 +81,18 @@ impl RoundRobin {
     pub(super) fn enter<'a>(&self, clock: &'a Clock) -> Option<InstancePermit<'a>> {
         let instances = self.instances.read();
         let (ready, starting) = instances.list.split_at(instances.ready);
-        for list in [ready, starting] {
-            for _ in 0..list.len() {
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                if let Some(permit) = list[turn % list.len()].enter(clock) {
-                    return Some(permit);
-                }
+        self.enter_one_of(ready, clock).or_else(|| self.enter_one_of(starting, clock))
+    }
+
+    fn enter_one_of<'a>(
+        &self,
+        list: &[Arc<Instance>],
+        clock: &'a Clock,
+    ) -> Option<InstancePermit<'a>> {
+        for _ in list {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            if let Some(permit) = list[turn % list.len()].enter(clock) {
+                return Some(permit);
             }
         }
         None

@@ -32,6 +32,7 @@ impl Features {
 
     /// The five numbers in the order of [`Feature::ALL`], which is a model's column order.
     #[must_use]
+    #[inline]
     pub fn to_array(&self) -> [f64; 5] {
         [
             self.request_bytes,
@@ -44,6 +45,7 @@ impl Features {
 
     /// The opposite of [`Features::to_array`].
     #[must_use]
+    #[inline]
     pub fn from_array(values: [f64; 5]) -> Self {
         let [request_bytes, function_instances, active_calls, worker_cpu_cores, worker_ram_bytes] =
             values;

@@ -98,10 +98,11 @@ fn bound(value: f64, max: f64) -> (f64, Option<Correction>) {
     }
 }
 
-/// The nearest whole number of one that is not negative; of two, the larger.
+/// The nearest whole number of one from 0 to below 2^63; of two, the larger. Signed numbers are converted in
+/// one instruction on every CPU.
 fn rounded(value: f64) -> u64 {
-    let whole = value as u64;
-    whole + u64::from(value - whole as f64 >= 0.5)
+    let whole = value as i64;
+    whole.unsigned_abs() + u64::from(value - whole as f64 >= 0.5)
 }
 
 #[cfg(test)]
@@ -141,7 +142,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_are_rounded_as_the_standard_library_does(value in 0.0..1e18_f64) {
+        fn numbers_are_rounded_as_the_standard_library_does(value in 0.0..9.2e18_f64) {
             prop_assert_eq!(rounded(value), value.round() as u64);
         }
 

@@ -39,6 +39,7 @@ impl Range {
 
     /// Whether a value lies within; NaN does not.
     #[must_use]
+    #[inline]
     pub fn contains(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }

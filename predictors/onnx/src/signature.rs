@@ -197,11 +197,14 @@ impl Signature {
 
     /// The answer whose numbers are in the model's order, for a model without levels.
     #[must_use]
-    pub fn prediction(&self, numbers: [f64; 3]) -> RawPrediction {
+    #[inline]
+    pub fn prediction(&self, [a, b, c]: [f64; 3]) -> RawPrediction {
+        // One by one: each call of a network comes here.
+        let [first, second, third] = self.targets.0;
         let mut values = [0.0; 3];
-        for (output, number) in self.targets.0.iter().zip(numbers) {
-            values[*output as usize] = number;
-        }
+        values[first as usize] = a;
+        values[second as usize] = b;
+        values[third as usize] = c;
         RawPrediction::from_array(values)
     }
 }
