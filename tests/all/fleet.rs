@@ -116,14 +116,15 @@ async fn workers_of_a_fleet_report_health_and_shut_down_together() {
 
 /// A line of options for a fleet of three, and its addresses.
 async fn fleet_of_three() -> (String, Vec<SocketAddr>) {
-    // The system assigns other ports for a while after these were freed.
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // An address at which no other test is given a port, and the system assigns other ports for a while
+    // after these were freed.
+    let free = TcpListener::bind("127.8.7.6:0").await.unwrap();
     let first = free.local_addr().unwrap().port().min(u16::MAX - 2);
-    let addresses = (first..=first + 2).map(|port| ([127, 0, 0, 1], port).into()).collect();
+    let addresses = (first..=first + 2).map(|port| ([127, 8, 7, 6], port).into()).collect();
     let models = repository("models");
     let line = format!(
         "--database-type embedded --database-address http://127.0.0.1:0 --models-dir {} \
-         --address 127.0.0.1:{first} --fleet 3",
+         --address 127.8.7.6:{first} --fleet 3",
         models.display()
     );
     (line, addresses)

@@ -26,6 +26,7 @@ mod health;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod instances;
+mod interrupted;
 mod leaf;
 mod leaf_of_today;
 mod lifecycle;
@@ -52,3 +53,4 @@ mod through;
 mod tls;
 mod today;
 mod top;
+mod valgrind;

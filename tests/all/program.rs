@@ -1,7 +1,9 @@
 //! The program in a process of its own.
 
 use std::{
+    env,
     io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -9,14 +11,33 @@ use hyperfake_proto::controller::{MetricsRequest, controller_client::ControllerC
 
 use crate::support::repository;
 
+pub(crate) const HYPERFAKE: &str = env!("CARGO_BIN_EXE_hyperfake");
+
 pub(crate) fn hyperfake() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hyperfake"));
-    // Without the options in the environment of the test run.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HYPERFAKE_")) {
+    command(HYPERFAKE)
+}
+
+/// A program, without the options in the environment of the test run.
+pub(crate) fn command(program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new(program.as_ref());
+    for (name, _) in env::vars().filter(|(name, _)| name.starts_with("HYPERFAKE_")) {
         command.env_remove(name);
     }
     command.current_dir(repository(""));
     command
+}
+
+/// A program of others: in this folder, if there is one, or in the path. A missing one is an error only
+/// when everything has to be tested.
+pub(crate) fn found(name: &str, folder: Option<PathBuf>) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = folder.into_iter().chain(env::split_paths(&path));
+    let found = folders.map(|folder| folder.join(name)).find(|program| program.is_file());
+    if found.is_none() {
+        assert!(env::var_os("HYPERFAKE_TEST_ALL").is_none(), "there is no {name}");
+        println!("skipped: there is no {name}");
+    }
+    found
 }
 
 /// A server in a process of its own, killed when dropped.

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::{
     metrics::page,
+    program::found,
     support::{LOOKS, TestWorker, constant, pause, repository},
 };
 
@@ -220,16 +221,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// A program of Prometheus, in the folder that `HYPERFAKE_TEST_PROMETHEUS` names or in the path. A
-/// missing one is an error only when everything has to be tested.
+/// A program of Prometheus, in the folder that `HYPERFAKE_TEST_PROMETHEUS` names or in the path.
 fn program(name: &str) -> Option<PathBuf> {
-    let folder = env::var_os("HYPERFAKE_TEST_PROMETHEUS").map(PathBuf::from);
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = folder.into_iter().chain(env::split_paths(&path)).map(|folder| folder.join(name));
-    let found = found.into_iter().find(|program| program.is_file());
-    if found.is_none() {
-        assert!(env::var_os("HYPERFAKE_TEST_ALL").is_none(), "there is no {name}");
-        println!("skipped: there is no {name}");
-    }
-    found
+    found(name, env::var_os("HYPERFAKE_TEST_PROMETHEUS").map(PathBuf::from))
 }

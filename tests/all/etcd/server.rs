@@ -10,7 +10,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{TestWorker, constant};
+use crate::{
+    program::found,
+    support::{TestWorker, constant},
+};
 
 /// One that serves until it is dropped.
 pub(super) enum Etcd {
@@ -80,17 +83,8 @@ impl Drop for Etcd {
     }
 }
 
-/// A program of etcd's: beside the one that `HYPERFAKE_TEST_ETCD` names, or in the path. A missing one
-/// is an error only when everything has to be tested.
+/// A program of etcd's: beside the one that `HYPERFAKE_TEST_ETCD` names, or in the path.
 pub(super) fn program(name: &str) -> Option<PathBuf> {
-    let named =
-        env::var_os("HYPERFAKE_TEST_ETCD").map(|etcd| PathBuf::from(etcd).with_file_name(name));
-    let path = env::var_os("PATH").unwrap_or_default();
-    let in_path = env::split_paths(&path).map(|folder| folder.join(name));
-    let found = named.into_iter().chain(in_path).find(|program| program.is_file());
-    if found.is_none() {
-        assert!(env::var_os("HYPERFAKE_TEST_ALL").is_none(), "there is no {name}");
-        println!("skipped: there is no {name}");
-    }
-    found
+    let etcd = env::var_os("HYPERFAKE_TEST_ETCD").map(PathBuf::from);
+    found(name, etcd.and_then(|etcd| Some(etcd.parent()?.to_owned())))
 }
