@@ -7,7 +7,7 @@ mod scenarios;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, Result};
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, task::JoinHandle};
 use url::{Host, Url};
 
 pub use self::models::open_models;
@@ -42,6 +42,8 @@ pub struct App {
     /// Where functions are registered over HTTP, and where they are in etcd.
     registry: Option<(Url, Place)>,
     etcd: Option<(Place, String)>,
+    /// Whether one of them is here for other machines, in plain text.
+    store_is_exposed: bool,
     /// Where instances have addresses of their own.
     instances: Arc<InstanceAddresses>,
     /// The page, if it is served.
@@ -81,6 +83,11 @@ impl App {
         let seed = Seed::new(config.seed.unwrap_or_else(|| fastrand::u64(..)));
         let opened = open_stores(&config.places, tls.as_ref(), seed).await?;
         let Opened { store, registry, etcd, serve } = opened;
+        let is_exposed = registry.as_ref().is_some_and(|(url, place)| {
+            place.is_here && url.scheme() == "http" && !is_loopback(url)
+        });
+        let mut listeners = serve.iter().flat_map(|(_, listeners)| listeners);
+        let store_is_exposed = is_exposed || listeners.any(is_reached_by_others);
         let functions = store.deletions();
         let state = config.state_file.as_deref().map(StateFile::open).transpose()?;
         let (mut workers, mut addresses, mut serving) = (Vec::new(), Vec::new(), Vec::new());
@@ -150,6 +157,7 @@ impl App {
             addresses,
             registry,
             etcd,
+            store_is_exposed,
             instances: own,
             page,
             tls,
@@ -223,9 +231,7 @@ impl App {
             registry: self.registry.as_ref().map(|(_, place)| place),
             etcd: self.etcd.as_ref().map(|(place, prefix)| (place, &**prefix)),
             instances: self.instances.summary(),
-            store_is_exposed: self.registry.as_ref().is_some_and(|(url, place)| {
-                place.is_here && url.scheme() == "http" && !is_loopback(url)
-            }),
+            store_is_exposed: self.store_is_exposed,
             page: self.page.as_ref().map(|page| (page.address, page.wanted)),
             is_metrics_alone: self
                 .page
@@ -268,6 +274,10 @@ impl App {
 }
 
 /// Whether only this machine can reach an address.
+fn is_reached_by_others(listener: &TcpListener) -> bool {
+    listener.local_addr().is_ok_and(|address| !address.ip().to_canonical().is_loopback())
+}
+
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

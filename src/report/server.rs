@@ -21,7 +21,7 @@ pub(crate) struct ServerSummary<'a> {
     pub(crate) time_scale: Option<String>,
     /// The registry of functions that speaks HTTP.
     pub(crate) registry: Option<&'a Place>,
-    /// Whether it is here for other machines, in plain text.
+    /// Whether a store of functions is here for other machines, in plain text.
     pub(crate) store_is_exposed: bool,
     /// etcd, and below which prefix functions are there.
     pub(crate) etcd: Option<(&'a Place, &'a str)>,
@@ -96,7 +96,7 @@ impl ServerSummary<'_> {
                     text += &format!(", for clients with a certificate of {}", ca.display());
                 }
                 if self.store_is_exposed {
-                    text += "; the function registry in plain text, as its address says";
+                    text += "; others reach functions in plain text: see --database-address and --etcd-listen";
                 }
                 Some(text)
             }

@@ -110,10 +110,13 @@ impl Server {
         Ok(Self { members, _instances: instances, clock, acceptor, etcd: None })
     }
 
-    /// Serves a store as an etcd as well.
+    /// Serves a store as an etcd as well. In plain text: the platform's leaf and its command line, which ask it,
+    /// speak nothing else.
     pub fn serve_etcd(&mut self, store: Store, at: Vec<TcpListener>, messages: MessageLimits) {
-        let serve =
-            |listener| self.acceptor.add(listener, EtcdEndpoint::new(store.clone(), messages));
+        let serve = |listener| {
+            let endpoint = EtcdEndpoint::new(store.clone(), messages);
+            self.acceptor.add_in_plain_text(listener, endpoint)
+        };
         let handles = at.into_iter().map(serve).collect();
         self.etcd = Some((store, handles));
     }

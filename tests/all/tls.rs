@@ -16,7 +16,7 @@ use hyperfake_proto::controller::{
 use hyperfake_worker::{
     app::App,
     args::{Cli, Command},
-    commands::{Output, call, health, load},
+    commands::{Output, call, function, health, load},
     tls::{ClientFiles, ClientTls, Protocol},
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -196,6 +196,24 @@ async fn calls_are_served_over_tls_and_to_nobody_in_plain_text() {
     let mut plain = crate::support::connect(&app).await;
     plain.metrics(MetricsRequest::default()).await.unwrap_err();
     files.tonic(&app, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_etcd_is_served_in_plain_text_which_is_all_that_its_clients_speak() {
+    let files = Files::new();
+    let app = files.serve(&format!("{MUTUAL} --etcd-listen 127.0.0.1:0")).await.unwrap();
+    let etcd = app.etcd_address().unwrap();
+    for line in ["create image", "list"] {
+        let line = format!("hyperfake function {line} --etcd-endpoint {etcd}");
+        let command = Cli::read(line.split_whitespace().map(OsString::from)).unwrap().command;
+        let Command::Function(args) = command else { panic!("{command:?}") };
+        let output = function::run(args).await.unwrap();
+        assert!(output.succeeded && !output.text.is_empty(), "{output:?}");
+    }
+    let in_plain_text = "others reach functions in plain text";
+    assert!(!app.summary().contains(in_plain_text));
+    let app = files.serve(&format!("{SERVER} --etcd-listen 0.0.0.0:0")).await.unwrap();
+    assert!(app.summary().contains(in_plain_text), "{}", app.summary());
 }
 
 #[tokio::test]

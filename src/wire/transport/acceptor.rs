@@ -77,6 +77,9 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 /// side, the log.
 const OTHER_DESCRIPTORS: usize = 64;
 
+/// An endpoint, and what removes it.
+type Active<T> = (Arc<dyn Serve<T>>, CancellationToken);
+
 impl<T: 'static> Acceptor<T> {
     /// Starts the call threads; `context` makes, on each of them, what it has for its endpoints.
     /// Returns when all threads run.
@@ -113,7 +116,15 @@ impl<T: 'static> Acceptor<T> {
 
     /// Serves an endpoint from now on.
     pub fn add(&self, listener: TcpListener, endpoint: impl Endpoint<T>) -> Handle {
-        let (endpoint, stop) = self.activate(endpoint);
+        self.accept(listener, self.activate(endpoint, self.tls.clone()))
+    }
+
+    /// Serves an endpoint from now on, in plain text in any case.
+    pub fn add_in_plain_text(&self, listener: TcpListener, endpoint: impl Endpoint<T>) -> Handle {
+        self.accept(listener, self.activate(endpoint, None))
+    }
+
+    fn accept(&self, listener: TcpListener, (endpoint, stop): Active<T>) -> Handle {
         let shared = Arc::clone(&self.shared);
         let accepting = async move {
             let max_connections = shared.max_connections;
@@ -126,7 +137,7 @@ impl<T: 'static> Acceptor<T> {
     /// Serves an endpoint from this moment on; until then, its address refuses connections. An
     /// error at that moment is logged.
     pub fn add_at(&self, moment: Moment, socket: Bound, endpoint: impl Endpoint<T>) -> Handle {
-        let (endpoint, stop) = self.activate(endpoint);
+        let (endpoint, stop) = self.activate(endpoint, self.tls.clone());
         let shared = Arc::clone(&self.shared);
         let accepting = async move {
             shared.clock.sleep_until(moment).await;
@@ -146,7 +157,7 @@ impl<T: 'static> Acceptor<T> {
         endpoint: impl Endpoint<T>,
         max_connections: usize,
     ) -> Handle {
-        let (endpoint, stop) = self.activate(endpoint);
+        let (endpoint, stop) = self.activate(endpoint, self.tls.clone());
         let (shared, until) = (Arc::clone(&self.shared), stop.clone());
         let accepting = async move {
             while let Some(socket) = sockets.recv().await {
@@ -172,9 +183,8 @@ impl<T: 'static> Acceptor<T> {
         self.shared.connections()
     }
 
-    fn activate(&self, endpoint: impl Endpoint<T>) -> (Arc<dyn Serve<T>>, CancellationToken) {
+    fn activate(&self, endpoint: impl Endpoint<T>, tls: Option<ServerTls>) -> Active<T> {
         let stop = self.threads.stop().child_token();
-        let tls = self.tls.clone();
         (Arc::new(ActiveEndpoint { endpoint, tls, stop: stop.clone() }), stop)
     }
 
