@@ -2,7 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jpeg_encoder::{ColorType, Encoder};
-use minijinja::{Error, ErrorKind, State};
+use minijinja::{Error, ErrorKind, State, Value, filters, value::Kwargs};
 
 use super::MAX_ANSWER;
 
@@ -21,8 +21,15 @@ pub(super) fn random_bytes(state: &State<'_, '_>, length: usize) -> Result<Strin
     Ok(BASE64_STANDARD.encode(bytes))
 }
 
+/// JSON in one line.
+pub(super) fn tojson(value: &Value) -> Result<Value, Error> {
+    filters::tojson(value, None, Kwargs::from_iter::<[(&str, Value); 0]>([]))
+}
+
 /// A grey JPEG image, as a field of type `bytes` is written in JSON.
-pub(super) fn jpeg(width: u16, height: u16) -> Result<String, Error> {
+pub(super) fn jpeg(state: &State<'_, '_>, width: u16, height: u16) -> Result<String, Error> {
+    /// An instruction of a template takes about as long as so many pixels.
+    const PIXELS: u64 = 8;
     const MOST: usize = 4 << 20;
     let pixels = usize::from(width) * usize::from(height);
     let invalid = |message| Error::new(ErrorKind::InvalidOperation, message);
@@ -30,6 +37,7 @@ pub(super) fn jpeg(width: u16, height: u16) -> Result<String, Error> {
         let message = format!("jpeg: found {width} x {height}, expected 1 to {MOST} pixels");
         return Err(invalid(message));
     }
+    state.consume_fuel(pixels as u64 / PIXELS)?;
     let mut image = Vec::new();
     Encoder::new(&mut image, 75)
         .encode(&vec![128; pixels], width, height, ColorType::Luma)

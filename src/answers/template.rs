@@ -23,6 +23,8 @@ pub(super) struct Context(Variable);
 
 /// What a template may do before it is stopped: about as many instructions.
 const FUEL: u64 = 2_000_000;
+/// How deep macros and recursive loops may call themselves.
+const RECURSION: usize = 16;
 /// The name of the request in a template, and that of the template in its environment.
 const REQUEST: &str = "request";
 const NAME: &str = "answer";
@@ -59,6 +61,11 @@ impl Template {
         // checked when a template is made.
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_fuel(Some(FUEL));
+        // What costs more than the engine counts: lists that are doubled again and again, and JSON that is
+        // indented by any number.
+        environment.set_recursion_limit(RECURSION);
+        environment.remove_global("namespace");
+        environment.add_filter("tojson", functions::tojson);
         environment.add_function("jpeg", functions::jpeg);
         environment.add_function("random_bytes", functions::random_bytes);
         Self(environment)

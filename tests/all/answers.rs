@@ -287,6 +287,22 @@ fn a_template_that_runs_or_grows_without_end_is_stopped() {
         let error = ask(answer, many.clone()).unwrap_err();
         assert!(matches!(&error, AnswerError::Template(_)), "{error}");
     }
+    let few = integers(&[(2, 90_000)]);
+    for answer in [
+        r#"{"text": "{% for i in range(request.number) %}{{ jpeg(2048, 2048)|length }}{% endfor %}"}"#,
+        r#"{"text": "{% macro m(x) %}{{ m(x + x) }}{% endmacro %}{{ m([1, 2]) if request.number }}"}"#,
+        r#"{"text": "{% for x in [1] recursive %}{{ loop([x, x] + [x, x]) if request.number }}{% endfor %}"}"#,
+    ] {
+        let error = ask(answer, few.clone()).unwrap_err();
+        assert!(matches!(&error, AnswerError::Template(_)), "{answer}: {error}");
+    }
+    for (answer, expected) in [
+        (r#"{"text": "{% set n = namespace(x=[1]) %}"}"#, "uses 'namespace', expected"),
+        (r#"{"text": "{{ [1]|tojson(indent=request.number) }}"}"#, "too many arguments"),
+    ] {
+        let error = open(&asking(answer)).unwrap_err();
+        assert!(error.contains(expected), "{answer}: {error}");
+    }
     // A text of 4 MiB and its tag are more than an answer may have.
     let error = ask(r#"{"text": "{{ request.text }}"}"#, field(1, &[b'x'; 4 << 20])).unwrap_err();
     assert!(error.to_string().contains("expected at most 4194304"), "{error}");
