@@ -32,5 +32,6 @@ pub mod state_file;
 pub mod telemetry;
 pub mod tls;
 pub mod trace;
+pub mod whole_file;
 pub mod wire;
 pub mod worker;

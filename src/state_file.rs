@@ -81,6 +81,12 @@ impl StateFile {
             let message = format!("the file '{}' is used by another worker", path.display());
             return Err(Error::unavailable(message).at("--state-file"));
         }
+        // It is replaced by a new one from time to time, which must not befall a device; a link stays one.
+        if !old.metadata().map_err(failed)?.is_file() {
+            let message = format!("found '{}', expected a file", path.display());
+            return Err(Error::invalid(message).at("--state-file"));
+        }
+        let path = &fs::canonicalize(path).map_err(failed)?;
         let live = read(&old, path)?;
         let former = live.iter().map(|((worker, instance), function)| {
             let (worker, instance, function) = (*worker, *instance, Arc::clone(function));
@@ -264,6 +270,19 @@ mod tests {
             assert!(error.contains("is no file of instances: line 1"), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text, "it was overwritten");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_one_and_what_is_no_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        drop(StateFile::open(&link).unwrap());
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(fs::metadata(&file).unwrap().is_file());
+        let error = StateFile::open(Path::new("/dev/null")).unwrap_err().to_string();
+        assert_eq!(error, "--state-file: found '/dev/null', expected a file");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod client;
 mod compare;
 mod contradictions;
 mod environment;
+mod files;
 mod fit;
 mod functions;
 mod leaf;

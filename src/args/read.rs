@@ -6,7 +6,7 @@ use clap::{
     ArgAction, ArgMatches, Command as Parser, CommandFactory, FromArgMatches, parser::ValueSource,
 };
 
-use super::{Cli, Command, contradictions, environment, environment::Environment, named};
+use super::{Cli, Command, contradictions, environment, environment::Environment, files, named};
 
 impl Cli {
     /// Reads the command line and the environment.
@@ -49,9 +49,14 @@ impl Cli {
         let typed = environment::options_from(ValueSource::CommandLine, &parser, &matches);
         cli.typed =
             typed.into_iter().filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect();
-        if let Some(("call" | "load" | "replay", matches)) = matches.subcommand()
-            && let Some(line) = contradictions::of(matches)
-        {
+        let wrong = matches.subcommand().and_then(|(command, matches)| {
+            let contradiction = match command {
+                "call" | "load" | "replay" => contradictions::of(matches),
+                _ => None,
+            };
+            contradiction.or_else(|| files::used_twice(command, matches))
+        });
+        if let Some(line) = wrong {
             let kind = clap::error::ErrorKind::ArgumentConflict;
             return Err(clap::Error::raw(kind, format!("{line}\n")));
         }

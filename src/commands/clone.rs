@@ -15,7 +15,7 @@ use std::{
 use hyperfake_predictor::Result;
 
 use self::{files::Files, workload::Workload};
-use super::{Output, measure as measuring};
+use super::{Output, interrupt, measure as measuring};
 use crate::{
     args::CloneArgs,
     clock::precise,
@@ -46,7 +46,7 @@ pub async fn run(args: CloneArgs) -> Result<Output> {
         deadline: args.calls.deadline,
         cold_starts: args.instances.cold_starts,
     };
-    let stop = measuring::stop_by_signal();
+    let stop = interrupt::stop_by_signal();
     let mut session = Session::start(plan.clone(), &clock, &stop).await?;
     let mut most = Vec::new();
     for body in 0..plan.bodies.len() {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +13,7 @@ use crate::{
     args::{CompareArgs, ComparedBy},
     backends,
     compare::{self, By, Options, Run},
-    config, trace,
+    config, trace, whole_file,
 };
 
 /// Reads the records, compares them, and writes the page and the JSON.
@@ -101,7 +100,5 @@ fn stem(uri: &ModelUri) -> String {
 }
 
 fn write(path: &Path, text: &str, option: &str) -> Result<()> {
-    fs::write(path, text).map_err(|error| {
-        Error::unavailable("cannot write the file").with_source(error).at(path.display()).at(option)
-    })
+    whole_file::write_bytes(path, text.as_bytes()).map_err(|error| error.at(option))
 }

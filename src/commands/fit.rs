@@ -1,7 +1,6 @@
 //! `hyperfake fit`: learns a model from calls.
 
 use std::{
-    future::pending,
     io::{self, Write},
     path::Path,
     sync::{
@@ -14,7 +13,7 @@ use std::{
 use hyperfake_predictor::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
-use super::Output;
+use super::{Output, interrupt};
 use crate::{
     args::FitArgs,
     fit::{self, ColdCalls, Intake, Kind, Options, Source},
@@ -47,20 +46,13 @@ pub async fn run(args: FitArgs) -> Result<Output> {
             found = &mut ended => {
                 return found.map_err(|error| Error::internal("the work ended early").with_source(error))?;
             }
-            () = interrupt() => {
+            () = interrupt::asked_to_end() => {
                 if stop.swap(true, Ordering::Relaxed) {
                     return Err(interrupted());
                 }
                 let _ = writeln!(io::stderr(), "interrupted: the best model so far is written");
             }
         }
-    }
-}
-
-/// Until the user interrupts the program.
-async fn interrupt() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        pending::<()>().await;
     }
 }
 

@@ -3,9 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, Result};
-use tokio_util::sync::CancellationToken;
 
-use super::{Output, body::Body, sender::Sender, target, through};
+use super::{Output, body::Body, interrupt, sender::Sender, target, through};
 use crate::{
     args::LoadArgs,
     client::{
@@ -63,6 +62,7 @@ pub async fn run(args: LoadArgs) -> Result<Output> {
         Some(_) => through_leaf(&args, &target, &connection, &body).await?,
     };
     let worker = target.address.clone();
+    let stop = interrupt::stop_by_signal();
     let load = Load {
         target,
         requests: functions.iter().map(|function| function.request.clone()).collect(),
@@ -72,7 +72,7 @@ pub async fn run(args: LoadArgs) -> Result<Output> {
         schedule: Arc::new(schedule(&args, functions.len())),
         warm_up: !args.no_warm_up,
         starts: None,
-        stop: CancellationToken::new(),
+        stop: stop.clone(),
     };
     let loaded = run_with_progress(&args, load, &clock).await;
     let instances: Vec<_> = functions.iter().filter_map(|one| one.instance.clone()).collect();
@@ -93,7 +93,7 @@ pub async fn run(args: LoadArgs) -> Result<Output> {
             function.cold_start = Some(instance.start + waited);
         }
     }
-    let report = numbers::report(&args, took, &functions, &calls);
+    let report = numbers::report(&args, stop.is_cancelled(), took, &functions, &calls);
     let text = if args.json { report.json() } else { report.text() };
     Ok(Output { text, succeeded: report.succeeded() })
 }
@@ -106,9 +106,9 @@ fn schedule(args: &LoadArgs, functions: usize) -> Schedule {
 }
 
 async fn run_with_progress(args: &LoadArgs, load: Load, clock: &Clock) -> Result<Loaded> {
-    // With random gaps there may be some more or less.
-    let calls = args.rate * args.duration.as_secs_f64();
-    let progress = Progress::new("calls", calls.ceil() as u64);
+    // With random gaps there are some more or less.
+    let expected = args.rate * args.duration.as_secs_f64();
+    let progress = Progress::new("calls", if args.poisson { 0 } else { expected.ceil() as u64 });
     let show = |client::Progress { sent, ended, .. }| {
         progress.message(format!("{sent} sent"));
         progress.set(ended as u64);

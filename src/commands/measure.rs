@@ -7,14 +7,13 @@ mod subject;
 use std::time::Duration;
 
 use hyperfake_predictor::{Error, Result};
-use tokio_util::sync::CancellationToken;
 
 pub(super) use self::{
     bodies::bodies,
     numbers::report,
     subject::{name, of_calls, processes},
 };
-use super::{Output, target};
+use super::{Output, interrupt, target};
 use crate::{
     args::MeasureArgs,
     client::{Peer, Target},
@@ -35,7 +34,7 @@ pub async fn run(args: MeasureArgs) -> Result<Output> {
     let plan = plan(&args)?;
     let file = args.out.as_deref().map(|path| RowFile::open(Destination::new(path, Format::Own)?));
     let file = file.transpose().map_err(|error| error.at("--out"))?;
-    let stop = stop_by_signal();
+    let stop = interrupt::stop_by_signal();
     let name = plan.name.clone();
     let mut session = Session::start(plan, &clock, &stop).await?;
     let rates = rates(&args, &mut session).await?;
@@ -73,6 +72,13 @@ fn plan(args: &MeasureArgs) -> Result<Plan> {
             })
         }
     };
+    if args.phase <= args.warm_up {
+        let (found, warm_up) = (args.phase, args.warm_up);
+        let message = format!(
+            "found {found:?}, expected longer than the warm-up ({warm_up:?}), which is left out"
+        );
+        return Err(Error::invalid(message).at("--phase"));
+    }
     Ok(Plan {
         name: name(args.calls.name.as_deref(), args.exec.as_deref()),
         subject,
@@ -85,8 +91,6 @@ fn plan(args: &MeasureArgs) -> Result<Plan> {
     })
 }
 
-/// The exit code of a program that SIGINT ended, as shells have it.
-const INTERRUPTED: i32 = 130;
 /// The largest answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
 /// For how long it is found out how much an instance can do with a body.
@@ -112,21 +116,6 @@ async fn rates(args: &MeasureArgs, session: &mut Session) -> Result<Vec<Vec<f64>
 /// The calls a second of which rates are shares.
 pub(super) async fn capacity(session: &mut Session, body: usize) -> Result<f64> {
     session.capacity(body, PROBE).await.map(|found| found.min(MOST / 0.7))
-}
-
-/// Ends on the first Ctrl-C, and at once on the second; what guards the processes then ends them.
-pub(super) fn stop_by_signal() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let cancelled = stop.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            cancelled.cancel();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(INTERRUPTED);
-        }
-    });
-    stop
 }
 
 pub(super) fn show(shown: &Progress, progress: &measure::Progress) {

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod fit;
 pub mod function;
 pub mod health;
+mod interrupt;
 pub mod load;
 pub mod measure;
 pub mod models;

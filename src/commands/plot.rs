@@ -9,6 +9,7 @@ use crate::{
     args::PlotArgs,
     record::{Row, RowReader, Windows},
     report::{format, picture},
+    whole_file,
 };
 
 /// Reads the record, row by row, and writes the picture.
@@ -25,9 +26,7 @@ pub fn run(args: &PlotArgs) -> Result<Output> {
     }
     let windows = read(&args.record, &args.functions)?;
     let picture = picture(&windows)?;
-    std::fs::write(&out, picture).map_err(|error| {
-        Error::unavailable("cannot write the picture").with_source(error).at(out.display())
-    })?;
+    whole_file::write_bytes(&out, picture.as_bytes())?;
     let failed: u64 = windows.failures().iter().map(|failure| failure.calls).sum();
     let width = format::nanoseconds(windows.width_ns() as f64);
     let text = format!(

@@ -5,7 +5,8 @@ use std::{
 
 use hyperfake_predictor::{Error, Result};
 
-use super::{FeatureRange, Kind, QuantileTable, Report, table::write_whole};
+use super::{FeatureRange, Kind, QuantileTable, Report};
+use crate::whole_file::write_bytes;
 
 /// A model that was fitted, not yet in a file.
 #[derive(Debug, Clone)]
@@ -88,11 +89,11 @@ impl Fitted {
             page: beside(".report.md"),
             model,
         };
-        write_whole(&written.model, &self.bytes()?)?;
-        write_whole(&written.settings, self.settings().as_bytes())?;
+        write_bytes(&written.model, &self.bytes()?)?;
+        write_bytes(&written.settings, self.settings().as_bytes())?;
         let report = self.report.json()?;
-        write_whole(&written.report, report.as_bytes())?;
-        write_whole(&written.page, self.report.markdown().as_bytes())?;
+        write_bytes(&written.report, report.as_bytes())?;
+        write_bytes(&written.page, self.report.markdown().as_bytes())?;
         Ok(written)
     }
 

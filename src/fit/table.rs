@@ -1,11 +1,8 @@
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fmt::Write as _, path::Path, time::Duration};
 
 use hyperfake_predictor::{Error, Feature, Levels, Result};
+
+use crate::whole_file;
 
 /// A model file of the kind `quantiles`: how the numbers of a call are distributed, in each bin of up to
 /// two features. `predictors/json/README.md` says what the fields mean.
@@ -134,7 +131,7 @@ impl QuantileTable {
     /// Those of [`QuantileTable::to_json`], and `Unavailable` when the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = self.to_json().map_err(|error| error.at(path.display()))?;
-        write_whole(path, text.as_bytes())
+        whole_file::write_bytes(path, text.as_bytes())
     }
 
     fn check(&self) -> Result<()> {
@@ -205,18 +202,6 @@ fn list(numbers: &[f64], digits: impl Fn(f64) -> f64) -> String {
 fn rounded(number: f64) -> f64 {
     // Through text, which rounds correctly and always to the same number.
     format!("{number:.6e}").parse().unwrap_or(number)
-}
-
-/// Writes a file as a whole, or not at all: under another name first.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&beside);
-        Error::unavailable("cannot write the file").with_source(error).at(path.display())
-    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The functions of a workload as model files, and as a list for people and other programs.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufWriter, Write},
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Function, Workload};
+use crate::whole_file;
 
 /// What functions have of which the trace says nothing.
 #[derive(Debug, Clone, Copy)]
@@ -86,13 +87,9 @@ const LIST: &str = "functions.csv";
 ///
 /// When they cannot be written.
 pub fn write(work: &Workload, defaults: &Defaults, folder: &Path) -> Result<Vec<PathBuf>> {
-    let unwritable = |path: &Path| {
-        let path = path.display().to_string();
-        move |error: io::Error| {
-            Error::unavailable("cannot write the file").with_source(error).at(path.clone())
-        }
-    };
-    fs::create_dir_all(folder).map_err(unwritable(folder))?;
+    fs::create_dir_all(folder).map_err(|error| {
+        Error::unavailable("cannot make the folder").with_source(error).at(folder.display())
+    })?;
     let mut files = Vec::new();
     for (number, functions) in work.functions.chunks(IN_A_FILE).enumerate() {
         let path = folder.join(format!("trace-{:03}.json", number + 1));
@@ -100,22 +97,12 @@ pub fn write(work: &Workload, defaults: &Defaults, folder: &Path) -> Result<Vec<
             .iter()
             .map(|function| (function.image.clone(), function.model(defaults)))
             .collect();
-        write_file(&path, |file| serde_json::to_writer(file, &models).map_err(Into::into))
-            .map_err(unwritable(&path))?;
+        whole_file::write(&path, |file| serde_json::to_writer(file, &models).map_err(Into::into))?;
         files.push(path);
     }
     let path = folder.join(LIST);
-    write_file(&path, |file| list(work, defaults, file)).map_err(unwritable(&path))?;
+    whole_file::write(&path, |file| list(work, defaults, file))?;
     Ok(files)
-}
-
-fn write_file(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    write(&mut file)?;
-    file.flush()
 }
 
 /// A row of the list.

@@ -187,8 +187,9 @@ async fn a_function_that_runs_already_is_called_by_grpc_and_by_http() {
 fn a_process_that_dies_half_way_ends_the_run_and_what_was_measured_is_kept() {
     // Another client calls it for a second once it serves; then it is killed.
     let program = hyperfake().get_program().display().to_string();
-    let other =
-        format!("{program} measure --target 127.0.0.1:$PORT --rates 20 --sizes 1KiB --phase 1s");
+    let other = format!(
+        "{program} measure --target 127.0.0.1:$PORT --rates 20 --sizes 1KiB --phase 1s --warm-up 0s"
+    );
     let exec = format!(
         "{} echo & until {other} >/dev/null 2>&1; do sleep 0.05; done; kill -s KILL $!; exit 7",
         functions()

@@ -8,7 +8,10 @@ use hyperfake_predictor::{Error, Result};
 use serde_json::json;
 
 use super::super::measure::write;
-use crate::record::{Destination, Format, Row, RowFile};
+use crate::{
+    record::{Destination, Format, Row, RowFile},
+    whole_file,
+};
 
 /// The files of a clone, in one folder.
 #[derive(Debug)]
@@ -99,7 +102,7 @@ impl Files {
     }
 
     pub(super) fn write(&self, path: &Path, text: &str) -> Result<()> {
-        fs::write(path, text).map_err(|error| unwritten(path, error))
+        whole_file::write_bytes(path, text.as_bytes()).map_err(|error| error.at("--out"))
     }
 
     pub(super) fn remove(&self, path: &Path) -> Result<()> {

@@ -18,6 +18,7 @@ const LATE: Duration = Duration::from_millis(10);
 
 pub(super) fn report(
     args: &LoadArgs,
+    stopped: bool,
     took: Duration,
     functions: &[Called],
     calls: &[Sent],
@@ -25,13 +26,17 @@ pub(super) fn report(
     let lags = calls.iter().map(Sent::lag_ns);
     let late = lags.clone().filter(|lag| u128::from(*lag) > LATE.as_nanos()).count();
     let late = late as f64 / calls.len().max(1) as f64;
-    let invalid_because = (late > LATE_SHARE).then(|| {
-        format!(
-            "{:.1} % of the calls were sent more than {} late: the client could not keep its \
+    let is_late = late > LATE_SHARE;
+    let stopped = stopped.then(|| "it was stopped before its end".to_owned());
+    let invalid_because = stopped.or_else(|| {
+        is_late.then(|| {
+            format!(
+                "{:.1} % of the calls were sent more than {} late: the client could not keep its \
              schedule",
-            100.0 * late,
-            format::duration(LATE)
-        )
+                100.0 * late,
+                format::duration(LATE)
+            )
+        })
     });
     let functions = functions.iter().zip(0..).map(|(called, index)| {
         let calls = || calls.iter().filter(move |call| call.function == index);

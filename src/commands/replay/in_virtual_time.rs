@@ -16,12 +16,13 @@ use bytes::Bytes;
 use hyperfake_predictor::{Error, Result};
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
-use tokio_util::sync::ReusableBoxFuture;
+use tokio_util::sync::{CancellationToken, ReusableBoxFuture};
 
 use super::{instances::Instances, sink::RowSink, virtual_worker};
 use crate::{
     args::ReplayArgs,
     clock::{Clock, Moment, Steps, precise},
+    commands::interrupt,
     record::InstanceId,
     report::{Progress, Replayed, Verdict},
     trace::{Call, Workload, models::Defaults},
@@ -45,9 +46,12 @@ pub(super) fn replay(
     let ended = Arc::new(Ended::default());
     let worker = virtual_worker::build(args, work, defaults, &steps.clock(), &record, &ended)?;
     let limit = args.limits.max_concurrency.unwrap_or(MAX_CONCURRENCY).unsigned_abs();
+    let stop = interrupt::stop_by_signal_on_a_thread();
+    let stop =
+        stop.map_err(|error| Error::internal("cannot wait for signals").with_source(error))?;
     let run = Run::new(steps, worker, work, ended, limit);
     let began = precise::now();
-    let ended = runtime.block_on(runtime.spawn(run.all(Arc::clone(work), requested)));
+    let ended = runtime.block_on(runtime.spawn(run.all(Arc::clone(work), requested, stop.clone())));
     let took = precise::now() - began;
     let totals =
         ended.map_err(|error| Error::internal("the replay ended early").with_source(error))?;
@@ -62,6 +66,7 @@ pub(super) fn replay(
         cold_calls: Some(totals.cold),
         instances: Some(totals.instances),
         most_at_once: Some(totals.most_at_once),
+        stopped: stop.is_cancelled(),
         took_s: took.as_secs_f64(),
         verdict: Verdict::of(totals.answered + failed, requested)
             .and(Verdict::of(totals.answered, totals.answered + failed)),
@@ -181,8 +186,8 @@ impl Run {
         }
     }
 
-    /// Makes all calls, and waits until they have ended.
-    async fn all(mut self, work: Arc<Workload>, requested: u64) -> Totals {
+    /// Makes all calls, or those until it is stopped, and waits until they have ended.
+    async fn all(mut self, work: Arc<Workload>, requested: u64, stop: CancellationToken) -> Totals {
         let began = self.clock.now();
         let progress = Progress::new("replay", requested);
         let mut housekeeping = HOUSEKEEPING_NS;
@@ -196,6 +201,9 @@ impl Run {
             self.begin(call).await;
             if number.is_multiple_of(TURN) {
                 self.is_unsettled = true;
+                if stop.is_cancelled() {
+                    break;
+                }
             }
             if number.is_multiple_of(SHOWN) {
                 progress.set(number);

@@ -1,0 +1,98 @@
+//! Files that a command would write to and that it needs otherwise.
+
+use std::{fs, path};
+
+use clap::ArgMatches;
+
+/// An option's name to clap, and to people.
+type Named = (&'static str, &'static str);
+
+/// What a command writes, and what it reads.
+struct Files {
+    command: &'static str,
+    written: &'static [Named],
+    read: &'static [Named],
+}
+
+const BODY: [Named; 2] = [("data_file", "--data-file"), ("proto", "--proto")];
+
+const ALL: [Files; 7] = [
+    Files {
+        command: "server",
+        written: &[
+            ("log_file", "--log-file"),
+            ("record", "--record"),
+            ("state_file", "--state-file"),
+            ("functions_file", "--functions-file"),
+        ],
+        read: &[
+            ("scenario", "--scenario"),
+            ("tls_cert", "--tls-cert"),
+            ("tls_key", "--tls-key"),
+            ("tls_client_ca", "--tls-client-ca"),
+            ("tls_ca", "--tls-ca"),
+        ],
+    },
+    Files { command: "load", written: &[("csv", "--csv"), ("record", "--record")], read: &BODY },
+    Files {
+        command: "replay",
+        written: &[("record", "--record")],
+        read: &[("trace", "the trace")],
+    },
+    Files {
+        command: "compare",
+        written: &[("out", "--out"), ("json", "--json")],
+        read: &[("real", "the real record"), ("fake", "the fake one"), ("repeat", "--repeat")],
+    },
+    Files { command: "fit", written: &[("out", "--out")], read: &[("rows", "the rows")] },
+    Files { command: "plot", written: &[("out", "--out")], read: &[("record", "the record")] },
+    Files { command: "measure", written: &[("out", "--out")], read: &BODY },
+];
+
+/// What is wrong with the files of a command, in one line: one that is written is used a second time.
+pub(super) fn used_twice(command: &str, matches: &ArgMatches) -> Option<String> {
+    let files = ALL.iter().find(|files| files.command == command)?;
+    let given = |&(id, name): &Named| {
+        let values = matches.try_get_raw(id).ok().flatten().into_iter().flatten();
+        let paths = values.filter(|value| *value != "-").map(path::absolute);
+        paths.flatten().map(move |path| (fs::canonicalize(&path).unwrap_or(path), name))
+    };
+    let written: Vec<_> = files.written.iter().flat_map(given).collect();
+    let read: Vec<_> = files.read.iter().flat_map(given).collect();
+    written.iter().enumerate().find_map(|(place, (path, name))| {
+        let others = written[..place].iter().chain(&read);
+        let (_, other) = others.into_iter().find(|(other, _)| other == path)?;
+        let path = path.display();
+        Some(format!("{name}: found {path}, which is the file of {other}: expected another one"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::args::Cli;
+
+    #[test]
+    fn a_file_that_is_written_has_one_use() {
+        let read = |line: &str| Cli::read(line.split(' ').map(Into::into));
+        for (line, flags) in [
+            ("server --functions-file a.db --log-file ./a.db", ["--functions-file", "--log-file"]),
+            ("server --record a.csv --log-file a.csv", ["--record", "--log-file"]),
+            ("server --state-file a --functions-file a", ["--functions-file", "--state-file"]),
+            ("load --csv a.csv --record ./a.csv", ["--csv", "--record"]),
+            ("replay a.csv --virtual --record a.csv", ["--record", "the trace"]),
+            ("compare a.csv b.csv --json b.csv", ["--json", "the fake one"]),
+            ("compare a.csv b.csv --out a.html --json a.html", ["--json", "--out"]),
+            ("fit a.json --out a.json", ["--out", "the rows"]),
+        ] {
+            let error = read(&format!("hyperfake {line}")).unwrap_err().to_string();
+            assert!(flags.iter().all(|flag| error.contains(flag)), "{line}: {error}");
+        }
+        for line in [
+            "server --functions-file a.db --log-file b.db",
+            "compare a.csv a.csv --json -",
+            "load --csv a.csv --record b.csv",
+        ] {
+            read(&format!("hyperfake {line}")).unwrap();
+        }
+    }
+}
