@@ -79,7 +79,7 @@ pub struct LoadArgs {
     pub poisson: bool,
 
     /// The seed of the random gaps
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", requires = "poisson")]
     pub seed: u64,
 
     /// Connections to spread the calls over

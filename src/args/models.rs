@@ -8,7 +8,7 @@ use clap::{
 };
 use hyperfake_predictor::ModelUri;
 
-use super::named::model_uri;
+use super::{named::model_uri, values};
 use crate::{backends::OnnxEngine, duration};
 
 /// The models, and the backends that open them.
@@ -62,23 +62,28 @@ pub struct PredictArgs {
     pub model: ModelUri,
 
     /// Size of the request's data, in bytes
-    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true,
+          value_parser = values::feature)]
     pub request_bytes: f64,
 
     /// Live instances of the function
-    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true,
+          value_parser = values::feature)]
     pub function_instances: f64,
 
     /// Running calls of the function, this one not counted
-    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true,
+          value_parser = values::feature)]
     pub active_calls: f64,
 
     /// CPU that the worker's running calls hold, in cores
-    #[arg(long, value_name = "CORES", default_value = "0", allow_negative_numbers = true)]
+    #[arg(long, value_name = "CORES", default_value = "0", allow_negative_numbers = true,
+          value_parser = values::feature)]
     pub worker_cpu: f64,
 
     /// Memory that the worker's running calls hold, in bytes
-    #[arg(long, value_name = "BYTES", default_value = "0", allow_negative_numbers = true)]
+    #[arg(long, value_name = "BYTES", default_value = "0", allow_negative_numbers = true,
+          value_parser = values::feature)]
     pub worker_ram: f64,
 
     /// The longest run time; a longer prediction is reduced to it

@@ -15,6 +15,12 @@ pub(super) fn factor(text: &str) -> Result<f64, String> {
     factor.ok_or_else(|| "expected a number between 0.000001 and 1000000".into())
 }
 
+/// A number of something, such as calls or cores.
+pub(super) fn feature(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| "expected a number from 0 on".to_owned())
+}
+
 /// A number of bytes.
 pub(super) fn size(text: &str) -> Result<ByteSize, String> {
     let expected = "expected a size such as 512KiB, 4MiB or 16GB";

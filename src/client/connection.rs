@@ -203,7 +203,12 @@ impl Connection {
                 let answer = self.call_worker(function, data, number, deadline).await?;
                 let trailers = Trailers::read(answer.metadata())?;
                 let message = answer.into_inner().data;
-                Ok(Answer { trailers: Some(trailers), instance: None, message })
+                Ok(Answer {
+                    trailers: Some(trailers),
+                    waited: Duration::ZERO,
+                    instance: None,
+                    message,
+                })
             }
             Request::Method(method) => {
                 let answer = self.call_method(method, deadline).await?;
@@ -213,7 +218,8 @@ impl Connection {
                 let trailers = is_ours.then(|| Trailers::read(metadata)).transpose()?;
                 let instance = metadata.get(INSTANCE_ID).and_then(|id| id.to_str().ok());
                 let instance = instance.map(str::to_owned);
-                Ok(Answer { trailers, instance, message: answer.into_inner() })
+                let (waited, message) = (Duration::ZERO, answer.into_inner());
+                Ok(Answer { trailers, waited, instance, message })
             }
         }
     }

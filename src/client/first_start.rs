@@ -69,13 +69,15 @@ impl Starts {
             let called = until_known(connection, request, number, deadline, self.patience).await;
             return called.map(|(answer, _)| answer);
         };
-        let mut attempt = 1;
+        let clock = connection.clock();
+        let (began, mut attempt) = (clock.now(), 1);
+        let mut waited = Duration::ZERO;
         loop {
             let before = function.started.load(Ordering::Acquire);
             let ended = connection.call(request, number, deadline).await;
             let has_none = |status: &Status| status.code() == Code::NotFound;
             if attempt == ATTEMPTS || !ended.as_ref().is_err_and(has_none) {
-                return ended;
+                return ended.map(|answer| Answer { waited, ..answer });
             }
             attempt += 1;
             let _turn = function.turn.lock().await;
@@ -91,6 +93,7 @@ impl Starts {
                 }
                 function.started.fetch_add(1, Ordering::Release);
             }
+            waited = clock.now() - began;
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Uri, uri::PathAndQuery};
 use hyperfake_predictor::{Error, Result};
@@ -33,6 +35,8 @@ pub struct Answer {
     /// What the worker says of the call. Other workers than this program send no trailers at the
     /// addresses of instances.
     pub trailers: Option<Trailers>,
+    /// How long it waited before it was sent at last, as an instance had to be started for it.
+    pub waited: Duration,
     /// The id of the instance that ran it, if the answer says so.
     pub instance: Option<String>,
     /// The answer's data, or the message as it was sent.

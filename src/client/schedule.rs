@@ -19,8 +19,10 @@ pub trait Arrivals: fmt::Debug + Send + Sync {
 /// functions in turn.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    gap: f64,
+    /// Calls each second.
+    rate: f64,
     end: f64,
+    /// The next moment, if gaps are random.
     next: f64,
     /// Draws the gaps, if they are random.
     random: Option<fastrand::Rng>,
@@ -33,7 +35,7 @@ impl Schedule {
     #[must_use]
     pub fn even(rate: f64, length: Duration, functions: usize) -> Self {
         let end = length.as_secs_f64();
-        Self { gap: 1.0 / rate, end, next: 0.0, random: None, functions, number: 0 }
+        Self { rate, end, next: 0.0, random: None, functions, number: 0 }
     }
 
     /// The same with random gaps, as of many independent users (a Poisson process).
@@ -54,10 +56,16 @@ impl Iterator for Schedule {
     type Item = Arrival;
 
     fn next(&mut self) -> Option<Arrival> {
-        let now = self.next;
-        // From (0, 1], so that the logarithm is finite.
-        let factor = self.random.as_mut().map_or(1.0, |random| -(1.0 - random.f64()).ln());
-        self.next += self.gap * factor;
+        let now = match &mut self.random {
+            // Not a sum of gaps: rounding would move the last call before the end or behind it.
+            None => self.number as f64 / self.rate,
+            Some(random) => {
+                let now = self.next;
+                // From (0, 1], so that the logarithm is finite.
+                self.next += -(1.0 - random.f64()).ln() / self.rate;
+                now
+            }
+        };
         let function = self.number % self.functions.max(1);
         self.number += 1;
         (now < self.end).then(|| Arrival { at: Duration::from_secs_f64(now), function })
@@ -74,6 +82,16 @@ mod tests {
         let found: Vec<_> = schedule.map(|arrival| (arrival.at, arrival.function)).collect();
         let expected = [(0, 0), (250, 1), (500, 0), (750, 1)];
         assert_eq!(found, expected.map(|(ms, function)| (Duration::from_millis(ms), function)));
+    }
+
+    #[test]
+    fn there_are_as_many_arrivals_as_the_rate_and_the_length_say() {
+        for (rate, seconds, expected) in
+            [(10.0, 1, 10), (300.0, 1, 300), (200.0, 3, 600), (0.1, 60, 6), (49.0, 7, 343)]
+        {
+            let schedule = Schedule::even(rate, Duration::from_secs(seconds), 1);
+            assert_eq!(schedule.count(), expected, "{rate} for {seconds} s");
+        }
     }
 
     #[test]

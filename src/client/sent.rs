@@ -29,7 +29,8 @@ pub struct Sent {
 pub struct Timing {
     /// The predicted run time, in nanoseconds.
     pub predicted_ns: u64,
-    /// How long it waited for the rest of its instance's cold start, in nanoseconds.
+    /// How long it waited for its instance's cold start, in nanoseconds: on the worker, and before it was sent
+    /// there if this program started the instance.
     pub waited_ns: u64,
     /// How much longer than these two it took on the worker's own clock, in nanoseconds.
     pub late_ns: u64,
@@ -42,7 +43,9 @@ impl Sent {
         outcome: &Result<Answer, Status>,
     ) -> Self {
         let since = |moment: Moment| nanoseconds(moment - began);
-        let trailers = outcome.as_ref().ok().and_then(|answer| answer.trailers);
+        let answer = outcome.as_ref().ok();
+        let before = answer.map_or(Duration::ZERO, |answer| answer.waited);
+        let trailers = answer.and_then(|answer| answer.trailers);
         Self {
             function: intended.function as u32,
             intended_ns: nanoseconds(intended.at),
@@ -53,7 +56,7 @@ impl Sent {
                 let expected = trailers.cold_start + trailers.runtime;
                 Timing {
                     predicted_ns: nanoseconds(trailers.runtime),
-                    waited_ns: nanoseconds(trailers.cold_start),
+                    waited_ns: nanoseconds(trailers.cold_start.saturating_add(before)),
                     late_ns: nanoseconds(trailers.took().saturating_sub(expected)),
                 }
             }),

@@ -34,6 +34,9 @@ impl Mean {
     }
 }
 
+/// What a call may hold.
+const CORES: std::ops::RangeInclusive<f64> = 0.0..=1e6;
+
 /// What is learned of a function beside its moments.
 struct Learned {
     sample: Sample,
@@ -113,6 +116,11 @@ pub(super) fn read(
                     }
                     of.sample.add((run_ns as f64).max(least_ns), 1.0);
                 }
+            }
+            if let Some(cores) = row.cpu_cores.filter(|cores| !CORES.contains(cores)) {
+                let expected = "expected a number of cores from 0 to 1000000";
+                let message = format!("cpu_cores: found {cores}, {expected}");
+                return Err(Error::invalid(message).at(here()));
             }
             of.cpu.add(row.cpu_cores);
             of.ram.add(row.ram_bytes.map(|bytes| bytes as f64));

@@ -74,9 +74,20 @@ impl Workload {
         }
         let from_ns = nanoseconds(selection.from);
         if from_ns >= end_ns {
-            let end = Duration::from_nanos(end_ns);
-            let message = format!("found {:?}, but the trace ends at {end:?}", selection.from);
+            let (from, end) = (selection.from, Duration::from_nanos(end_ns));
+            let message = match selection.length {
+                None => format!("found {from:?}, but the trace ends at {end:?}"),
+                // What comes later was not read.
+                Some(length) => {
+                    format!("found {from:?}, but no call comes in until {:?}", from + length)
+                }
+            };
             return Err(Error::invalid(message).at("--from"));
+        }
+        let is_known = |asked: &str| functions.iter().any(|function| is_called(function, asked));
+        if let Some(asked) = selection.only.iter().find(|asked| !is_known(asked)) {
+            let message = format!("found '{asked}', but nothing of the trace has this name");
+            return Err(Error::invalid(message).at("--only"));
         }
         let length = selection.length.map_or(u64::MAX, nanoseconds);
         let until_ns = from_ns.saturating_add(length).min(end_ns);
@@ -131,6 +142,14 @@ impl Workload {
             places[old - 1] != NONE
         });
         let Selection { rate, seed, .. } = *selection;
+        let most = calls.most_at_once() as f64 * rate;
+        if most > MOST_AT_ONCE {
+            let message = format!(
+                "found {most:.0} calls in one minute or column of the trace, expected at most {MOST_AT_ONCE}: \
+                 choose some functions (--functions, --only) or fewer of their calls (--rate)"
+            );
+            return Err(Error::invalid(message));
+        }
         Ok(Self { format, functions, notes, calls, from_ns, until_ns, rate, seed })
     }
 
@@ -159,11 +178,19 @@ impl Workload {
     }
 }
 
+/// The most calls whose moments are drawn at once: they take 8 bytes each.
+const MOST_AT_ONCE: f64 = 5e7;
+
 fn is_asked_for(function: &Function, only: &[String]) -> bool {
-    let is = |asked: &String| {
-        *asked == function.image || *asked == function.name || *asked == function.app
-    };
-    only.is_empty() || only.iter().any(is)
+    only.is_empty() || only.iter().any(|asked| is_called(function, asked))
+}
+
+/// Whether this is its image, its name or its application; of Azure 2021, names are `APP/FUNCTION`.
+fn is_called(function: &Function, asked: &str) -> bool {
+    let Function { image, name, app, .. } = function;
+    let parts = name.split_once('/');
+    [image, name, app].into_iter().any(|own| own == asked)
+        || parts.is_some_and(|(app, own)| app == asked || own == asked)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

@@ -196,6 +196,7 @@ fn predict_prints_one_prediction_as_text_and_as_json() {
         "cpu_cores": {"active_calls": 0.5, "worker_cpu_cores": 0.25},
         "ram_bytes": {"worker_ram_bytes": 2}}"#;
     let path = model(folder.path(), "linear.json", json);
+    let below = model(folder.path(), "below.json", &json.replace("1000000", "-1000"));
     run(&format!("predict {path}"))
         .success()
         .stdout(predicate::str::contains("1.0001 ms").or(predicate::str::contains("1000100 ns")));
@@ -209,7 +210,12 @@ fn predict_prints_one_prediction_as_text_and_as_json() {
     assert_eq!(json["cpu_cores"], 2.5);
     assert_eq!(json["ram_bytes"], 12);
     assert_eq!(json["features"]["worker_cpu_cores"], 4.0);
-    run(&format!("predict {path} --request-bytes -1e9"))
+    for impossible in ["--request-bytes -1e9", "--worker-cpu nan", "--worker-ram inf"] {
+        run(&format!("predict {path} {impossible}"))
+            .failure()
+            .stderr(predicate::str::contains("expected a number from 0 on"));
+    }
+    run(&format!("predict {below}"))
         .success()
         .stdout(predicate::str::contains("runtime_ns was negative"));
     run(&format!("predict {path} --max-runtime 1us"))

@@ -479,7 +479,8 @@ async fn in_real_time_the_calls_are_made_on_a_worker_that_serves_the_models() {
     let dry = format!("{} --dry-run --models-out {}", trace.display(), models.display());
     let dry = beside(move || json(&dry)).await;
     assert_eq!(dry["models"].as_array().unwrap().len(), 1);
-    let worker = TestWorker::start(&[], &format!("--models-dir {}", models.display())).await;
+    let options = format!("--models-dir {} --cold-start 200ms", models.display());
+    let worker = TestWorker::start(&[], &options).await;
     let line = format!(
         "{} --for 3s --rate 20 --address {} --database-address {} --record {}",
         trace.display(),
@@ -495,6 +496,10 @@ async fn in_real_time_the_calls_are_made_on_a_worker_that_serves_the_models() {
     let rows = rows(&record);
     assert_eq!(rows.len() as u64, requested);
     assert!(rows.iter().all(|row| row.image.starts_with("sample-") && row.succeeded()));
+    // Those that found no instance waited until one was started for them.
+    let waits = rows.iter().filter_map(|row| row.cold_start_ns.filter(|wait| *wait > 0));
+    assert_eq!(report["replayed"]["cold_calls"], waits.clone().count());
+    assert!(waits.max() >= Some(200_000_000), "{report}");
     worker.is_idle().await;
 }
 
@@ -516,6 +521,18 @@ async fn through_a_leaf_functions_are_registered_in_etcd_with_their_memory() {
     );
     let report = beside(move || json(&line)).await;
     assert_eq!(report["replayed"]["answered"], report["requested"], "{report}");
+}
+
+#[test]
+fn a_call_of_an_hour_takes_an_hour_of_virtual_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("calls.csv");
+    fs::write(&trace, "app,func,end_timestamp,duration\na,f,4000,3600\nb,g,4000,1\n").unwrap();
+    // By the name of the function and by that of its application.
+    for only in ["f", "a", "a/f"] {
+        let report = json(&format!("{} --virtual --only {only}", trace.display()));
+        assert_eq!(report["replayed"]["mean_run_time_ns"], 3.6e12, "{only}: {report}");
+    }
 }
 
 #[test]
@@ -549,7 +566,29 @@ fn what_is_no_trace_is_one_clear_line() {
     assert!(refusal(&memory).contains("found no calls: of Azure 2019"));
     let error = refusal(&format!("{trace} --from 2h"));
     assert!(error.contains("--from: found 7200s, but the trace ends at"), "{error}");
-    assert!(refusal(&format!("{trace} --only nothing")).contains("nothing of the trace is left"));
+    let error = refusal(&format!("{trace} --only nothing"));
+    assert!(error.contains("--only: found 'nothing', but nothing of the trace has this name"));
+    let rows = fs::read_to_string(repository("traces/samples/record/calls.csv")).unwrap();
+    let mut rows = rows.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let (names, mut row) = (rows.next().unwrap(), rows.next().unwrap());
+    let cpu = names.iter().position(|name| *name == "cpu_cores").unwrap();
+    for impossible in ["-1", "inf", "1e300"] {
+        row[cpu] = impossible;
+        fs::write(path("cpu.csv"), format!("{}\n{}\n", names.join(","), row.join(","))).unwrap();
+        let error = refusal(&path("cpu.csv").display().to_string());
+        assert!(error.contains("cpu.csv, row 1: cpu_cores: found "), "{impossible}: {error}");
+    }
+    let many = path("many");
+    fs::create_dir(&many).unwrap();
+    let calls = "HashOwner,HashApp,HashFunction,Trigger,1,2\no,a,f,http,4294967295,1\n";
+    fs::write(many.join("invocations_per_function_md.anon.d01.csv"), calls).unwrap();
+    let error = refusal(&format!("{} --run-time 1ms", many.display()));
+    assert!(error.contains("found 4294967295 calls in one minute"), "{error}");
+    let copy = many.join("old");
+    fs::create_dir(&copy).unwrap();
+    fs::write(copy.join("invocations_per_function_md.anon.d01.csv"), calls).unwrap();
+    let error = refusal(&format!("{} --run-time 1ms", many.display()));
+    assert!(error.contains("found the same day as in"), "{error}");
     let error = refusal(&format!("{trace} --function x"));
     assert!(error.contains("--function: it has no use without --through"), "{error}");
 }

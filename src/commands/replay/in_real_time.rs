@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, ErrorKind, Result};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::limits;
@@ -16,7 +15,7 @@ use crate::{
         Starts, Target,
     },
     clock::precise,
-    commands::{body::Body, function, sender::Sender, target, through},
+    commands::{body::Body, function, interrupt, sender::Sender, target, through},
     config,
     functions::{etcd::EtcdStore, http::HttpStore, metadata::Metadata},
     report::{Percentiles, Progress, Replayed, Verdict},
@@ -42,7 +41,7 @@ pub(super) async fn replay(
     let record = record.map_err(|error| error.at("--record"))?;
     let ids = register(args, work, defaults).await?;
     let starts = Arc::new(Starts::new(ids.len(), clock.now() + through::PATIENCE));
-    let stop = CancellationToken::new();
+    let stop = interrupt::stop_by_signal();
     let load = Load {
         requests: requests(args, &target, &ids, &body)?,
         connections: args.connections as usize,
@@ -59,9 +58,7 @@ pub(super) async fn replay(
         progress.set(now.sent as u64);
         progress.message(format!("{} ended", now.ended));
     };
-    let interrupted = stop_when_asked(stop.clone());
     let loaded = load.run(&clock, show).await;
-    interrupted.abort();
     progress.finish();
     let (started, _) = starts.take();
     connection.stop_all(&started, args.deadline).await;
@@ -85,15 +82,6 @@ impl Arrivals for Replay {
         };
         Box::new(self.0.arrivals().map(arrival))
     }
-}
-
-/// Ctrl-C ends the calls early; what was made until then is shown.
-fn stop_when_asked(stop: CancellationToken) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stop.cancel();
-        }
-    })
 }
 
 fn requests(

@@ -13,6 +13,7 @@ use crate::{
     clock::Clock,
     commands::function,
     config::Config,
+    duration,
     functions::{FunctionSpec, FunctionStore, Lookup, metadata::Metadata},
     machine::Machine,
     scenario::Seed,
@@ -56,6 +57,10 @@ pub(super) fn build(
     let mut config =
         Config::new(*options, &Machine::detect()).map_err(|error| error.at("--server"))?;
     config.worker.auto_remove = true;
+    if !has_models && !is_typed("--max-runtime") {
+        // As long as the trace says.
+        config.worker.layers.limits.max_runtime = duration::MAX;
+    }
     let scenario = app::open_scenario(&mut config).map_err(|error| error.at("--server"))?;
     let catalog = match has_models {
         true => app::open_models(&config.models, config.extrapolation)?,
