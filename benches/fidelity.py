@@ -127,7 +127,7 @@ def text(found):
     heading = f"{report.machine()}, {datetime.date.today().isoformat()}"
     missed = list(shortfalls(found))
     verdict = "\n".join(f"- {one}" for one in missed) if missed else "nothing."
-    return f"{heading}\n\n{table(found)}\n\nWhat is not as it is aimed at: {chr(10) * 2 if missed else ''}{verdict}"
+    return f"{heading}\n\n{table(found)}\n\nOutside of the target: {chr(10) * 2 if missed else ''}{verdict}"
 
 
 if __name__ == "__main__":
