@@ -11,6 +11,7 @@ use std::{
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
 use http_body::Frame;
+use http_body_util::BodyExt;
 use prost::Message;
 use tonic::{Status, body::Body};
 
@@ -19,7 +20,8 @@ use super::{
     transport::{Encoding, GRPC_ENCODING, PREFIX_BYTES},
 };
 
-/// Reads the first message of a request, of at most so many bytes, if there is one. What follows is not read.
+/// Reads the first message of a request, of at most so many bytes, if there is one. What follows is not read,
+/// unless [`First::rest`] is asked for.
 pub(super) struct First<B> {
     body: B,
     max_bytes: usize,
@@ -30,6 +32,17 @@ pub(super) struct First<B> {
 impl<B> First<B> {
     pub(super) fn new(body: B, max_bytes: usize) -> Self {
         Self { body, max_bytes, partial: BytesMut::new() }
+    }
+}
+
+impl<B: http_body::Body<Data = Bytes, Error = Status> + Unpin> First<B> {
+    /// Reads what follows to its end, and drops it. A client that is answered before it has ended its request
+    /// gets its stream reset, which not every one takes for an answer.
+    pub(super) async fn rest(&mut self) -> Result<(), Status> {
+        while let Some(frame) = self.body.frame().await {
+            frame?;
+        }
+        Ok(())
     }
 }
 

@@ -77,7 +77,12 @@ impl<H: CallHandler> Service for CallFastPath<H> {
         let encoding = self.messages.response_encoding(&headers);
         let mut message = message::First::new(body, self.messages.max_bytes);
         Box::pin(async move {
-            let request = (&mut message).await;
+            let mut request = (&mut message).await;
+            if let Ok(Some(_)) = request
+                && let Err(refusal) = message.rest().await
+            {
+                request = Err(refusal);
+            }
             // Its body is not counted any more when its message is.
             drop(message);
             let request = request.and_then(|message| read(message, &account));

@@ -19,8 +19,8 @@ use super::{
     ends_stream, gzipped,
     siege::Siege,
     wire::{
-        ACK, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, RST_STREAM,
-        SETTINGS, Wire, call, frame, message, message_of, request, request_with, stream,
+        ACK, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, SETTINGS,
+        WINDOW_UPDATE, Wire, call, frame, message, message_of, request, request_with, stream,
     },
 };
 use crate::support;
@@ -209,20 +209,33 @@ async fn running_echoes_count_what_they_keep() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_follows_the_message_of_a_call_is_not_taken() {
+async fn messages_that_were_taken_are_not_counted() {
     let siege = Siege::begin(LIMIT).await;
     let mut wire = Wire::connect(siege.address(), &[]).await;
-    let whole = |bytes| {
+    let whole = |bytes, flags| {
         let message = message_of(stream(0), &siege.function, bytes).split_off(9);
-        frame(DATA, 0, stream(0), &message)
+        frame(DATA, flags, stream(0), &message)
     };
-    // Nearly as much as the window of a stream lets a client send, 1 MiB, and no end of the request.
-    let opened = [request(stream(0), "Call"), whole(0)].concat();
-    let more = std::iter::repeat_with(|| whole(15_000)).take(60);
-    let all: Vec<_> = std::iter::once(opened).chain(more).collect();
-    wire.writer.write_all(&all.concat()).await.unwrap();
+    let opened = [request(stream(0), "Call"), whole(0, 0)].concat();
+    wire.writer.write_all(&opened).await.unwrap();
+    // 6 MB of messages where one is expected: the first one decides, and the others are dropped.
+    // The client keeps to the window of a stream, 1 MiB.
+    let mut window = 1 << 20;
+    for _ in 0..400 {
+        let message = whole(15_000, 0);
+        while window < 2 * message.len() {
+            wire.read_until(|frame| {
+                let is_window = frame.kind == WINDOW_UPDATE && frame.stream == stream(0);
+                window += if is_window { frame.increment() } else { 0 };
+                is_window || frame.kind == HEADERS
+            })
+            .await;
+        }
+        wire.writer.write_all(&message).await.unwrap();
+        window -= message.len();
+    }
+    wire.writer.write_all(&whole(0, END_STREAM)).await.unwrap();
     wire.read_until(|frame| frame.stream == stream(0) && frame.kind == DATA).await;
-    wire.read_until(|frame| frame.stream == stream(0) && frame.kind == RST_STREAM).await;
     siege.end().await;
 }
 

@@ -160,7 +160,12 @@ impl Frame {
     }
 }
 
-impl Frame {}
+impl Frame {
+    /// By how much the server enlarges a window (WINDOW_UPDATE).
+    pub(crate) fn increment(&self) -> usize {
+        u32::from_be_bytes(self.payload[..4].try_into().unwrap()) as usize
+    }
+}
 
 fn answer(kind: u8, payload: &[u8]) -> Vec<u8> {
     frame(kind, ACK, 0, payload)
