@@ -1,23 +1,22 @@
 //! Files that are written as a whole or not at all.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 use hyperfake_predictor::{Error, Result};
+use tempfile::{Builder, NamedTempFile};
 
-/// Writes a file: under another name first, which then takes the place of what is there. What is no file, such as
-/// `/dev/stdout`, is written to directly.
+/// Writes a file: under another name in its folder first, which then takes the place of what is there, with the same
+/// permissions. What is no file, such as `/dev/stdout`, is written to directly, and so is a file whose folder takes
+/// no new one, or that cannot be replaced since it is mounted.
 ///
 /// # Errors
 ///
-/// When it cannot be written, with its path; what was there is there still.
-pub fn write(
-    path: &Path,
-    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> Result<()> {
+/// When it cannot be written, with its path; unless it is written to directly, what was there is there still.
+pub fn write(path: &Path, content: impl Fn(&mut BufWriter<&File>) -> io::Result<()>) -> Result<()> {
     written(path, content).map_err(|error| {
         Error::unavailable("cannot write the file").with_source(error).at(path.display())
     })
@@ -34,23 +33,47 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
 
 fn written(
     path: &Path,
-    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    content: impl Fn(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let write_to = |path: &Path| {
-        let mut file = BufWriter::new(File::create(path)?);
+    let write_to = |file: &File| {
+        let mut file = BufWriter::new(file);
         content(&mut file)?;
         file.flush()
     };
-    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        return write_to(path);
+    let found = fs::metadata(path).ok();
+    if found.as_ref().is_some_and(|found| !found.is_file()) {
+        return write_to(&File::create(path)?);
     }
-    // A link stays one: what it leads to is replaced.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let written = write_to(&beside).and_then(|()| fs::rename(&beside, path));
-    written.inspect_err(|_| _ = fs::remove_file(&beside))
+    let path = &behind_links(path);
+    let Ok(new) = beside(path, found.as_ref()) else { return write_to(&File::create(path)?) };
+    write_to(new.as_file())?;
+    match new.persist(path) {
+        Ok(_) => Ok(()),
+        Err(_) => write_to(&File::create(path)?),
+    }
+}
+
+/// A new file in the same folder, which is removed unless it is kept.
+fn beside(path: &Path, found: Option<&Metadata>) -> io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    // As of any new file, without what the umask takes.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let new = builder.prefix(".").suffix(".new").tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    if let Some(found) = found {
+        new.as_file().set_permissions(found.permissions())?;
+    }
+    Ok(new)
+}
+
+/// What a link leads to, also where nothing is there yet.
+fn behind_links(path: &Path) -> PathBuf {
+    let behind = fs::canonicalize(path).or_else(|_| {
+        let link = fs::read_link(path)?;
+        io::Result::Ok(path.parent().unwrap_or(Path::new("")).join(link))
+    });
+    behind.unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]
@@ -85,6 +108,44 @@ mod tests {
         assert_eq!(fs::read(&file).unwrap(), b"new");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         write_bytes(Path::new("/dev/null"), b"nothing").unwrap();
+        // What a link leads to need not be there.
+        fs::remove_file(&file).unwrap();
+        write_bytes(&link, b"again").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"again");
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_stay_and_those_of_a_new_file_are_the_usual_ones() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (private, new) = (folder.path().join("private"), folder.path().join("new"));
+        fs::write(&private, "old").unwrap();
+        fs::set_permissions(&private, fs::Permissions::from_mode(0o600)).unwrap();
+        write_bytes(&private, b"new").unwrap();
+        assert_eq!((mode(&private), fs::read(&private).unwrap()), (0o600, b"new".to_vec()));
+        let usual = folder.path().join("usual");
+        fs::write(&usual, "").unwrap();
+        write_bytes(&new, b"new").unwrap();
+        assert_eq!(mode(&new), mode(&usual));
+    }
+
+    #[test]
+    fn files_that_are_written_at_the_same_time_are_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let texts = [vec![b'a'; 100_000], vec![b'b'; 200_000]];
+        std::thread::scope(|scope| {
+            for text in &texts {
+                let path = &path;
+                scope.spawn(move || (0..50).for_each(|_| write_bytes(path, text).unwrap()));
+            }
+        });
+        assert!(texts.contains(&fs::read(&path).unwrap()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

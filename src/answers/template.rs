@@ -23,7 +23,8 @@ pub(super) struct Context(Variable);
 
 /// What a template may do before it is stopped: about as many instructions.
 const FUEL: u64 = 2_000_000;
-/// How deep macros and recursive loops may call themselves.
+/// How deep templates may nest, as the engine counts: a loop counts one, and a macro that is called counts six.
+/// Deeper ones could double a list until it is larger than the memory.
 const RECURSION: usize = 16;
 /// The name of the request in a template, and that of the template in its environment.
 const REQUEST: &str = "request";

@@ -1,6 +1,9 @@
 //! Files that a command would write to and that it needs otherwise.
 
-use std::{fs, path};
+use std::{
+    fs,
+    path::{self, Path},
+};
 
 use clap::ArgMatches;
 
@@ -54,14 +57,21 @@ pub(super) fn used_twice(command: &str, matches: &ArgMatches) -> Option<String> 
     let files = ALL.iter().find(|files| files.command == command)?;
     let given = |&(id, name): &Named| {
         let values = matches.try_get_raw(id).ok().flatten().into_iter().flatten();
-        let paths = values.filter(|value| *value != "-").map(path::absolute);
-        paths.flatten().map(move |path| (fs::canonicalize(&path).unwrap_or(path), name))
+        let paths = values.filter(|value| *value != "-").flat_map(path::absolute);
+        // Streams may be written to from several sides, and lead to one terminal.
+        let files = paths.filter(|path| {
+            let is_stream = path.starts_with("/dev") || path.starts_with("/proc");
+            !is_stream && fs::metadata(path).map_or(true, |found| found.is_file() || found.is_dir())
+        });
+        files.map(move |path| (fs::canonicalize(&path).unwrap_or(path), name))
     };
     let written: Vec<_> = files.written.iter().flat_map(given).collect();
     let read: Vec<_> = files.read.iter().flat_map(given).collect();
     written.iter().enumerate().find_map(|(place, (path, name))| {
         let others = written[..place].iter().chain(&read);
-        let (_, other) = others.into_iter().find(|(other, _)| other == path)?;
+        // Of a folder that is read, so is each file.
+        let is_in = |folder: &Path| folder.is_dir() && path.is_file() && path.starts_with(folder);
+        let (_, other) = others.into_iter().find(|(other, _)| other == path || is_in(other))?;
         let path = path.display();
         Some(format!("{name}: found {path}, which is the file of {other}: expected another one"))
     })
@@ -83,6 +93,10 @@ mod tests {
             ("compare a.csv b.csv --json b.csv", ["--json", "the fake one"]),
             ("compare a.csv b.csv --out a.html --json a.html", ["--json", "--out"]),
             ("fit a.json --out a.json", ["--out", "the rows"]),
+            (
+                "replay traces/samples/record --record traces/samples/record/calls.csv",
+                ["--record", "the trace"],
+            ),
         ] {
             let error = read(&format!("hyperfake {line}")).unwrap_err().to_string();
             assert!(flags.iter().all(|flag| error.contains(flag)), "{line}: {error}");
@@ -91,6 +105,10 @@ mod tests {
             "server --functions-file a.db --log-file b.db",
             "compare a.csv a.csv --json -",
             "load --csv a.csv --record b.csv",
+            "load --csv /dev/null --record /dev/null",
+            "server --log-file /dev/stderr --record /dev/stderr",
+            "fit /dev/stdin --out /dev/stdout",
+            "replay traces/samples/record --record traces/samples/record/new.csv",
         ] {
             read(&format!("hyperfake {line}")).unwrap();
         }

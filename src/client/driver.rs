@@ -28,6 +28,16 @@ pub(super) struct Counters {
     pub(super) ended: AtomicUsize,
 }
 
+/// The calls of a thread.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) calls: Vec<Sent>,
+    /// The moment after the last one has ended.
+    pub(super) end: Moment,
+    /// Whether it was stopped before all were sent.
+    pub(super) stopped: bool,
+}
+
 /// So many calls are sent at most before those that were sent, and answers, have their turn.
 const AT_ONCE: usize = 64;
 /// A run that is stopped goes on for as long at most.
@@ -63,13 +73,14 @@ impl Driver {
         Ok(waited)
     }
 
-    /// Sends a call for each arrival that is this thread's, and waits until all have ended. Returns
-    /// them, and the moment after that.
-    pub(super) async fn run(&self, began: Moment, counters: &Arc<Counters>) -> (Vec<Sent>, Moment) {
+    /// Sends a call for each arrival that is this thread's, and waits until all have ended.
+    pub(super) async fn run(&self, began: Moment, counters: &Arc<Counters>) -> Part {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let tasks = TaskTracker::new();
+        let mut stopped = false;
         for (count, (number, intended)) in self.arrivals().enumerate() {
             if self.stopped_before(began + intended.at).await {
+                stopped = true;
                 break;
             }
             if count % AT_ONCE == AT_ONCE - 1 {
@@ -98,7 +109,7 @@ impl Driver {
         tasks.close();
         tasks.wait().await;
         let calls = std::mem::take(&mut *calls.lock());
-        (calls, self.clock.now())
+        Part { calls, end: self.clock.now(), stopped }
     }
 
     /// Sleeps until this moment; says whether the run was stopped. A short sleep is not interrupted.

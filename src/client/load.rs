@@ -4,13 +4,13 @@ use std::{
     time::Duration,
 };
 
-use hyperfake_predictor::{Error, Result};
+use hyperfake_predictor::{Error, ErrorKind, Result};
 use tokio::{runtime::Builder, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Arrivals, Request, Sent, Starts, Target,
-    driver::{Counters, Driver},
+    driver::{Counters, Driver, Part},
 };
 use crate::clock::{Clock, Moment, precise};
 
@@ -49,6 +49,8 @@ pub struct Loaded {
     pub took: Duration,
     /// The longest that a call of the warm-up waited for the rest of a cold start, for each function.
     pub waited: Vec<Duration>,
+    /// Whether it was stopped before all calls were sent.
+    pub stopped: bool,
 }
 
 /// How far a run is.
@@ -72,8 +74,8 @@ impl Load {
     ///
     /// # Errors
     ///
-    /// When a connection cannot be made, when a call of the warm-up fails, or when the system gives no
-    /// thread. Later calls that fail are a part of the result.
+    /// When a connection cannot be made, when a call of the warm-up fails, when the system gives no
+    /// thread, and `Cancelled` when it is stopped before the first call. Later calls that fail are a part of the result.
     pub async fn run(self, clock: &Clock, mut show: impl FnMut(Progress)) -> Result<Loaded> {
         let load = Arc::new(self);
         let mut threads = Vec::new();
@@ -82,17 +84,23 @@ impl Load {
         }
         let mut waited = vec![Duration::ZERO; load.requests.len()];
         for thread in &mut threads {
-            let ready = (&mut thread.ready).await.map_err(|_| ended_early())??;
+            let ready = tokio::select! {
+                ready = &mut thread.ready => ready.map_err(|_| ended_early())??,
+                () = load.stop.cancelled() => {
+                    let message = "it was stopped before the first call";
+                    return Err(Error::new(ErrorKind::Cancelled, message));
+                }
+            };
             waited.iter_mut().zip(ready).for_each(|(most, waited)| *most = waited.max(*most));
         }
         let began = clock.now() + HEAD_START;
         let counters: Vec<_> = threads.iter().map(|thread| Arc::clone(&thread.counters)).collect();
         let mut calls = Vec::new();
-        let mut took = Duration::ZERO;
+        let (mut took, mut stopped) = (Duration::ZERO, false);
         let mut shown = began + SHOWN;
         let running: Vec<_> = threads.into_iter().map(|thread| thread.begin(began)).collect();
         for mut running in running {
-            let (mut part, end) = loop {
+            let Part { calls: mut part, end, stopped: early } = loop {
                 tokio::select! {
                     biased;
                     done = &mut running => break done.map_err(|_| ended_early())?,
@@ -103,10 +111,11 @@ impl Load {
                 }
             };
             took = took.max(end - began);
+            stopped |= early;
             calls.append(&mut part);
         }
         calls.sort_unstable_by_key(|call: &Sent| call.ended_ns);
-        Ok(Loaded { calls, began: clock.since_epoch(began), took, waited })
+        Ok(Loaded { calls, began: clock.since_epoch(began), took, waited, stopped })
     }
 }
 
@@ -117,9 +126,6 @@ struct Thread {
     done: oneshot::Receiver<Part>,
     counters: Arc<Counters>,
 }
-
-/// The calls of a thread, and the moment after the last one.
-type Part = (Vec<Sent>, Moment);
 
 impl Thread {
     fn start(load: &Arc<Load>, number: usize) -> Result<Self> {

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     path::Path,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -41,16 +42,19 @@ pub async fn run(args: FitArgs) -> Result<Output> {
     };
     let thread = thread::Builder::new().name("fit".to_owned()).spawn(work);
     thread.map_err(|error| Error::internal("cannot start a thread").with_source(error))?;
+    let mut is_asked =
+        Box::pin(interrupt::asked_to_end()) as Pin<Box<dyn Future<Output = ()> + Send>>;
     loop {
         tokio::select! {
             found = &mut ended => {
                 return found.map_err(|error| Error::internal("the work ended early").with_source(error))?;
             }
-            () = interrupt::asked_to_end() => {
+            () = &mut is_asked => {
                 if stop.swap(true, Ordering::Relaxed) {
                     return Err(interrupted());
                 }
                 let _ = writeln!(io::stderr(), "interrupted: the best model so far is written");
+                is_asked = Box::pin(interrupt::asked_again());
             }
         }
     }

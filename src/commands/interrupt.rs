@@ -1,11 +1,16 @@
 //! Signals that end a command early.
 
-use std::future::pending;
+use std::{future::pending, time::Duration};
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::precise;
 
 /// The exit code of a program that was ended by Ctrl-C.
 const INTERRUPTED: i32 = 130;
+/// One request to end may come twice, as a program that ends another one may signal it and then its group.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
 
 /// Cancelled when the program is asked to end. The command then ends early and shows what it has; asked a second time, the
 /// program ends at once.
@@ -15,7 +20,7 @@ pub(super) fn stop_by_signal() -> CancellationToken {
     tokio::spawn(async move {
         asked_to_end().await;
         cancelled.cancel();
-        asked_to_end().await;
+        asked_again().await;
         std::process::exit(INTERRUPTED);
     });
     stop
@@ -37,26 +42,31 @@ pub(super) fn stop_by_signal_on_a_thread() -> std::io::Result<CancellationToken>
     Ok(stop)
 }
 
-/// Until the program is asked to end: by Ctrl-C, and on Unix by SIGTERM, which is what `timeout`, service managers and
+/// Until the program is asked to end: by Ctrl-C, and by SIGTERM, which is what `timeout`, service managers and
 /// containers send.
 pub(super) async fn asked_to_end() {
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => if interrupted.is_err() { pending().await },
+        () = interrupted() => {}
         () = terminated() => {}
     }
 }
 
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
+/// The same a second time.
+pub(super) async fn asked_again() {
+    let clock = precise::start();
+    clock.sleep_until(clock.now() + SAME_REQUEST).await;
+    asked_to_end().await;
+}
 
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        pending().await
+    }
+}
+
+async fn terminated() {
     match signal(SignalKind::terminate()) {
         Ok(mut signal) => _ = signal.recv().await,
         Err(_) => pending().await,
     }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    pending().await
 }

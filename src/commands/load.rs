@@ -62,7 +62,6 @@ pub async fn run(args: LoadArgs) -> Result<Output> {
         Some(_) => through_leaf(&args, &target, &connection, &body).await?,
     };
     let worker = target.address.clone();
-    let stop = interrupt::stop_by_signal();
     let load = Load {
         target,
         requests: functions.iter().map(|function| function.request.clone()).collect(),
@@ -72,12 +71,12 @@ pub async fn run(args: LoadArgs) -> Result<Output> {
         schedule: Arc::new(schedule(&args, functions.len())),
         warm_up: !args.no_warm_up,
         starts: None,
-        stop: stop.clone(),
+        stop: interrupt::stop_by_signal(),
     };
     let loaded = run_with_progress(&args, load, &clock).await;
     let instances: Vec<_> = functions.iter().filter_map(|one| one.instance.clone()).collect();
     connection.stop_all(&instances, args.deadline).await;
-    let Loaded { calls, began, took, waited } = loaded?;
+    let Loaded { calls, began, took, waited, stopped } = loaded?;
     if let Some(csv) = csv {
         csv.write(&calls, &functions)?;
     }
@@ -93,7 +92,7 @@ pub async fn run(args: LoadArgs) -> Result<Output> {
             function.cold_start = Some(instance.start + waited);
         }
     }
-    let report = numbers::report(&args, stop.is_cancelled(), took, &functions, &calls);
+    let report = numbers::report(&args, stopped, took, &functions, &calls);
     let text = if args.json { report.json() } else { report.text() };
     Ok(Output { text, succeeded: report.succeeded() })
 }

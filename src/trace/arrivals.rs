@@ -168,15 +168,19 @@ impl Calls {
         }
     }
 
-    /// The most calls in a stretch, whose moments are drawn at once.
-    pub(super) fn most_at_once(&self) -> u64 {
+    /// The most calls in a stretch that has a part of this time: their moments are drawn at once.
+    pub(super) fn most_at_once(&self, from_ns: u64, until_ns: u64) -> u64 {
         let most = match self {
-            Self::Counted { bins, .. } => {
+            Self::Counted { bin_ns, bins } => {
+                let bins = &bins[stretches(*bin_ns, bins.len(), from_ns, until_ns)];
                 let sums =
                     bins.iter().map(|bin| bin.iter().map(|(_, calls)| u64::from(*calls)).sum());
                 sums.max()
             }
             Self::Single(calls) => {
+                let begin = calls.partition_point(|(at, _)| *at < from_ns);
+                let end = calls.partition_point(|(at, _)| *at < until_ns);
+                let calls = &calls[begin..end.max(begin)];
                 let minutes =
                     calls.chunk_by(|(one, _), (next, _)| one / CHUNK_NS == next / CHUNK_NS);
                 minutes.map(|calls| calls.len() as u64).max()
@@ -198,9 +202,8 @@ impl Calls {
         let mut counts = vec![0; functions];
         match self {
             Self::Counted { bin_ns, bins } => {
-                let end = (until_ns.div_ceil(*bin_ns) as usize).min(bins.len());
-                let begin = ((from_ns / bin_ns) as usize).min(end);
-                for (function, count) in bins[begin..end].iter().flatten() {
+                let bins = &bins[stretches(*bin_ns, bins.len(), from_ns, until_ns)];
+                for (function, count) in bins.iter().flatten() {
                     counts[*function as usize] += u64::from(*count);
                 }
             }
@@ -237,6 +240,12 @@ impl Calls {
             }),
         }
     }
+}
+
+/// The places of the stretches of this length that have a part of a time.
+fn stretches(bin_ns: u64, count: usize, from_ns: u64, until_ns: u64) -> Range<usize> {
+    let end = (until_ns.div_ceil(bin_ns) as usize).min(count);
+    ((from_ns / bin_ns) as usize).min(end)..end
 }
 
 #[cfg(test)]

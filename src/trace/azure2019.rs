@@ -67,15 +67,13 @@ pub(super) fn read(
         done += 1;
     };
     let first = invocations.iter().chain(durations).filter_map(|path| day(path)).min().unwrap_or(1);
-    let mut days = HashMap::new();
-    for (index, path) in invocations.iter().enumerate() {
+    // The files of a day one after the other, so that rows that repeat a function are noticed.
+    let numbered = invocations.iter().enumerate();
+    let mut numbered: Vec<_> =
+        numbered.map(|(index, path)| (day(path).map_or(index, |day| day - first), path)).collect();
+    numbered.sort_by_key(|(day, _)| *day);
+    for (day, path) in numbered {
         step();
-        let day = day(path).map_or(index, |day| day - first);
-        if let Some(before) = days.insert(day, path) {
-            let before = before.display();
-            let message = format!("found the same day as in {before}: keep one of them");
-            return Err(Error::invalid(message).at(path.display()));
-        }
         reader.invocations(path, day)?;
     }
     let needed = |path: &Path| day(path).is_none_or(|day| reading.has_day(day - first.min(day)));

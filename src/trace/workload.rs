@@ -84,10 +84,16 @@ impl Workload {
             };
             return Err(Error::invalid(message).at("--from"));
         }
-        let is_known = |asked: &str| functions.iter().any(|function| is_called(function, asked));
-        if let Some(asked) = selection.only.iter().find(|asked| !is_known(asked)) {
-            let message = format!("found '{asked}', but nothing of the trace has this name");
+        let is_unknown =
+            |asked: &&String| !functions.iter().any(|function| is_called(function, asked));
+        let unknown: Vec<_> = selection.only.iter().filter(is_unknown).collect();
+        if let Some(asked) = unknown.first().filter(|_| unknown.len() == selection.only.len()) {
+            let message = format!("found '{asked}', but nothing of what was read has this name");
             return Err(Error::invalid(message).at("--only"));
+        }
+        for asked in unknown {
+            let what = "names of --only that nothing of what was read has";
+            notes.add(Effect::LeftOut, what, 0, || asked.clone());
         }
         let length = selection.length.map_or(u64::MAX, nanoseconds);
         let until_ns = from_ns.saturating_add(length).min(end_ns);
@@ -142,11 +148,12 @@ impl Workload {
             places[old - 1] != NONE
         });
         let Selection { rate, seed, .. } = *selection;
-        let most = calls.most_at_once() as f64 * rate;
+        let most = calls.most_at_once(from_ns, until_ns) as f64 * rate;
         if most > MOST_AT_ONCE {
             let message = format!(
                 "found {most:.0} calls in one minute or column of the trace, expected at most {MOST_AT_ONCE}: \
-                 choose some functions (--functions, --only) or fewer of their calls (--rate)"
+                 choose some functions (--functions, --only), fewer of their calls (--rate), or another time \
+                 (--from, --for)"
             );
             return Err(Error::invalid(message));
         }

@@ -287,6 +287,14 @@ fn a_template_that_runs_or_grows_without_end_is_stopped() {
         let error = ask(answer, many.clone()).unwrap_err();
         assert!(matches!(&error, AnswerError::Template(_)), "{error}");
     }
+    // A macro may call one other.
+    let nested = "{% macro a(x) %}{{ x }}{% endmacro %}{% macro b(x) %}{{ a(x) }}{% endmacro %}";
+    let two = format!(r#"{{"text": "{nested}{{{{ b(request.text) }}}}"}}"#);
+    assert_eq!(ask(&two, field(1, b"deep")).unwrap(), field(1, b"deep"));
+    let three = format!(
+        r#"{{"text": "{nested}{{% macro c(x) %}}{{{{ b(x) }}}}{{% endmacro %}}{{{{ c(1) if request.text }}}}"}}"#
+    );
+    assert!(matches!(ask(&three, field(1, b"deep")), Err(AnswerError::Template(_))));
     let few = integers(&[(2, 90_000)]);
     for answer in [
         r#"{"text": "{% for i in range(request.number) %}{{ jpeg(2048, 2048)|length }}{% endfor %}"}"#,

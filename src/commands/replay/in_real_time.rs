@@ -41,7 +41,6 @@ pub(super) async fn replay(
     let record = record.map_err(|error| error.at("--record"))?;
     let ids = register(args, work, defaults).await?;
     let starts = Arc::new(Starts::new(ids.len(), clock.now() + through::PATIENCE));
-    let stop = interrupt::stop_by_signal();
     let load = Load {
         requests: requests(args, &target, &ids, &body)?,
         connections: args.connections as usize,
@@ -50,7 +49,7 @@ pub(super) async fn replay(
         schedule: Arc::new(Replay(Arc::clone(work))),
         warm_up: false,
         starts: Some(Arc::clone(&starts)),
-        stop: stop.clone(),
+        stop: interrupt::stop_by_signal(),
         target: target.clone(),
     };
     let progress = Progress::new("replay", requested);
@@ -67,7 +66,7 @@ pub(super) async fn replay(
         write(record, &loaded, work, &ids, &target.address, &body)?;
     }
     let instances = args.sender.leaf.through.is_none().then_some(started.len() as u64);
-    Ok(Replayed { stopped: stop.is_cancelled(), instances, ..replayed(&loaded, requested) })
+    Ok(Replayed { stopped: loaded.stopped, instances, ..replayed(&loaded, requested) })
 }
 
 /// The calls of a workload, as a load sends them.

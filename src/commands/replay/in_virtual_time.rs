@@ -51,7 +51,7 @@ pub(super) fn replay(
         stop.map_err(|error| Error::internal("cannot wait for signals").with_source(error))?;
     let run = Run::new(steps, worker, work, ended, limit);
     let began = precise::now();
-    let ended = runtime.block_on(runtime.spawn(run.all(Arc::clone(work), requested, stop.clone())));
+    let ended = runtime.block_on(runtime.spawn(run.all(Arc::clone(work), requested, stop)));
     let took = precise::now() - began;
     let totals =
         ended.map_err(|error| Error::internal("the replay ended early").with_source(error))?;
@@ -66,7 +66,7 @@ pub(super) fn replay(
         cold_calls: Some(totals.cold),
         instances: Some(totals.instances),
         most_at_once: Some(totals.most_at_once),
-        stopped: stop.is_cancelled(),
+        stopped: totals.stopped,
         took_s: took.as_secs_f64(),
         verdict: Verdict::of(totals.answered + failed, requested)
             .and(Verdict::of(totals.answered, totals.answered + failed)),
@@ -149,6 +149,8 @@ struct Totals {
     cold: u64,
     instances: u64,
     most_at_once: u64,
+    /// Whether calls are left that were not made.
+    stopped: bool,
 }
 
 /// After so many calls other tasks have their turn, whether or not one is known to have been woken.
@@ -202,6 +204,7 @@ impl Run {
             if number.is_multiple_of(TURN) {
                 self.is_unsettled = true;
                 if stop.is_cancelled() {
+                    self.totals.stopped = true;
                     break;
                 }
             }
