@@ -26,7 +26,7 @@ pub fn write(path: &Path, content: impl Fn(&mut BufWriter<&File>) -> io::Result<
 ///
 /// # Errors
 ///
-/// Those of [`write`].
+/// Those of [`write()`].
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write(path, |file| file.write_all(bytes))
 }
