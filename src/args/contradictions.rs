@@ -1,4 +1,4 @@
-//! Options of `call`, `load` and `replay` that cannot be together.
+//! Options that cannot be together, or that have no use without another one.
 
 use clap::{ArgMatches, parser::ValueSource};
 
@@ -40,9 +40,36 @@ const OF_SENDER: [Named; 9] = [
     ("deadline", "--deadline"),
 ];
 
-/// What is wrong with what was typed for one of these commands, in one line. Variables of the
-/// environment may be meant for other commands, so they contradict nothing.
-pub(super) fn of(matches: &ArgMatches) -> Option<String> {
+/// Options of the server that say how something is done which others, any of these, ask for.
+const OF_OTHERS: [(Named, &[&str], &str); 3] = [
+    (("record_format", "--record-format"), &["record"], "--record FILE"),
+    (("otlp_sample", "--otlp-sample"), &["otlp"], "--otlp URL"),
+    (("fleet_stagger", "--fleet-stagger"), &["fleet", "fleet_addresses"], "--fleet N"),
+];
+
+/// What is wrong with what was typed for a command, in one line. Variables of the environment may be
+/// meant for other commands, so they contradict nothing.
+pub(super) fn of(command: &str, matches: &ArgMatches) -> Option<String> {
+    match command {
+        "call" | "load" | "replay" => of_calls(matches),
+        "server" => of_server(matches),
+        _ => None,
+    }
+}
+
+fn of_server(matches: &ArgMatches) -> Option<String> {
+    let mut others = OF_OTHERS.iter().filter(|((id, _), needed, _)| {
+        let is_set = |id: &&str| {
+            let source = matches.value_source(id);
+            matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+        };
+        matches.value_source(id) == Some(ValueSource::CommandLine) && !needed.iter().any(is_set)
+    });
+    let ((_, flag), _, needed) = others.next()?;
+    Some(format!("{flag}: it has no use without {needed}"))
+}
+
+fn of_calls(matches: &ArgMatches) -> Option<String> {
     let is_given = |id: &str| {
         matches.try_contains_id(id).unwrap_or(false)
             && matches.value_source(id) == Some(ValueSource::CommandLine)
@@ -93,6 +120,25 @@ pub(super) fn of(matches: &ArgMatches) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use crate::args::Cli;
+
+    #[test]
+    fn a_server_takes_no_option_that_does_nothing_without_another_one() {
+        let read = |options: &str| {
+            let words = ["hyperfake", "server"].into_iter().chain(options.split_whitespace());
+            Cli::read(words.map(Into::into))
+        };
+        for (options, needed) in [
+            ("--record-format invitro", "--record FILE"),
+            ("--otlp-sample 0.5", "--otlp URL"),
+            ("--fleet-stagger 1s", "--fleet N"),
+        ] {
+            let flag = options.split(' ').next().unwrap();
+            let error = read(options).unwrap_err().to_string();
+            assert_eq!(error.trim_end(), format!("error: {flag}: it has no use without {needed}"));
+        }
+        read("--record-format invitro --record a.csv --otlp-sample 1 --otlp http://a").unwrap();
+        read("--fleet-stagger 1s --fleet-addresses 127.1.0.0/22").unwrap();
+    }
 
     #[test]
     fn a_replay_in_virtual_time_takes_no_options_of_what_is_sent() {

@@ -2,10 +2,11 @@
 
 use std::{
     fs,
-    path::{self, Path},
+    path::{self, Path, PathBuf},
 };
 
 use clap::ArgMatches;
+use hyperfake_predictor::ModelUri;
 
 /// An option's name to clap, and to people.
 type Named = (&'static str, &'static str);
@@ -17,7 +18,15 @@ struct Files {
     read: &'static [Named],
 }
 
-const BODY: [Named; 2] = [("data_file", "--data-file"), ("proto", "--proto")];
+/// What is read for the calls of a client, by whichever of its commands.
+const OF_CALLS: [Named; 6] = [
+    ("trace", "the trace"),
+    ("data_file", "--data-file"),
+    ("proto", "--proto"),
+    ("tls_ca", "--tls-ca"),
+    ("tls_cert", "--tls-cert"),
+    ("tls_key", "--tls-key"),
+];
 
 const ALL: [Files; 7] = [
     Files {
@@ -34,14 +43,16 @@ const ALL: [Files; 7] = [
             ("tls_key", "--tls-key"),
             ("tls_client_ca", "--tls-client-ca"),
             ("tls_ca", "--tls-ca"),
+            (MODEL, "--model"),
+            ("models_dir", "--models-dir"),
         ],
     },
-    Files { command: "load", written: &[("csv", "--csv"), ("record", "--record")], read: &BODY },
     Files {
-        command: "replay",
-        written: &[("record", "--record")],
-        read: &[("trace", "the trace")],
+        command: "load",
+        written: &[("csv", "--csv"), ("record", "--record")],
+        read: &OF_CALLS,
     },
+    Files { command: "replay", written: &[("record", "--record")], read: &OF_CALLS },
     Files {
         command: "compare",
         written: &[("out", "--out"), ("json", "--json")],
@@ -49,23 +60,47 @@ const ALL: [Files; 7] = [
     },
     Files { command: "fit", written: &[("out", "--out")], read: &[("rows", "the rows")] },
     Files { command: "plot", written: &[("out", "--out")], read: &[("record", "the record")] },
-    Files { command: "measure", written: &[("out", "--out")], read: &BODY },
+    Files { command: "measure", written: &[("out", "--out")], read: &OF_CALLS },
 ];
+
+/// Its values are models and images.
+const MODEL: &str = "model";
+/// What `fit` appends to the name that it is given, unless it is there.
+const OF_MODELS: [&str; 2] = ["json", "onnx"];
 
 /// What is wrong with the files of a command, in one line: one that is written is used a second time.
 pub(super) fn used_twice(command: &str, matches: &ArgMatches) -> Option<String> {
     let files = ALL.iter().find(|files| files.command == command)?;
     let given = |&(id, name): &Named| {
         let values = matches.try_get_raw(id).ok().flatten().into_iter().flatten();
-        let paths = values.filter(|value| *value != "-").flat_map(path::absolute);
+        let values = values.filter(|value| *value != "-").map(PathBuf::from);
+        let paths = values.filter_map(move |value| match id {
+            MODEL => model(&value),
+            _ => path::absolute(value).ok(),
+        });
         // Streams may be written to from several sides, and lead to one terminal.
         let files = paths.filter(|path| {
-            let is_stream = path.starts_with("/dev") || path.starts_with("/proc");
+            let is_stream = ["/dev/std", "/dev/fd/", "/proc/"]
+                .iter()
+                .any(|of_streams| path.to_string_lossy().starts_with(of_streams));
             !is_stream && fs::metadata(path).map_or(true, |found| found.is_file() || found.is_dir())
         });
-        files.map(move |path| (fs::canonicalize(&path).unwrap_or(path), name))
+        files.map(move |path| (resolved(path), name))
     };
-    let written: Vec<_> = files.written.iter().flat_map(given).collect();
+    let mut written: Vec<_> = files.written.iter().flat_map(given).collect();
+    if command == "fit" {
+        let with = |(path, name): &(PathBuf, _)| {
+            let mut names = Vec::new();
+            for extension in OF_MODELS {
+                let mut path = path.clone().into_os_string();
+                path.push(format!(".{extension}"));
+                names.push((PathBuf::from(path), *name));
+            }
+            names
+        };
+        let more: Vec<_> = written.iter().flat_map(with).collect();
+        written.extend(more);
+    }
     let read: Vec<_> = files.read.iter().flat_map(given).collect();
     written.iter().enumerate().find_map(|(place, (path, name))| {
         let others = written[..place].iter().chain(&read);
@@ -75,6 +110,21 @@ pub(super) fn used_twice(command: &str, matches: &ArgMatches) -> Option<String> 
         let path = path.display();
         Some(format!("{name}: found {path}, which is the file of {other}: expected another one"))
     })
+}
+
+/// The file of a model, if this is one and not an image.
+fn model(value: &Path) -> Option<PathBuf> {
+    let uri: ModelUri = value.to_str()?.parse().ok()?;
+    path::absolute(uri.path()).ok().filter(|path| path.exists())
+}
+
+/// Its one name: without links, and where it is not there yet, in a folder without them.
+fn resolved(path: PathBuf) -> PathBuf {
+    let in_folder = || {
+        let folder = fs::canonicalize(path.parent()?).ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    fs::canonicalize(&path).ok().or_else(in_folder).unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -93,6 +143,18 @@ mod tests {
             ("compare a.csv b.csv --json b.csv", ["--json", "the fake one"]),
             ("compare a.csv b.csv --out a.html --json a.html", ["--json", "--out"]),
             ("fit a.json --out a.json", ["--out", "the rows"]),
+            ("fit a.json --out a", ["--out", "the rows"]),
+            ("load --csv src/../a.csv --record a.csv", ["--csv", "--record"]),
+            ("load --csv a.pem --tls-cert b.pem --tls-key a.pem", ["--csv", "--tls-key"]),
+            ("replay a.csv --record a.pem --tls-ca a.pem", ["--record", "--tls-ca"]),
+            (
+                "server -m models/hyperfaas-echo.onnx?response=echo --log-file models/hyperfaas-echo.onnx",
+                ["--log-file", "--model"],
+            ),
+            (
+                "server --models-dir models --log-file models/hyperfaas-echo.onnx",
+                ["--log-file", "--models-dir"],
+            ),
             (
                 "replay traces/samples/record --record traces/samples/record/calls.csv",
                 ["--record", "the trace"],
@@ -103,6 +165,8 @@ mod tests {
         }
         for line in [
             "server --functions-file a.db --log-file b.db",
+            "server -m models/hyperfaas-echo.onnx README --log-file README",
+            "server --models-dir models --log-file models/new.log",
             "compare a.csv a.csv --json -",
             "load --csv a.csv --record b.csv",
             "load --csv /dev/null --record /dev/null",

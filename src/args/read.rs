@@ -50,11 +50,7 @@ impl Cli {
         cli.typed =
             typed.into_iter().filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect();
         let wrong = matches.subcommand().and_then(|(command, matches)| {
-            let contradiction = match command {
-                "call" | "load" | "replay" => contradictions::of(matches),
-                _ => None,
-            };
-            contradiction.or_else(|| files::used_twice(command, matches))
+            contradictions::of(command, matches).or_else(|| files::used_twice(command, matches))
         });
         if let Some(line) = wrong {
             let kind = clap::error::ErrorKind::ArgumentConflict;
