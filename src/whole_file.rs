@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, Metadata},
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -10,8 +10,8 @@ use hyperfake_predictor::{Error, Result};
 use tempfile::{Builder, NamedTempFile};
 
 /// Writes a file: under another name in its folder first, which then takes the place of what is there, with the same
-/// permissions. What is no file, such as `/dev/stdout`, is written to directly, and so is a file whose folder takes
-/// no new one, or that cannot be replaced since it is mounted.
+/// owner and permissions. What is no file, such as `/dev/stdout`, is written to directly, and so is a file whose
+/// folder takes no new one, whose owner cannot be kept, or that cannot be replaced since it is mounted.
 ///
 /// # Errors
 ///
@@ -41,39 +41,82 @@ fn written(
         file.flush()
     };
     let found = fs::metadata(path).ok();
-    if found.as_ref().is_some_and(|found| !found.is_file()) {
+    // A stream may be a file that others write to as well.
+    let is_stream = path.starts_with("/dev") || path.starts_with("/proc");
+    if is_stream || found.as_ref().is_some_and(|found| !found.is_file()) {
         return write_to(&File::create(path)?);
     }
+    if found.is_some() {
+        // What may not be written to may not be replaced.
+        File::options().write(true).open(path)?;
+    }
     let path = &behind_links(path);
-    let Ok(new) = beside(path, found.as_ref()) else { return write_to(&File::create(path)?) };
+    let Some(new) = beside(path, found.as_ref())? else { return write_to(&File::create(path)?) };
     write_to(new.as_file())?;
-    match new.persist(path) {
-        Ok(_) => Ok(()),
-        Err(_) => write_to(&File::create(path)?),
+    let Err(error) = new.persist(path) else { return Ok(()) };
+    match error.error.kind() {
+        ErrorKind::ResourceBusy | ErrorKind::PermissionDenied | ErrorKind::CrossesDevices => {
+            // Its room may be needed.
+            drop(error.file);
+            write_to(&File::create(path)?)
+        }
+        _ => Err(error.error),
     }
 }
 
-/// A new file in the same folder, which is removed unless it is kept.
-fn beside(path: &Path, found: Option<&Metadata>) -> io::Result<NamedTempFile> {
+/// A new file in the same folder, which is removed unless it is kept; nothing if there can be none.
+fn beside(path: &Path, found: Option<&Metadata>) -> io::Result<Option<NamedTempFile>> {
     let mut builder = Builder::new();
     // As of any new file, without what the umask takes.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let new = builder.prefix(".").suffix(".new").tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    let new = builder.prefix(".").suffix(".new").tempfile_in(folder.unwrap_or(Path::new(".")));
+    let new = match new {
+        Ok(new) => new,
+        Err(error) => {
+            return match error.kind() {
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Ok(None),
+                _ => Err(error),
+            };
+        }
+    };
     if let Some(found) = found {
+        if !has_owner_of(new.as_file(), found) {
+            return Ok(None);
+        }
         new.as_file().set_permissions(found.permissions())?;
     }
-    Ok(new)
+    Ok(Some(new))
+}
+
+/// Whether the new file has the owner and the group of the one that was found; where it may, it gets them.
+#[cfg(unix)]
+fn has_owner_of(new: &File, found: &Metadata) -> bool {
+    use std::os::unix::fs::{MetadataExt, fchown};
+
+    let is_same = |new: Metadata| (new.uid(), new.gid()) == (found.uid(), found.gid());
+    new.metadata().is_ok_and(is_same) || fchown(new, Some(found.uid()), Some(found.gid())).is_ok()
+}
+
+#[cfg(not(unix))]
+fn has_owner_of(_new: &File, _found: &Metadata) -> bool {
+    true
 }
 
 /// What a link leads to, also where nothing is there yet.
 fn behind_links(path: &Path) -> PathBuf {
-    let behind = fs::canonicalize(path).or_else(|_| {
-        let link = fs::read_link(path)?;
-        io::Result::Ok(path.parent().unwrap_or(Path::new("")).join(link))
-    });
-    behind.unwrap_or_else(|_| path.to_owned())
+    /// As many as the system follows.
+    const MOST: usize = 40;
+    if let Ok(behind) = fs::canonicalize(path) {
+        return behind;
+    }
+    let mut path = path.to_owned();
+    for _ in 0..MOST {
+        let Ok(link) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(link);
+    }
+    path
 }
 
 #[cfg(test)]
@@ -110,8 +153,12 @@ mod tests {
         write_bytes(Path::new("/dev/null"), b"nothing").unwrap();
         // What a link leads to need not be there.
         fs::remove_file(&file).unwrap();
-        write_bytes(&link, b"again").unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        let links = folder.path().join("links");
+        std::os::unix::fs::symlink("link", &links).unwrap();
+        write_bytes(&links, b"again").unwrap();
+        for link in [&link, &links] {
+            assert!(fs::symlink_metadata(link).unwrap().is_symlink());
+        }
         assert_eq!(fs::read(&file).unwrap(), b"again");
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
@@ -132,6 +179,37 @@ mod tests {
         fs::write(&usual, "").unwrap();
         write_bytes(&new, b"new").unwrap();
         assert_eq!(mode(&new), mode(&usual));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_stream_that_is_a_file_goes_on_where_it_is() {
+        use std::{io::Read, os::fd::AsRawFd};
+
+        let mut file = tempfile::tempfile().unwrap();
+        let stream = format!("/proc/self/fd/{}", file.as_raw_fd());
+        write_bytes(Path::new(&stream), b"new").unwrap();
+        let mut found = String::new();
+        file.read_to_string(&mut found).unwrap();
+        assert_eq!(found, "new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_owner_stays_where_that_can_be_seen() {
+        use std::os::unix::fs::{MetadataExt, chown};
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        // Only root may give a file to another user.
+        if chown(&path, Some(1234), Some(5678)).is_err() {
+            return println!("skipped: this user cannot give files away");
+        }
+        write_bytes(&path, b"new").unwrap();
+        let found = fs::metadata(&path).unwrap();
+        assert_eq!((found.uid(), found.gid()), (1234, 5678));
+        assert_eq!(fs::read(&path).unwrap(), b"new");
     }
 
     #[test]
