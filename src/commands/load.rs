@@ -62,18 +62,20 @@ pub async fn run(args: LoadArgs) -> Result<Output> {
         Some(_) => through_leaf(&args, &target, &connection, &body).await?,
     };
     let worker = target.address.clone();
+    let schedule = schedule(&args, functions.len());
+    let expected = schedule.count_if_even();
     let load = Load {
         target,
         requests: functions.iter().map(|function| function.request.clone()).collect(),
         connections: args.connections as usize,
         threads,
         deadline: args.deadline,
-        schedule: Arc::new(schedule(&args, functions.len())),
+        schedule: Arc::new(schedule),
         warm_up: !args.no_warm_up,
         starts: None,
         stop: interrupt::stop_by_signal(),
     };
-    let loaded = run_with_progress(&args, load, &clock).await;
+    let loaded = run_with_progress(expected, load, &clock).await;
     let instances: Vec<_> = functions.iter().filter_map(|one| one.instance.clone()).collect();
     connection.stop_all(&instances, args.deadline).await;
     let Loaded { calls, began, took, waited, stopped } = loaded?;
@@ -104,10 +106,8 @@ fn schedule(args: &LoadArgs, functions: usize) -> Schedule {
     }
 }
 
-async fn run_with_progress(args: &LoadArgs, load: Load, clock: &Clock) -> Result<Loaded> {
-    // With random gaps there are some more or less.
-    let expected = args.rate * args.duration.as_secs_f64();
-    let progress = Progress::new("calls", if args.poisson { 0 } else { expected.ceil() as u64 });
+async fn run_with_progress(expected: Option<usize>, load: Load, clock: &Clock) -> Result<Loaded> {
+    let progress = Progress::new("calls", expected.unwrap_or(0) as u64);
     let show = |client::Progress { sent, ended, .. }| {
         progress.message(format!("{sent} sent"));
         progress.set(ended as u64);
