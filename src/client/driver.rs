@@ -8,7 +8,8 @@ use std::{
 
 use hyperfake_predictor::Result;
 use parking_lot::Mutex;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::Status;
 
 use super::{Arrival, Connection, Load, Sent};
 use crate::clock::{Clock, Moment};
@@ -34,7 +35,7 @@ pub(super) struct Part {
     pub(super) calls: Vec<Sent>,
     /// The moment after the last one has ended.
     pub(super) end: Moment,
-    /// Whether it was stopped before all were sent.
+    /// Whether it was stopped before all were sent and had ended.
     pub(super) stopped: bool,
 }
 
@@ -42,6 +43,8 @@ pub(super) struct Part {
 const AT_ONCE: usize = 64;
 /// A run that is stopped goes on for as long at most.
 const SHORT: Duration = Duration::from_millis(100);
+/// When a run is stopped, calls that were sent have this long to end. Who ends programs waits longer.
+const GRACE: Duration = Duration::from_secs(2);
 
 impl Driver {
     /// Opens the connections of the thread with this number.
@@ -73,10 +76,11 @@ impl Driver {
         Ok(waited)
     }
 
-    /// Sends a call for each arrival that is this thread's, and waits until all have ended.
+    /// Sends a call for each arrival that is this thread's, and waits until all have ended. When the run is
+    /// stopped, calls that have not ended a moment later are cancelled.
     pub(super) async fn run(&self, began: Moment, counters: &Arc<Counters>) -> Part {
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let tasks = TaskTracker::new();
+        let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
         let mut stopped = false;
         for (count, (number, intended)) in self.arrivals().enumerate() {
             if self.stopped_before(began + intended.at).await {
@@ -88,26 +92,39 @@ impl Driver {
             }
             let connection = self.connections[self.place(number).1].clone();
             let (load, clock) = (Arc::clone(&self.load), self.clock.clone());
-            let (calls, counters) = (Arc::clone(&calls), Arc::clone(counters));
+            let (calls, counters, cut) = (Arc::clone(&calls), Arc::clone(counters), cut.clone());
             counters.sent.fetch_add(1, Ordering::Relaxed);
             tasks.spawn(async move {
                 let request = &load.requests[intended.function];
                 let sent = clock.now();
-                let outcome = match &load.starts {
-                    None => connection.call(request, number as i64, load.deadline).await,
-                    Some(starts) => {
-                        let function = intended.function;
-                        let call = (function, request, number as i64);
-                        Box::pin(starts.call(&connection, call, load.deadline)).await
+                let call = async {
+                    match &load.starts {
+                        None => connection.call(request, number as i64, load.deadline).await,
+                        Some(starts) => {
+                            let function = intended.function;
+                            let call = (function, request, number as i64);
+                            Box::pin(starts.call(&connection, call, load.deadline)).await
+                        }
                     }
                 };
+                let outcome = cut.run_until_cancelled(call).await;
+                let outcome =
+                    outcome.unwrap_or_else(|| Err(Status::cancelled("the run was stopped")));
                 let ended = clock.now();
                 calls.lock().push(Sent::new(intended, [began, sent, ended], &outcome));
                 counters.ended.fetch_add(1, Ordering::Relaxed);
             });
         }
         tasks.close();
-        tasks.wait().await;
+        tokio::select! {
+            biased;
+            () = tasks.wait() => {}
+            () = self.grace_after_stop() => {
+                stopped = true;
+                cut.cancel();
+                tasks.wait().await;
+            }
+        }
         let calls = std::mem::take(&mut *calls.lock());
         Part { calls, end: self.clock.now(), stopped }
     }
@@ -123,6 +140,11 @@ impl Driver {
             () = self.load.stop.cancelled() => true,
             () = sleep => false,
         }
+    }
+
+    async fn grace_after_stop(&self) {
+        self.load.stop.cancelled().await;
+        self.clock.sleep_until(self.clock.now() + GRACE).await;
     }
 
     /// The arrivals that are this thread's, with their numbers.

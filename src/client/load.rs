@@ -34,7 +34,7 @@ pub struct Load {
     pub warm_up: bool,
     /// What lets calls of functions succeed that have no instance yet; without it they fail.
     pub starts: Option<Arc<Starts>>,
-    /// Ends the run early: no more calls are sent.
+    /// Ends the run early: no more calls are sent, and those that were end soon.
     pub stop: CancellationToken,
 }
 
@@ -49,7 +49,7 @@ pub struct Loaded {
     pub took: Duration,
     /// The longest that a call of the warm-up waited for the rest of a cold start, for each function.
     pub waited: Vec<Duration>,
-    /// Whether it was stopped before all calls were sent.
+    /// Whether it was stopped before all calls were sent and had ended.
     pub stopped: bool,
 }
 

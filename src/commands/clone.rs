@@ -50,7 +50,7 @@ pub async fn run(args: CloneArgs) -> Result<Output> {
     let mut session = Session::start(plan.clone(), &clock, &stop).await?;
     let mut most = Vec::new();
     for body in 0..plan.bodies.len() {
-        most.push(measuring::capacity(&mut session, body).await?);
+        most.push(measuring::capacity(&session, body).await?);
     }
     let workload = Workload::new(&most, args.time, args.calls.seed);
     session.set_warm_up(workload.warm_up());

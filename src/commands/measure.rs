@@ -37,7 +37,7 @@ pub async fn run(args: MeasureArgs) -> Result<Output> {
     let stop = interrupt::stop_by_signal();
     let name = plan.name.clone();
     let mut session = Session::start(plan, &clock, &stop).await?;
-    let rates = rates(&args, &mut session).await?;
+    let rates = rates(&args, &session).await?;
     let phases = measure::phases(&rates, args.phase, args.rounds, args.calls.seed);
     let total: Duration = phases.iter().map(|phase| phase.length).sum();
     let shown = Progress::new(&format!("measuring {name}, seconds"), total.as_secs());
@@ -99,7 +99,7 @@ const PROBE: Duration = Duration::from_secs(1);
 pub(super) const MOST: f64 = 300.0;
 
 /// The rates for each body.
-async fn rates(args: &MeasureArgs, session: &mut Session) -> Result<Vec<Vec<f64>>> {
+async fn rates(args: &MeasureArgs, session: &Session) -> Result<Vec<Vec<f64>>> {
     const SHARES: [f64; 4] = [0.1, 0.3, 0.5, 0.7];
     let bodies = session.bodies();
     if !args.rates.is_empty() {
@@ -114,7 +114,7 @@ async fn rates(args: &MeasureArgs, session: &mut Session) -> Result<Vec<Vec<f64>
 }
 
 /// The calls a second of which rates are shares.
-pub(super) async fn capacity(session: &mut Session, body: usize) -> Result<f64> {
+pub(super) async fn capacity(session: &Session, body: usize) -> Result<f64> {
     session.capacity(body, PROBE).await.map(|found| found.min(MOST / 0.7))
 }
 

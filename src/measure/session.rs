@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use hyperfake_predictor::{Error, Result};
+use hyperfake_predictor::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -79,6 +79,10 @@ impl Instance {
     }
 }
 
+fn stopped_before() -> Error {
+    Error::new(ErrorKind::Cancelled, "stopped by a signal before anything was measured")
+}
+
 /// The largest answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -87,8 +91,15 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// When a process does not start, or a first call is not answered.
+    /// When a process does not start, or a first call is not answered, and `Cancelled` when it is stopped
+    /// before.
     pub async fn start(plan: Plan, clock: &Clock, stop: &CancellationToken) -> Result<Self> {
+        // What was started ends with the session that is dropped.
+        let started = stop.run_until_cancelled(Self::started(plan, clock, stop)).await;
+        started.unwrap_or_else(|| Err(stopped_before()))
+    }
+
+    async fn started(plan: Plan, clock: &Clock, stop: &CancellationToken) -> Result<Self> {
         let origin = clock.now();
         let mut session = Self {
             plan: Arc::new(plan),
@@ -139,19 +150,23 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// When no call succeeds.
-    pub async fn capacity(&mut self, body: usize, time: Duration) -> Result<f64> {
+    /// When no call succeeds, and `Cancelled` when it is stopped.
+    pub async fn capacity(&self, body: usize, time: Duration) -> Result<f64> {
+        let found = self.stop.run_until_cancelled(self.found_capacity(body, time)).await;
+        found.unwrap_or_else(|| Err(stopped_before()))
+    }
+
+    async fn found_capacity(&self, body: usize, time: Duration) -> Result<f64> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let began = self.clock.now();
         let until = began + time;
         let mut callers = JoinSet::new();
         for number in 0..2 * cores {
             let instance = self.instances[number % self.instances.len()].clone();
-            let (plan, clock, stop) =
-                (Arc::clone(&self.plan), self.clock.clone(), self.stop.clone());
+            let (plan, clock) = (Arc::clone(&self.plan), self.clock.clone());
             callers.spawn(async move {
                 let (mut answered, mut failure) = (0u64, None);
-                while clock.now() < until && !stop.is_cancelled() {
+                while clock.now() < until {
                     let _place = match &instance.places {
                         Some(places) => places.acquire().await.ok(),
                         None => None,

@@ -57,11 +57,12 @@ fn a_load_that_is_terminated_reports_and_records_the_calls_that_it_made() {
 fn a_replay_in_virtual_time_that_is_terminated_shows_what_it_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let record = folder.path().join("record.csv");
-    let replay = spawn(&format!(
+    let mut replay = spawn(&format!(
         "replay traces/samples/azure2019 --virtual --rate 20000 --json --record {}",
         record.display()
     ));
     while fs::metadata(&record).map_or(0, |file| file.len()) < 1 << 20 {
+        assert_eq!(replay.try_wait().unwrap(), None, "it ended before it was signalled");
         thread::sleep(Duration::from_millis(20));
     }
     signal(&replay, "-TERM");

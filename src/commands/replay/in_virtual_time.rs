@@ -194,6 +194,10 @@ impl Run {
         let progress = Progress::new("replay", requested);
         let mut housekeeping = HOUSEKEEPING_NS;
         for (number, call) in (0_u64..).zip(work.arrivals()) {
+            if number.is_multiple_of(TURN) && stop.is_cancelled() {
+                self.totals.stopped = true;
+                break;
+            }
             if call.at_ns >= housekeeping {
                 self.worker.housekeeping(self.clock.now(), &self.clock);
                 housekeeping = call.at_ns + HOUSEKEEPING_NS;
@@ -203,10 +207,6 @@ impl Run {
             self.begin(call).await;
             if number.is_multiple_of(TURN) {
                 self.is_unsettled = true;
-                if stop.is_cancelled() {
-                    self.totals.stopped = true;
-                    break;
-                }
             }
             if number.is_multiple_of(SHOWN) {
                 progress.set(number);
