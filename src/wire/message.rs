@@ -36,6 +36,11 @@ impl<B> First<B> {
 }
 
 impl<B: http_body::Body<Data = Bytes, Error = Status> + Unpin> First<B> {
+    /// Whether nothing follows.
+    pub(super) fn is_last(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
     /// Reads what follows to its end, and drops it. A client that is answered before it has ended its request
     /// gets its stream reset, which not every one takes for an answer.
     pub(super) async fn rest(&mut self) -> Result<(), Status> {

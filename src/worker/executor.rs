@@ -111,11 +111,12 @@ impl Executor {
     /// here or has no live instance, `Unavailable` when the worker shuts down, whatever the
     /// model fails with, and what a scenario says.
     pub fn call<'a>(&'a self, call: Call<'a>) -> impl Future<Output = Result<Outcome>> + Send + 'a {
-        self.run(Target::Function(call.function, call.instance), call.data, call.fault)
+        let target = Target::Function(call.function, call.instance);
+        self.run(target, call.data, call.fault, self.clock.now())
     }
 
-    /// Runs a call of a method, `package.Service/Method`, that came to an instance's own address, on
-    /// that instance.
+    /// Runs a call of a method, `package.Service/Method`, that came to an instance's own address at this
+    /// moment, on that instance.
     ///
     /// # Errors
     ///
@@ -126,8 +127,9 @@ impl Executor {
         method: &'a str,
         message: Bytes,
         fault: Option<Box<str>>,
+        arrived: Moment,
     ) -> impl Future<Output = Result<Outcome>> + Send + 'a {
-        self.run(Target::Instance(instance, method), message, fault)
+        self.run(Target::Instance(instance, method), message, fault, arrived)
     }
 
     /// One future for both: a future inside of another one is moved into it for each call. What only a
@@ -142,10 +144,10 @@ impl Executor {
         target: Target<'a>,
         mut request: Bytes,
         fault: Option<Box<str>>,
+        arrived: Moment,
     ) -> impl Future<Output = Result<Outcome>> + Send + 'a {
         async move {
             let (worker, clock) = (&*self.worker, &self.clock);
-            let arrived = clock.now();
             let refused = |error| worker.refused(&target, arrived, clock, error);
             let _admitted = worker.admit().map_err(refused)?;
             let (function, instance, method) = match target {

@@ -17,7 +17,8 @@ impl Bench {
 
     /// Calls an instance at its own address.
     async fn call_on(&self, instance: &Arc<Instance>) -> Result<(), ErrorKind> {
-        let called = self.executor.call_on(instance, "test.Test/Ask", Bytes::new(), None).await;
+        let (method, arrived) = ("test.Test/Ask", self.executor.clock().now());
+        let called = self.executor.call_on(instance, method, Bytes::new(), None, arrived).await;
         called.map(drop).map_err(|error| error.kind())
     }
 }

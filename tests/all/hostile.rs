@@ -3,7 +3,7 @@
 
 mod shares;
 mod siege;
-mod wire;
+pub(crate) mod wire;
 
 use std::{collections::HashSet, io::Write, time::Duration};
 

@@ -8,9 +8,14 @@ use std::{
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use hyperfake_proto::worker::StartResponse;
+use hyperfake_worker::clock::precise;
+use tokio::io::AsyncWriteExt;
 use tonic::{Code, Request, Status};
 
 use crate::{
+    hostile::wire::{
+        DATA, END_STREAM, Frame, HEADERS, PING, RST_STREAM, Wire, frame, request, stream,
+    },
     support::{TestWorker, code, constant, eventually, framed},
     today::{Leaf, METHOD, Raw, connect, unary, unary_within, until},
 };
@@ -66,6 +71,36 @@ async fn methods_of_all_kinds_are_answered_after_their_first_message() {
     client.ready().await.unwrap();
     let request = Request::new(tokio_stream::empty());
     assert_eq!(client.client_streaming(request, PATH, Raw).await.unwrap().get_ref(), "");
+}
+
+#[tokio::test]
+async fn a_request_that_ends_soon_after_its_message_is_not_reset() {
+    let (_worker, _leaf, instance) = instance(&constant(Duration::ZERO), "").await;
+    let mut wire = Wire::connect(&instance.instance_internal_ip, &[]).await;
+    let clock = precise::start();
+    for number in 0..50 {
+        let stream = stream(number);
+        let message = frame(DATA, 0, stream, &[0; 5]);
+        wire.writer.write_all(&[request(stream, "Any"), message].concat()).await.unwrap();
+        // Long enough for the worker to see the message without its end. On a busy machine it may be too long,
+        // but not each time.
+        clock.sleep_until(clock.now() + 2 * MS).await;
+        wire.writer.write_all(&frame(DATA, END_STREAM, stream, &[])).await.unwrap();
+        let is_trailers = |frame: &Frame| frame.kind == HEADERS && frame.flags & END_STREAM != 0;
+        wire.read_until(|frame| frame.stream == stream && is_trailers(frame)).await;
+        // A reset would come before what the worker sends next.
+        wire.writer.write_all(&frame(PING, 0, 0, &[7; 8])).await.unwrap();
+        let mut is_reset = false;
+        wire.read_until(|frame| {
+            is_reset |= frame.stream == stream && frame.kind == RST_STREAM;
+            frame.kind == PING && frame.payload == [7; 8]
+        })
+        .await;
+        if !is_reset {
+            return;
+        }
+    }
+    panic!("every request was reset");
 }
 
 #[tokio::test]

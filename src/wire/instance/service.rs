@@ -1,5 +1,6 @@
 use std::{future::ready, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE,
     uri::PathAndQuery,
@@ -53,6 +54,7 @@ impl Endpoint<ThreadContext> for InstanceEndpoint {
                     executor: Executor::new(worker, clock, sessions),
                     instance,
                     trailers: trailers::Template::new(beside),
+                    account: connection.account().clone(),
                     messages: self.messages,
                     on_stop: self.on_stop,
                 }))
@@ -77,12 +79,18 @@ pub(crate) struct Serving {
     instance: Arc<Instance>,
     /// With its id, and the status of an answer.
     trailers: trailers::Template,
+    /// The connection's.
+    account: Account,
     messages: MessageLimits,
     on_stop: OnStop,
 }
 
 /// A connection to an address without an instance is closed after this time without a request.
 const DEAD_ADDRESS_WAITS: Duration = Duration::from_secs(10);
+
+/// The end of a request may come in a frame of its own. It is waited for this long before the call runs, which
+/// has begun meanwhile; a client that goes on sending is answered all the same.
+const END_FOLLOWS: Duration = Duration::from_millis(10);
 
 /// The trailer with the id of the instance that ran the call.
 static INSTANCE_ID: HeaderName = HeaderName::from_static("instanceid");
@@ -133,8 +141,7 @@ impl Service for InstanceService {
 /// The answer to a call of any method. Its future has of the request what the call needs, and no more:
 /// there is one for each call in flight.
 fn respond_with<B: RequestBody>(serving: &Arc<Serving>, request: Request<B>) -> ResponseFuture {
-    let (request, body) = request.into_parts();
-    let Some(path) = request.uri.into_parts().path_and_query else {
+    let Some(path) = request.uri().path_and_query().cloned() else {
         return refuse(Status::unimplemented("a request without a method"));
     };
     if let Some(answers) = &serving.instance.function().model.answers
@@ -143,10 +150,10 @@ fn respond_with<B: RequestBody>(serving: &Arc<Serving>, request: Request<B>) -> 
         let message = format!("the function has no method '{}'", method(&path));
         return refuse(Status::unimplemented(message));
     }
-    let header = |name: &str| request.headers.get(name).map(HeaderValue::as_bytes);
+    let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
     let fault = serving.executor.fault_asked_of(&serving.instance, header);
-    let (serving, account) = (Arc::clone(serving), body.account().clone());
-    let mut message = message::First::new(body, serving.messages.max_bytes);
+    let serving = Arc::clone(serving);
+    let mut message = message::First::new(request.into_body(), serving.messages.max_bytes);
     Box::pin(async move {
         let request = tokio::select! {
             biased;
@@ -154,15 +161,22 @@ fn respond_with<B: RequestBody>(serving: &Arc<Serving>, request: Request<B>) -> 
             // A client that never sends its message would keep the connection open.
             _ = serving.instance.ends() => Err(ended(&serving.instance)),
         };
+        let arrived = serving.executor.clock().now();
+        if request.is_ok() && !message.is_last() {
+            let end = arrived + END_FOLLOWS;
+            Box::pin(serving.executor.clock().within(end, message.rest())).await;
+        }
         // Its body is not counted any more when its message is.
         drop(message);
         // A request that ends without a message has an empty one.
-        let answer = match request.and_then(|message| account.keep(message.unwrap_or_default())) {
+        let keep = |message: Option<Bytes>| serving.account.keep(message.unwrap_or_default());
+        let answer = match request.and_then(keep) {
             Err(refusal) => Err(refusal),
             Ok(request) => {
                 let Serving { executor, instance, .. } = &*serving;
-                let outcome = executor.call_on(instance, method(&path), request, fault).await;
-                serving.answer(outcome, &account)
+                let method = method(&path);
+                let outcome = executor.call_on(instance, method, request, fault, arrived).await;
+                serving.answer(outcome)
             }
         };
         Ok(answer.unwrap_or_else(Status::into_http))
@@ -181,12 +195,11 @@ impl Serving {
     fn answer(
         &self,
         outcome: hyperfake_predictor::Result<Outcome>,
-        account: &Account,
     ) -> Result<Response<Body>, Status> {
         let outcome = outcome.map_err(|error| {
             let status = status(&error);
             if drops_connection(&status) {
-                account.cut();
+                self.account.cut();
             }
             status
         })?;

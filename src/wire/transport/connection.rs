@@ -84,7 +84,7 @@ impl Connection {
     }
 
     /// What the client holds.
-    pub(super) fn account(&self) -> &Account {
+    pub(in crate::wire) fn account(&self) -> &Account {
         &self.admission.account
     }
 
