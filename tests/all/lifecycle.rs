@@ -381,6 +381,36 @@ fn a_sink_is_told_of_every_call_however_it_ends() {
     });
 }
 
+/// Does not want to be told of calls.
+#[derive(Debug, Default)]
+struct Uninterested(Records);
+
+impl Sink for Uninterested {
+    fn is_active(&self) -> bool {
+        false
+    }
+
+    fn call_ended(&self, record: &CallRecord) {
+        self.0.call_ended(record);
+    }
+}
+
+#[test]
+fn a_sink_that_does_not_want_to_be_told_is_not_also_when_others_are() {
+    in_every_time(async |clock, _| {
+        let sink = Arc::new(Uninterested::default());
+        let bench = Bench::with_sink(&clock, MS, "--runtime instant", Arc::clone(&sink) as _);
+        // A listener is told of the ends of calls.
+        let mut events = bench.worker.subscribe("test", &clock).unwrap();
+        bench.start().await;
+        bench.call().await.unwrap().unwrap();
+        for kind in [EventKind::Start, EventKind::Running, EventKind::Call, EventKind::Response] {
+            assert_eq!(next(&mut events).await, kind);
+        }
+        assert!(sink.0.0.lock().is_empty());
+    });
+}
+
 /// A model that fails whenever it is asked.
 #[derive(Debug)]
 struct Failing(ModelInfo);
