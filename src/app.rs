@@ -273,11 +273,11 @@ impl App {
     }
 }
 
-/// Whether only this machine can reach an address.
 fn is_reached_by_others(listener: &TcpListener) -> bool {
     listener.local_addr().is_ok_and(|address| !address.ip().to_canonical().is_loopback())
 }
 
+/// Whether only this machine can reach an address.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

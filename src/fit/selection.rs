@@ -91,7 +91,7 @@ fn too_few(found: usize, left_out: &Leaving, options: &Options) -> Error {
         message += &format!("; left out were {}", listed.join(", "));
     }
     if options.cold == ColdCalls::Leave && left_out.0.iter().any(|one| one.what.contains("first")) {
-        message += "; --keep-cold learns from the first calls of instances too";
+        message += "; 'hyperfake fit --keep-cold' learns from the first calls of instances too";
     }
     Error::invalid(message)
 }

@@ -124,7 +124,7 @@ fn list(folder: &Path, deeper: usize, paths: &mut Vec<PathBuf>) -> Result<()> {
             if deeper > 1 {
                 list(&path, deeper - 1, paths)?;
             }
-        } else if may_be_one(&path) {
+        } else if path.is_file() && may_be_one(&path) {
             paths.push(path);
         }
         if paths.len() > MOST_FILES {

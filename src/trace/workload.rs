@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use hyperfake_predictor::{Error, Random, Result};
 
-use super::{Arrivals, Calls, Effect, Format, Function, Notes, RunTime, Trace};
+use super::{Arrivals, Calls, Effect, Format, Function, Notes, RunTime, Trace, calls::CallFormat};
 
 /// What of a trace is replayed.
 #[derive(Debug, Clone)]
@@ -84,6 +84,8 @@ impl Workload {
             };
             return Err(Error::invalid(message).at("--from"));
         }
+        let has_parts = format == Format::SingleCalls(CallFormat::Azure2021.name());
+        let is_called = |function: &Function, asked: &str| is_called(function, asked, has_parts);
         let is_unknown =
             |asked: &&String| !functions.iter().any(|function| is_called(function, asked));
         let unknown: Vec<_> = selection.only.iter().filter(is_unknown).collect();
@@ -101,7 +103,10 @@ impl Workload {
         let mut chosen: Vec<u32> = Vec::new();
         for (place, function) in functions.iter_mut().enumerate() {
             let calls = counts[place];
-            if calls == 0 || !is_asked_for(function, &selection.only) {
+            let only = &selection.only;
+            let is_asked_for =
+                only.is_empty() || only.iter().any(|asked| is_called(function, asked));
+            if calls == 0 || !is_asked_for {
                 continue;
             }
             if function.run_time.is_none() {
@@ -188,14 +193,11 @@ impl Workload {
 /// The most calls whose moments are drawn at once: they take 8 bytes each.
 const MOST_AT_ONCE: f64 = 5e7;
 
-fn is_asked_for(function: &Function, only: &[String]) -> bool {
-    only.is_empty() || only.iter().any(|asked| is_called(function, asked))
-}
-
-/// Whether this is its image, its name or its application; of Azure 2021, names are `APP/FUNCTION`.
-fn is_called(function: &Function, asked: &str) -> bool {
+/// Whether this is its image, its name or its application. A name with parts is `APP/FUNCTION`, as in
+/// Azure 2021.
+fn is_called(function: &Function, asked: &str, has_parts: bool) -> bool {
     let Function { image, name, app, .. } = function;
-    let parts = name.split_once('/');
+    let parts = name.split_once('/').filter(|_| has_parts);
     [image, name, app].into_iter().any(|own| own == asked)
         || parts.is_some_and(|(app, own)| app == asked || own == asked)
 }
