@@ -69,7 +69,9 @@ async fn a_head_that_does_not_come_whole_ends_its_connection() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_answered_and_ends_its_connection() {
-    let address = served(LIMITS).await;
+    // Only the wait for the body ends.
+    let limits = Limits { head_time: PATIENCE, idle_time: PATIENCE, ..LIMITS };
+    let address = served(limits).await;
     for head in ["content-length: 10\r\n\r\n", "transfer-encoding: chunked\r\n\r\n5\r\nab"] {
         let begun = format!("POST / HTTP/1.1\r\nhost: a\r\n{head}");
         let answer = rest(connect(address, &begun).await).await;
