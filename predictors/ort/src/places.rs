@@ -11,7 +11,7 @@ use std::{
 /// Where ONNX Runtime is looked for, in the order in which it is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display)]
 pub enum Place {
-    /// The library or folder given with `--ort-lib`.
+    /// The library or folder given with `--ort-lib`. If it is given, no other place counts.
     #[strum(to_string = "--ort-lib")]
     Option,
     /// The library or folder that the environment variable `ORT_DYLIB_PATH` names.

@@ -13,8 +13,8 @@ use crate::{
 /// ONNX Runtime 1.x with at least this x is needed.
 pub const LEAST_MINOR_VERSION: u32 = ort::MINOR_VERSION;
 
-/// Looks for ONNX Runtime, first in `library`: a file, or a folder that holds one. The first that
-/// is not too old is found; a library that was looked at stays loaded.
+/// Looks for ONNX Runtime: in `library`, a file or a folder that holds one, and nowhere else if that
+/// is given. The first that is not too old is found; a library that was looked at stays loaded.
 #[must_use]
 pub fn find(library: Option<&Path>) -> Search {
     Search::in_places_of(&Surroundings::of_process(library))
@@ -71,6 +71,9 @@ impl Search {
                     }
                     Err(reason) => tried.push(Tried { place, path: Some(path), reason }),
                 }
+            }
+            if place == Place::Option && surroundings.option.is_some() {
+                break;
             }
         }
         Self { tried, found: None }

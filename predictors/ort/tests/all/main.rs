@@ -69,6 +69,7 @@ fn main() {
         formats::ort_serves_a_file_that_tract_declined,
         places::it_is_found_in_every_place,
         places::an_earlier_place_counts_before_a_later_one,
+        places::an_option_that_names_no_library_is_not_answered_with_another_one,
         places::a_library_that_is_too_old_or_invalid_is_skipped,
         places::a_model_is_served_with_the_library_that_was_given,
     ]);

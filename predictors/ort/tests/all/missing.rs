@@ -55,8 +55,8 @@ fn refusal_of(source: &str, expected: &str) {
     let child = Child::new("open");
     let Some(library) = compiled(child.folder(), source) else { return };
     let text = refusal(child.with("OPTION", &library));
-    let expected = format!("--ort-lib ({}): {expected}; ORT_DYLIB_PATH", library.display());
-    assert!(text.is_empty() || text.contains(&expected), "{text}");
+    let expected = format!("--ort-lib ({}): {expected}", library.display());
+    assert!(text.ends_with(&expected), "{text}");
 }
 
 pub(crate) fn without_a_library_the_error_lists_every_place() {
@@ -92,24 +92,20 @@ pub(crate) fn a_text_file_is_no_library() {
     fs::write(&path, "This is no library.\n".repeat(100)).unwrap();
     let text = refusal(child.with("OPTION", &path));
     let expected = format!("--ort-lib ({}): invalid ELF header", path.display());
-    assert!(text.is_empty() || text.contains(&expected), "{text}");
+    assert!(text.ends_with(&expected), "{text}");
 }
 
 pub(crate) fn a_folder_without_a_library_and_a_file_that_is_not_there() {
     let child = Child::new("open");
     let folder = child.folder().to_owned();
-    let text = refusal(
-        child.with("OPTION", &folder).with("ORT_DYLIB_PATH", folder.join("nowhere/library.so")),
-    );
-    for expected in [
-        format!("--ort-lib ({}): no libonnxruntime.so in it; ", folder.display()),
-        format!(
-            "; ORT_DYLIB_PATH ({}): there is no such file; ",
-            folder.join("nowhere/library.so").display()
-        ),
-    ] {
-        assert!(text.is_empty() || text.contains(&expected), "{expected} is not in {text}");
-    }
+    let text = refusal(child.with("OPTION", &folder));
+    let expected = format!("--ort-lib ({}): no libonnxruntime.so in it", folder.display());
+    assert!(text.ends_with(&expected), "{text}");
+    let child = Child::new("open");
+    let file = child.folder().join("nowhere/library.so");
+    let text = refusal(child.with("ORT_DYLIB_PATH", &file));
+    let expected = format!("; ORT_DYLIB_PATH ({}): there is no such file; ", file.display());
+    assert!(text.is_empty() || text.contains(&expected), "{expected} is not in {text}");
 }
 
 pub(crate) fn a_pipe_is_not_opened() {
@@ -117,7 +113,7 @@ pub(crate) fn a_pipe_is_not_opened() {
     let pipe = child.folder().join("libonnxruntime.so");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let text = refusal(child.with("OPTION", &pipe));
-    assert!(text.is_empty() || text.contains(": not a file; "), "{text}");
+    assert!(text.ends_with(": not a file"), "{text}");
 }
 
 pub(crate) fn a_library_without_the_symbol() {

@@ -56,6 +56,14 @@ pub(crate) fn an_earlier_place_counts_before_a_later_one() {
     assert_eq!(said[0], "Some(Option)");
 }
 
+pub(crate) fn an_option_that_names_no_library_is_not_answered_with_another_one() {
+    let child = Child::new("find");
+    let file = child.folder().join("mistyped.so");
+    let said = child.with("OPTION", &file).with("ORT_DYLIB_PATH", library()).run();
+    assert_eq!(said[0], "None", "{said:?}");
+    assert_eq!(said[2..], [format!("--ort-lib ({}): there is no such file", file.display())]);
+}
+
 pub(crate) fn a_library_that_is_too_old_or_invalid_is_skipped() {
     let real = library();
     let child = Child::new("find");
