@@ -7,18 +7,19 @@ set -euo pipefail
 hyperfake=$1
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
-port=50951
-database=http://127.0.0.1:50952
 ran=0 skipped=0
 cleanup() { [ -n "${server:-}" ] && kill "$server" 2>/dev/null && wait "$server"; rm -rf "$work"; }
 trap cleanup EXIT
 
 echo '{"kind": "constant", "runtime_ns": 0, "cpu_cores": 0, "ram_bytes": 0}' > "$work/nothing.json"
-"$hyperfake" server --address 127.0.0.1:$port --database-address $database --max-rpcs 0 \
+"$hyperfake" server --address 127.0.0.1:0 --database-address http://127.0.0.1:0 --max-rpcs 0 \
     --models-dir models -m "$work/nothing.json" > "$work/out" 2> "$work/log" &
 server=$!
 for _ in $(seq 100); do grep -q "functions are" "$work/out" && break; sleep 0.1; done
 grep -q "functions are" "$work/out" || { cat "$work/out" "$work/log"; exit 1; }
+# Any free ports: the worker says which.
+port=$(sed -n 's/^serving on .*:\([0-9]*\),.*/\1/p' "$work/out")
+database=$(sed -n 's/^functions are registered here, at \(.*\)$/\1/p' "$work/out")
 
 register() { curl -sf -d "{\"image_tag\": \"$1\"}" $database | sed 's/.*: *"\([^"]*\)".*/\1/'; }
 
