@@ -339,11 +339,12 @@ impl Worker {
 
     /// Tells the sinks that a call ended.
     fn ended(&self, record: impl FnOnce() -> CallRecord) {
-        let mut active = self.sinks.iter().filter(|sink| sink.is_active());
-        let Some(first) = active.next() else { return };
-        let record = record();
-        first.call_ended(&record);
-        active.for_each(|sink| sink.call_ended(&record));
+        if self.sinks.iter().any(|sink| sink.is_active()) {
+            let record = record();
+            for sink in self.sinks.iter().filter(|sink| sink.is_active()) {
+                sink.call_ended(&record);
+            }
+        }
     }
 
     /// Ends when instances shall not wait for their calls any longer.
