@@ -78,12 +78,13 @@ async fn a_request_that_ends_soon_after_its_message_is_not_reset() {
     let (_worker, _leaf, instance) = instance(&constant(Duration::ZERO), "").await;
     let mut wire = Wire::connect(&instance.instance_internal_ip, &[]).await;
     let clock = precise::start();
-    for number in 0..50 {
+    let mut resets = 0;
+    for number in 0..20 {
         let stream = stream(number);
         let message = frame(DATA, 0, stream, &[0; 5]);
         wire.writer.write_all(&[request(stream, "Any"), message].concat()).await.unwrap();
-        // Long enough for the worker to see the message without its end. On a busy machine it may be too long,
-        // but not each time.
+        // Long enough for the worker to see the message without its end, but for the first one or two. On a busy
+        // machine it may be too long, but not half of the time.
         clock.sleep_until(clock.now() + 2 * MS).await;
         wire.writer.write_all(&frame(DATA, END_STREAM, stream, &[])).await.unwrap();
         let is_trailers = |frame: &Frame| frame.kind == HEADERS && frame.flags & END_STREAM != 0;
@@ -96,11 +97,9 @@ async fn a_request_that_ends_soon_after_its_message_is_not_reset() {
             frame.kind == PING && frame.payload == [7; 8]
         })
         .await;
-        if !is_reset {
-            return;
-        }
+        resets += u32::from(is_reset);
     }
-    panic!("every request was reset");
+    assert!(resets <= 10, "{resets} of 20 requests were reset");
 }
 
 #[tokio::test]

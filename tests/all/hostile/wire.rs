@@ -65,7 +65,10 @@ impl Wire {
 
     /// Connects and sends the preface with these settings, without waiting for an answer.
     pub(crate) async fn greet(address: &str, settings: &[(u16, u32)]) -> Self {
-        let (reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
+        let stream = TcpStream::connect(address).await.unwrap();
+        // What is written is sent at once, also while nothing acknowledges what was written before.
+        stream.set_nodelay(true).unwrap();
+        let (reader, mut writer) = stream.into_split();
         let values = settings.iter().flat_map(|(setting, value)| {
             setting.to_be_bytes().into_iter().chain(value.to_be_bytes())
         });
