@@ -40,11 +40,15 @@ const OF_SENDER: [Named; 9] = [
     ("deadline", "--deadline"),
 ];
 
-/// Options of the server that say how something is done which others, any of these, ask for.
+/// Options of the server that have no use unless one of these others is given, and how a message names those.
 const OF_OTHERS: [(Named, &[&str], &str); 3] = [
     (("record_format", "--record-format"), &["record"], "--record FILE"),
     (("otlp_sample", "--otlp-sample"), &["otlp"], "--otlp URL"),
-    (("fleet_stagger", "--fleet-stagger"), &["fleet", "fleet_addresses"], "--fleet N"),
+    (
+        ("fleet_stagger", "--fleet-stagger"),
+        &["fleet", "fleet_addresses"],
+        "--fleet N or --fleet-addresses RANGE",
+    ),
 ];
 
 /// What is wrong with what was typed for a command, in one line. Variables of the environment may be
@@ -130,7 +134,7 @@ mod tests {
         for (options, needed) in [
             ("--record-format invitro", "--record FILE"),
             ("--otlp-sample 0.5", "--otlp URL"),
-            ("--fleet-stagger 1s", "--fleet N"),
+            ("--fleet-stagger 1s", "--fleet N or --fleet-addresses RANGE"),
         ] {
             let flag = options.split(' ').next().unwrap();
             let error = read(options).unwrap_err().to_string();

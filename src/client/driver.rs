@@ -43,7 +43,8 @@ pub(super) struct Part {
 const AT_ONCE: usize = 64;
 /// A run that is stopped goes on for as long at most.
 const SHORT: Duration = Duration::from_millis(100);
-/// When a run is stopped, calls that were sent have this long to end. Who ends programs waits longer.
+/// When a run is stopped, calls that were sent have this long to end: less than service managers and containers wait
+/// before they kill a program.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl Driver {
@@ -77,7 +78,7 @@ impl Driver {
     }
 
     /// Sends a call for each arrival that is this thread's, and waits until all have ended. When the run is
-    /// stopped, calls that have not ended a moment later are cancelled.
+    /// stopped, calls that have not ended after two seconds are cancelled.
     pub(super) async fn run(&self, began: Moment, counters: &Arc<Counters>) -> Part {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());

@@ -88,8 +88,8 @@ pub(crate) struct Serving {
 /// A connection to an address without an instance is closed after this time without a request.
 const DEAD_ADDRESS_WAITS: Duration = Duration::from_secs(10);
 
-/// The end of a request may come in a frame of its own. It is waited for this long before the call runs, which
-/// has begun meanwhile; a client that goes on sending is answered all the same.
+/// The end of a request may come in a frame of its own. A call waits this long for it; its run time counts from its
+/// message all the same. A client that goes on sending is answered without it.
 const END_FOLLOWS: Duration = Duration::from_millis(10);
 
 /// The trailer with the id of the instance that ran the call.
